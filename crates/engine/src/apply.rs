@@ -1,0 +1,186 @@
+//! Stage 7: a plan is carried out. Makes no choices: order, reasons and fences are in the plan.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::desired::name::Name;
+use crate::desired::quantity::Duration;
+use crate::desired::resource::ResourceId;
+use crate::health::Health;
+use crate::plan::change::Action;
+use crate::platform::PlatformError;
+
+/// How a plan is carried out.
+#[derive(Debug, Clone)]
+pub struct ApplyOptions {
+    /// At most this many changes at once in each environment.
+    pub concurrency: usize,
+    /// Do not wait for health at the end. Health that a later change waits for is waited for all the same.
+    pub no_wait: bool,
+    /// Start nothing new after the first failure.
+    pub fail_fast: bool,
+    /// For the whole run; each resource has its roll-out's own besides.
+    pub timeout: Option<Duration>,
+    /// Cancelled by Ctrl-C: nothing new is started, what runs is finished and reported.
+    pub cancel: CancellationToken,
+    /// Who we are, for the lease: `user@machine`.
+    pub holder: String,
+}
+
+impl Default for ApplyOptions {
+    fn default() -> Self {
+        Self { concurrency: 8, no_wait: false, fail_fast: false, timeout: None, cancel: CancellationToken::new(), holder: "stratos".into() }
+    }
+}
+
+/// Is told of what happens. Called from the task that applies: it must not block.
+pub trait Progress: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// A change is being written.
+    Started {
+        /// Which.
+        id: &'a ResourceId,
+        /// What is done.
+        action: Action,
+    },
+    /// A written (or unchanged) resource is waited for; repeated when its health changes.
+    Waiting {
+        /// Which.
+        id: &'a ResourceId,
+        /// How it is.
+        health: &'a Health,
+    },
+    /// A call is repeated after a transient failure.
+    Retrying {
+        /// Which.
+        id: &'a ResourceId,
+        /// What went wrong.
+        error: &'a PlatformError,
+        /// After this time.
+        after: std::time::Duration,
+    },
+    /// A change has its result.
+    Finished {
+        /// The result.
+        report: &'a ChangeReport,
+    },
+}
+
+/// What came of a plan.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    /// One for each change, in the plan's order.
+    pub changes: Vec<ChangeReport>,
+    /// The health of every resource in scope that has health, also of those that did not change.
+    pub health: Vec<ResourceHealth>,
+    /// Requests sent to the platforms.
+    pub requests: u64,
+    /// What the user should know besides: a platform that cannot keep a lease.
+    pub notes: Vec<String>,
+}
+
+/// The health of one resource.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ResourceHealth {
+    /// Which.
+    pub id: ResourceId,
+    /// Its app.
+    pub app: Name,
+    /// How it is.
+    pub health: Health,
+}
+
+/// What came of one change.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeReport {
+    /// Which resource.
+    pub id: ResourceId,
+    /// Its app.
+    pub app: Name,
+    /// What was to be done.
+    pub action: Action,
+    /// What was done.
+    pub result: ChangeResult,
+    /// Its health afterwards, where it has health and was waited for.
+    #[serde(default)]
+    pub health: Option<Health>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeResult {
+    /// Written, and healthy where it was waited for.
+    Done,
+    /// It had happened already.
+    AlreadyDone,
+    /// Not written, or written and not healthy.
+    Failed {
+        /// What went wrong.
+        why: String,
+        /// What to do next.
+        hint: Option<String>,
+    },
+    /// Refused: the live object is not what the plan was made from. Nothing was written.
+    Stale {
+        /// What is different.
+        why: String,
+    },
+    /// Not started.
+    Skipped {
+        /// Because of what.
+        why: String,
+    },
+    /// It may have been written or not. Plan again to see.
+    Unknown {
+        /// What went wrong.
+        why: String,
+    },
+}
+
+/// The run as a whole: decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunVerdict {
+    /// Everything is done, and healthy as far as it was waited for.
+    Success,
+    /// Everything is done or was refused as stale; nothing else failed.
+    Stale,
+    /// Something failed, was skipped or is unknown.
+    Partial,
+    /// Everything is written, and something is not healthy.
+    Unhealthy,
+}
+
+/// Why nothing was applied at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A secret is not available, so what is planned cannot be written.
+    #[error("the plan needs the secret {name:?}: {why}")]
+    Secret {
+        /// Its name.
+        name: String,
+        /// Why it is not available.
+        why: String,
+    },
+    /// A secret's value is not the one that was planned with.
+    #[error("the secret {name:?} has another value than when the plan was made")]
+    SecretMoved {
+        /// Its name.
+        name: String,
+    },
+    /// A platform could not be reached, or another writer holds the lease.
+    #[error("environment {environment}: {source}")]
+    Platform {
+        /// Which environment.
+        environment: Name,
+        /// What went wrong.
+        source: PlatformError,
+    },
+}

@@ -1,0 +1,141 @@
+//! Stage 5: what should be and what is, compared. Pure: no async, no I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::desired::document::{Document, Leaf};
+use crate::desired::path::Path;
+use crate::desired::resource::{Resource, ResourceId};
+use crate::platform::ObservedResource;
+
+/// One field that is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FieldChange {
+    /// Where it is.
+    #[schemars(with = "String")]
+    pub path: Path,
+    /// What is live; none where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<Leaf>,
+    /// What should be; none where nothing should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<Leaf>,
+}
+
+/// A resource that is not what it should be. What is as it should be is no difference.
+#[derive(Debug, Clone)]
+pub enum Difference {
+    /// It should be there and is not.
+    Missing(Resource),
+    /// It is there, and is ours, and these fields are not as they should be.
+    Differs {
+        /// What should be.
+        desired: Resource,
+        /// What is.
+        observed: ObservedResource,
+        /// The fields, sorted by path.
+        fields: Vec<FieldChange>,
+    },
+    /// It is there under the name that it should have, and is not ours.
+    Taken {
+        /// What should be.
+        desired: Resource,
+        /// What is.
+        observed: ObservedResource,
+    },
+    /// It is there, and is ours, and nothing declares it.
+    Undeclared(ObservedResource),
+}
+
+/// All differences, and what there is none in.
+#[derive(Debug, Default)]
+pub struct Differences {
+    /// In the order of the resources' ids.
+    pub differences: Vec<Difference>,
+    /// Declared resources that are as they should be.
+    pub unchanged: Vec<Resource>,
+}
+
+/// Compares what should be with what is.
+///
+/// A declared resource that was renamed (`moved_from`) is compared with what is live under its name before, unless
+/// something is live under its name now.
+pub fn compare(desired: Vec<Resource>, observed: &BTreeMap<ResourceId, ObservedResource>) -> Differences {
+    let mut out = Differences::default();
+    let mut declared = std::collections::HashSet::with_capacity(desired.len());
+    for resource in desired {
+        let mut live = observed.get(&resource.id);
+        declared.insert(resource.id.clone());
+        if live.is_none()
+            && let Some(before) = resource.moved_from.as_ref().and_then(|id| observed.get(id))
+            && before.ownership.marks().is_some()
+        {
+            declared.insert(before.id.clone());
+            live = Some(before);
+        }
+        out.compare_one(resource, live);
+    }
+    let undeclared = observed.values().filter(|o| !declared.contains(&o.id) && o.ownership.marks().is_some());
+    out.differences.extend(undeclared.cloned().map(Difference::Undeclared));
+    out.differences.sort_by(|a, b| a.id().cmp(b.id()));
+    out
+}
+
+impl Differences {
+    fn compare_one(&mut self, desired: Resource, observed: Option<&ObservedResource>) {
+        let Some(observed) = observed else {
+            return self.differences.push(Difference::Missing(desired));
+        };
+        let Some(marks) = observed.ownership.marks() else {
+            return self.differences.push(Difference::Taken { desired, observed: observed.clone() });
+        };
+        let mut fields = fields(&desired.document, &observed.document);
+        if marks.protect != desired.marks.protect {
+            let (old, new) = (marks.protect, desired.marks.protect);
+            fields.push(FieldChange { path: Path::new(["protect"]), old: Some(Leaf::Bool(old)), new: Some(Leaf::Bool(new)) });
+        }
+        if fields.is_empty() && observed.id == desired.id {
+            self.unchanged.push(desired);
+        } else {
+            self.differences.push(Difference::Differs { desired, observed: observed.clone(), fields });
+        }
+    }
+}
+
+impl Difference {
+    /// Which resource it is about.
+    pub fn id(&self) -> &ResourceId {
+        match self {
+            Self::Missing(desired) | Self::Differs { desired, .. } | Self::Taken { desired, .. } => &desired.id,
+            Self::Undeclared(observed) => &observed.id,
+        }
+    }
+}
+
+/// The fields in which a live document does not satisfy a declared one: one merge pass over two sorted lists.
+pub fn fields(desired: &Document, observed: &Document) -> Vec<FieldChange> {
+    let (mut wanted, mut live) = (desired.leaves().iter().peekable(), observed.leaves().iter().peekable());
+    let mut out = Vec::new();
+    loop {
+        let order = match (wanted.peek(), live.peek()) {
+            (None, None) => return out,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some((w, _)), Some((l, _))) => w.cmp(l),
+        };
+        let new = order.is_le().then(|| wanted.next()).flatten();
+        let old = order.is_ge().then(|| live.next()).flatten();
+        let changed = match (old, new) {
+            (Some((_, old)), Some((_, new))) => !old.satisfies(new),
+            (None, Some((_, new))) => *new != Leaf::ServerChosen,
+            (Some(_), None) => true,
+            (None, None) => false,
+        };
+        if let (true, Some((path, _))) = (changed, new.or(old)) {
+            let value = |side: Option<&(Path, Leaf)>| side.map(|(_, leaf)| leaf.clone());
+            out.push(FieldChange { path: path.clone(), old: value(old), new: value(new) });
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The main path. Everything else (the command line, the server) only calls [`plan`] and [`apply`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::apply::{Applied, ApplyError, ApplyOptions, Progress};
+use crate::desired::name::Name;
+use crate::desired::resource::ResourceId;
+use crate::health::Health;
+use crate::manifest::Manifest;
+use crate::manifest::diagnostic::Report;
+use crate::manifest::schema::{Environment, Project};
+use crate::plan::Plan;
+use crate::platform::{Platform, PlatformError};
+use crate::render::VariableInputs;
+use crate::render::secret::Secrets;
+
+/// Makes platforms of environments: `connect.rs` of the program, or a test.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// Connects to an environment. Does not read or write anything of ours yet.
+    async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError>;
+}
+
+/// The commit of the manifest, and its history.
+pub trait History: Send + Sync {
+    /// The commit that the manifest was read from.
+    fn revision(&self) -> Option<String>;
+    /// Whether our revision is a (strict) ancestor of this one. None where the history does not hold both.
+    fn is_older_than(&self, live: &str) -> Option<bool>;
+}
+
+/// What is planned.
+pub struct Request<'a> {
+    /// The manifest.
+    pub manifest: &'a Manifest,
+    /// Values of variables from outside.
+    pub variables: &'a VariableInputs,
+    /// The values of its secrets, as far as they are available.
+    pub secrets: &'a Secrets,
+    /// Where the manifest stands in its repository; None where there is none.
+    pub history: Option<&'a dyn History>,
+    /// Only these environments; all where it is empty.
+    pub environments: BTreeSet<Name>,
+    /// Only these apps; all where it is empty.
+    pub apps: BTreeSet<Name>,
+    /// What the user agreed to.
+    pub policy: Policy,
+}
+
+/// What the user agreed to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Plan the removal of everything of ours instead of the manifest (`destroy`).
+    pub destroy: bool,
+    /// Delete more than the budget, and the last app of an environment.
+    pub allow_delete: bool,
+    /// Delete what holds data.
+    pub delete_data: bool,
+    /// Take over what is not ours.
+    pub adopt: bool,
+    /// Apply a manifest that is older than what is live.
+    pub allow_older: bool,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The manifest or a template is wrong.
+    #[error(transparent)]
+    Manifest(#[from] Report),
+    /// A platform could not be reached.
+    #[error("environment {environment}: {source}")]
+    Platform {
+        /// Which environment.
+        environment: Name,
+        /// What went wrong.
+        source: PlatformError,
+    },
+    /// The manifest is older than what is live.
+    #[error("the manifest's revision {ours} is an ancestor of {live}, which {id} was written from")]
+    Older {
+        /// Our revision.
+        ours: String,
+        /// The live one.
+        live: String,
+        /// Where it was found.
+        id: ResourceId,
+    },
+    /// Something was asked for that is not there: an environment, an app. The text says what there is.
+    #[error("{0}")]
+    Selection(String),
+}
+
+/// Compares what should be with what is. Reads platforms, writes nothing.
+pub async fn plan(_request: &Request<'_>, _connector: &dyn Connector) -> Result<Plan, PlanError> {
+    todo!()
+}
+
+/// Carries out exactly this plan, or refuses.
+pub async fn apply(
+    _plan: &Plan,
+    _secrets: &Secrets,
+    _connector: &dyn Connector,
+    _options: &ApplyOptions,
+    _progress: &dyn Progress,
+) -> Result<Applied, ApplyError> {
+    todo!()
+}
+
+/// Plans a restart or a forgetting: the same changes, fences and leases as any other plan, without a manifest's desire.
+pub async fn plan_request(_request: &Request<'_>, _action: RequestedAction, _connector: &dyn Connector) -> Result<Plan, PlanError> {
+    todo!()
+}
+
+/// What a user asks for beside the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestedAction {
+    /// `stratos restart APP`.
+    Restart,
+    /// `stratos forget APP`.
+    Forget,
+}
+
+/// How things are, in one normalised tree.
+#[derive(Debug, Clone, serde::Serialize, schemars::JsonSchema)]
+pub struct StatusTree {
+    /// Environments in the manifest's order.
+    pub environments: Vec<EnvironmentStatus>,
+}
+
+/// One environment.
+#[derive(Debug, Clone, serde::Serialize, schemars::JsonSchema)]
+pub struct EnvironmentStatus {
+    /// Its name.
+    pub name: Name,
+    /// Its platform's word.
+    pub platform: crate::manifest::schema::PlatformKind,
+    /// Why nothing of it could be read, where that is so.
+    pub unreachable: Option<String>,
+    /// Its apps by name, also those that are live and not declared any more.
+    pub apps: Vec<AppStatus>,
+}
+
+/// One app in one environment.
+#[derive(Debug, Clone, serde::Serialize, schemars::JsonSchema)]
+pub struct AppStatus {
+    /// Its name.
+    pub name: Name,
+    /// Whether the manifest declares it here.
+    pub declared: bool,
+    /// The resource that its health is about, and the health: the instances are in it. Missing where nothing is live.
+    pub health: Vec<(ResourceId, Health)>,
+}
+
+/// Reads how everything in the request's scope is.
+pub async fn status(_request: &Request<'_>, _connector: &dyn Connector) -> Result<StatusTree, PlanError> {
+    todo!()
+}

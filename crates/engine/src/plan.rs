@@ -1,0 +1,133 @@
+//! Stage 6: differences become a plan. Pure: all choices are made here, and none when it is carried out.
+
+pub mod change;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::desired::name::Name;
+use crate::desired::resource::ResourceId;
+use crate::health::RolloutState;
+use crate::manifest::schema::{Environment, Project};
+use crate::platform::Gap;
+use crate::render::secret::{Fingerprint, SecretSource};
+use change::Change;
+
+/// Everything that will be done, why, and what was left out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// The version of this format: 1.
+    pub format: u32,
+    /// What it was made from.
+    pub based_on: BasedOn,
+    /// What will be done. Each change comes after what it waits for.
+    pub changes: Vec<Change>,
+    /// What was not planned, and why.
+    #[serde(default)]
+    pub held: Vec<Held>,
+    /// What was read, and what was not looked at.
+    pub coverage: Coverage,
+    /// Roll-outs that are running or have failed.
+    #[serde(default)]
+    pub rollouts: Vec<Rollout>,
+}
+
+/// What a plan was made from: everything that is needed to carry it out, but for the values of secrets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BasedOn {
+    /// The project.
+    pub project: Project,
+    /// The manifest's commit, where it is in a repository.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// The environments in scope, in the order in which they are applied.
+    pub environments: IndexMap<Name, Environment>,
+    /// Where the values of the secrets come from.
+    #[serde(default)]
+    pub secrets: IndexMap<String, SecretSource>,
+    /// The fingerprint of each text that holds secrets and is in a change: it must still be the same on apply.
+    #[serde(default)]
+    pub fingerprints: Vec<Fingerprint>,
+    /// Only these apps were planned; all where it is empty.
+    #[serde(default)]
+    pub apps: Vec<Name>,
+}
+
+/// Something that was not planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Held {
+    /// Which resource.
+    pub id: ResourceId,
+    /// The app that it belongs to, where it is ours.
+    #[serde(default)]
+    pub app: Option<Name>,
+    /// What would have been done: `create`, `update`, `replace`, `delete`.
+    pub instead_of: String,
+    /// Why it is not.
+    pub why: HeldReason,
+}
+
+/// Why something was not planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldReason {
+    /// The name is taken by something that is not ours.
+    NotOurs {
+        /// Whose it is, where it says so.
+        #[serde(default)]
+        owner: Option<String>,
+    },
+    /// It is protected.
+    Protected,
+    /// What is there could not be read.
+    Unreadable {
+        /// Why not.
+        why: String,
+    },
+    /// More would be deleted than is allowed without `--allow-delete`.
+    OverDeletionBudget {
+        /// How many deletions there are.
+        deletions: usize,
+        /// How many are allowed.
+        allowed: usize,
+    },
+    /// It would empty the environment.
+    LastApp,
+    /// It holds data, which only `--delete-data` removes.
+    HoldsData,
+    /// It waits for something that is held.
+    Follows(ResourceId),
+}
+
+/// What was read, and what was not looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Coverage {
+    /// Declared resources that are as they should be.
+    pub unchanged: usize,
+    /// Live resources of ours that were read.
+    pub observed: usize,
+    /// Requests sent to the platforms.
+    pub requests: u64,
+    /// What could not be read.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// Secrets whose values were not available: resources that hold them are not verified.
+    #[serde(default)]
+    pub unverified_secrets: Vec<String>,
+    /// Apps that were left out by `--app` although a planned one depends on them.
+    #[serde(default)]
+    pub left_out: Vec<Name>,
+    /// Fields that a platform leaves out or does in its own way: sentences.
+    #[serde(default)]
+    pub degraded: Vec<String>,
+}
+
+/// A roll-out that is running or has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rollout {
+    /// Of which resource.
+    pub id: ResourceId,
+    /// How it stands.
+    pub state: RolloutState,
+}

@@ -1,0 +1,176 @@
+//! One change of a plan, with its cause and its fence.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::compare::FieldChange;
+use crate::desired::document::{Digest, Document};
+use crate::desired::name::Name;
+use crate::desired::owner::{Owner, Ownership};
+use crate::desired::resource::{Replacement, Resource, ResourceId};
+use crate::platform::ObservedResource;
+
+/// What is done to a resource. Unchanged is not an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Made.
+    Create,
+    /// Changed in place.
+    Update,
+    /// Made anew, because a field cannot be changed in place.
+    Replace(Replacement),
+    /// Removed.
+    Delete,
+    /// Its marks are removed; it is left running and is not ours any more.
+    Forget,
+    /// Its instances are started anew, as its roll-out says. Nothing else changes.
+    Restart,
+}
+
+/// Why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It is declared and not there.
+    NotFound,
+    /// Fields differ (`differences` has them).
+    Differs,
+    /// It was renamed.
+    Moved,
+    /// It is there, is not ours, and the user agreed to take it over.
+    Adopted,
+    /// It is ours and not declared any more.
+    NoLongerDeclared,
+    /// Another resource that it refers to changes its identity or its address.
+    Follows(ResourceId),
+    /// The user asked for it.
+    Requested,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Change {
+    /// Which resource, under the name that it has afterwards.
+    pub id: ResourceId,
+    /// The app that it belongs to.
+    pub app: Name,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub reason: Reason,
+    /// The fields that differ, sorted by path. A creation lists what it sets, a deletion nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<FieldChange>,
+    /// Whether it restarts what runs.
+    #[serde(default)]
+    pub restarts: bool,
+    /// What must be done, and healthy where it has health, before it. Includes resources that do not change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<ResourceId>,
+    /// What the live object must be for it to be written.
+    pub fence: Fence,
+    /// What should be; none for deletions and requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desired: Option<Resource>,
+}
+
+/// What the live object must be: a change is written only over what the plan was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fence {
+    /// What the plan saw; none where nothing was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Seen>,
+    /// The digest of what it leaves; none where it leaves nothing, or changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Digest>,
+}
+
+/// What a plan saw of a live object. It holds no version counter: status writes move those.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Seen {
+    /// Under which name: another than the change's own where it is a rename.
+    pub id: ResourceId,
+    /// Whose it was; none where it carried no mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Its platform's identity, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The digest of its normal form.
+    pub digest: Digest,
+}
+
+/// What a fence says of a live object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is what the plan saw: write.
+    Proceed,
+    /// It is already what the change leaves: success, nothing to write.
+    AlreadyDone,
+    /// It is something else: nothing is written.
+    Stale(String),
+}
+
+/// The digest that fences compare: the document, and whether it is protected.
+pub fn state_digest(document: &Document, protect: bool) -> Digest {
+    let protect = protect.then(|| (crate::desired::path::Path::new(["protect"]), Some(crate::desired::document::Leaf::Bool(true))));
+    match protect {
+        Some(change) => document.with([change]).digest(),
+        None => document.digest(),
+    }
+}
+
+impl Seen {
+    /// What a plan remembers of a live object.
+    pub fn of(observed: &ObservedResource) -> Self {
+        let (owner, protect) = match &observed.ownership {
+            Ownership::Ours(marks) => (Some(marks.owner.clone()), marks.protect),
+            Ownership::Another(owner) => (Some(owner.clone()), false),
+            Ownership::Unmarked => (None, false),
+        };
+        let digest = state_digest(&observed.document, protect);
+        Self { id: observed.id.clone(), owner, uid: observed.uid.clone(), digest }
+    }
+}
+
+impl Change {
+    /// Judges a change by what is live now: under its own name (`live`), and, for a rename, under the name before
+    /// (`before`; the same object as `live` where it is no rename).
+    ///
+    /// This is the only place that decides whether a change is written.
+    pub fn judge(&self, live: Option<&ObservedResource>, before: Option<&ObservedResource>) -> Verdict {
+        let us = self.desired.as_ref().map(|d| &d.marks.owner);
+        let ours = |seen: &Seen| match us {
+            Some(us) => seen.owner.as_ref() == Some(us),
+            None => true,
+        };
+        let now = live.map(Seen::of);
+        let written = now.as_ref().is_some_and(|now| Some(&now.digest) == self.fence.after.as_ref() && ours(now));
+        match (self.action, &now, &self.fence.before) {
+            (Action::Delete, None, _) => return Verdict::AlreadyDone,
+            (Action::Forget, Some(now), Some(seen)) if now.owner.is_none() && now.uid == seen.uid => return Verdict::AlreadyDone,
+            (Action::Create | Action::Update | Action::Replace(_), Some(_), _) if written => return Verdict::AlreadyDone,
+            _ => {}
+        }
+        match (before.map(Seen::of), &self.fence.before) {
+            (None, None) if live.is_none() => Verdict::Proceed,
+            (None, Some(_)) if matches!(self.action, Action::Replace(_)) && live.is_none() => Verdict::Proceed,
+            (None, Some(_)) => Verdict::Stale("it is gone since the plan was made".into()),
+            (_, None) => Verdict::Stale("something is there since the plan was made".into()),
+            (Some(now), Some(seen)) => stale_reason(&now, seen).map_or(Verdict::Proceed, Verdict::Stale),
+        }
+    }
+}
+
+fn stale_reason(now: &Seen, seen: &Seen) -> Option<String> {
+    let Seen { id: _, owner, uid, digest } = now;
+    let owner_text = |owner: &Option<Owner>| owner.as_ref().map_or("nobody".to_owned(), Owner::to_string);
+    if *owner != seen.owner {
+        return Some(format!("it belonged to {} and belongs to {} now", owner_text(&seen.owner), owner_text(owner)));
+    }
+    if *uid != seen.uid {
+        return Some("it was made anew since the plan was made".into());
+    }
+    (*digest != seen.digest).then(|| "it was changed since the plan was made".into())
+}

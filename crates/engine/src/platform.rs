@@ -1,0 +1,342 @@
+//! The contract between the engine and a platform.
+//!
+//! A [`Platform`] is one environment, connected. Its implementers guarantee, and `contract.rs` checks on each of them:
+//!
+//! 1. **One normal form.** `observe` returns documents in the form that `translate` writes: what a server filled in is
+//!    gone, what has no order is sorted, quantities are canonical. Law: a plan right after an apply is empty.
+//! 2. **Silence is not absence.** What could not be read is reported as a [`Gap`]; what a gap could contain is held.
+//! 3. **Once is as good as twice.** Killed at any call of an apply and run again, the end is the same.
+//! 4. **Only ours.** What does not carry this owner's mark is never changed or deleted, unless the change says `adopt`.
+//! 5. **Nothing secret leaves.** Values come from [`ApplyContext::resolve`] in `apply`, go to the platform, and nowhere
+//!    else. Documents hold fingerprints.
+//! 6. **Fenced.** Before it writes, `apply` asks [`Change::judge`] about the live object, and
+//!    uses what it just read as compare-and-swap where the platform has one.
+//! 7. **A rollback is a failure.** `health` reports it as [`RolloutState::RolledBack`](crate::health::RolloutState), with
+//!    what the platform said.
+//! 8. **One writer.** `lease` keeps a second writer out, or says that the platform cannot.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use indexmap::IndexMap;
+use zeroize::Zeroizing;
+
+use crate::compare::Difference;
+use crate::desired::document::Document;
+use crate::desired::name::Name;
+use crate::desired::owner::{Marks, Owner, Ownership};
+use crate::desired::path::Path;
+use crate::desired::resource::{Resource, ResourceId};
+use crate::desired::text::Text;
+use crate::health::Health;
+use crate::manifest::schema::App;
+use crate::plan::change::Change;
+use crate::render::secret::{Attributes, ResolveError, Secrets};
+
+pub mod support;
+
+pub use support::{Field, Support};
+
+/// One environment of one platform, connected.
+#[async_trait]
+pub trait Platform: Send + Sync {
+    /// What it makes of a field of the portable model. What it cannot do is an error at plan time, unless the app
+    /// allows it.
+    fn support(&self, field: Field) -> Support;
+
+    /// The resources that an app becomes here. Pure. Every resource is in this platform's normal form.
+    ///
+    /// The engine has checked `support`, and adds the dependencies between apps itself.
+    fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource>;
+
+    /// Where other apps of the environment reach a port of this app: literal text, or an attribute that becomes known.
+    fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address;
+
+    /// Reads everything that carries the owner's mark, and what has one of the `wanted` ids, whoever it belongs to.
+    ///
+    /// It reports what it could not read as a gap and goes on; it returns an error only where nothing could be read.
+    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError>;
+
+    /// The platform's own dry run for what differs: what it would really store. Reads only. The default knows no more
+    /// than `translate` does.
+    async fn preview(&self, _differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Which changes one call carries: indexes into `changes`. Pure. One each by default.
+    fn batches(&self, changes: &[&Change]) -> Vec<Vec<usize>> {
+        (0..changes.len()).map(|i| vec![i]).collect()
+    }
+
+    /// Writes. Returns one outcome for each change of the batch, in its order.
+    ///
+    /// It does not wait for health. It may be called concurrently for changes that do not wait for each other.
+    async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome>;
+
+    /// How these resources are. One answer for each id, in the order asked; `missing` for what is not there.
+    async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError>;
+
+    /// Keeps other writers out of this environment while the returned value lives (and no longer than its holder).
+    /// `holder` says who we are, for the message that the other one gets.
+    async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError>;
+
+    /// Ends what the environment itself needs (a supervisor, a namespace) when nothing of ours is left in it.
+    async fn retire(&self, _owner: &Owner) -> Result<(), PlatformError> {
+        Ok(())
+    }
+
+    /// How many requests were sent since it was connected.
+    fn requests(&self) -> u64;
+
+    /// Logs, where the platform keeps them.
+    fn logs(&self) -> Option<&dyn Logs> {
+        None
+    }
+}
+
+/// Reading logs: apart, so that the contract for a deployment stays small.
+#[async_trait]
+pub trait Logs: Send + Sync {
+    /// The lines of all instances of a resource, oldest first; with `follow` it goes on until it is dropped.
+    async fn logs(
+        &self,
+        of: &ResourceId,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, PlatformError>>, PlatformError>;
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct LogOptions {
+    /// Go on with new lines.
+    pub follow: bool,
+    /// At most this many of the newest lines of each instance.
+    pub tail: Option<usize>,
+}
+
+/// One line of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The platform's name for the instance.
+    pub instance: String,
+    /// Without its line end.
+    pub line: String,
+}
+
+/// An app as `translate` gets it: effective, with everything resolved that can be before anything runs.
+#[derive(Debug)]
+pub struct TranslatedApp<'a> {
+    /// The project's name: the first part of live names.
+    pub project: &'a Name,
+    /// The app's name.
+    pub name: &'a Name,
+    /// Where it goes.
+    pub environment: &'a Name,
+    /// What its resources are marked with.
+    pub marks: &'a Marks,
+    /// The app itself. For `env` and `files` take the fields below.
+    pub app: &'a App,
+    /// Its environment variables, with those of its bindings.
+    pub env: &'a IndexMap<String, Text>,
+    /// Its files, with their templates rendered.
+    pub files: &'a IndexMap<String, FileContent>,
+    /// Whether a live object was renamed: app, or volume of the app (`None` for the app itself), to its name before.
+    pub moved_from: &'a BTreeMap<Option<Name>, MovedFrom>,
+}
+
+/// What an app, or one of its volumes, was called before a `[[moved]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedFrom {
+    /// The app's name before.
+    pub app: Name,
+    /// The volume's name before, where it is about a volume.
+    pub volume: Option<Name>,
+}
+
+/// A file that an app finds at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileContent {
+    /// The content.
+    pub content: Text,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Where an app is reached from inside its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// A host name or an IP address.
+    pub host: Text,
+    /// A port number.
+    pub port: Text,
+}
+
+/// What is read: one owner's resources, or only those of some of its apps.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Whose.
+    pub owner: Owner,
+    /// Only these apps; all of them where it is None.
+    pub apps: Option<BTreeSet<Name>>,
+}
+
+/// What is live under one id.
+#[derive(Debug, Clone)]
+pub struct ObservedResource {
+    /// Which.
+    pub id: ResourceId,
+    /// Whose it is.
+    pub ownership: Ownership,
+    /// Its body, in normal form. May be empty for what is not ours.
+    pub document: Document,
+    /// The platform's identity of this very object, where it has one: another object of the same name has another uid.
+    pub uid: Option<String>,
+    /// What the platform gave it: addresses, ports.
+    pub attributes: BTreeMap<String, String>,
+    /// The values of its secret leaves, where the platform returns them. They are compared and dropped.
+    pub secret_values: Vec<(Path, Zeroizing<String>)>,
+    /// Deleting it destroys data.
+    pub holds_data: bool,
+}
+
+/// Something that could not be read. Everything that it could contain is held.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Gap {
+    /// The environment that it is in.
+    pub environment: Name,
+    /// Only this kind; every kind where it is None.
+    #[serde(default)]
+    pub kind: Option<String>,
+    /// Only this name; every name where it is None.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Why it could not be read, and what would help.
+    pub why: String,
+}
+
+impl Gap {
+    /// Whether this resource could be in it.
+    pub fn contains(&self, id: &ResourceId) -> bool {
+        let Self { environment, kind, name, why: _ } = self;
+        *environment == id.environment
+            && kind.as_deref().is_none_or(|kind| kind == &*id.kind)
+            && name.as_deref().is_none_or(|name| name == &*id.name)
+    }
+}
+
+/// Takes what `observe` finds, as it is found.
+#[derive(Debug, Default)]
+pub struct Sink {
+    /// What is there.
+    pub resources: Vec<ObservedResource>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// What `apply` may use.
+pub struct ApplyContext<'a> {
+    /// The values of secrets.
+    pub secrets: &'a Secrets,
+    /// The attributes that are known by now.
+    pub attributes: &'a Attributes,
+    /// The marks that are written with a change: the manifest's revision.
+    pub revision: Option<&'a str>,
+}
+
+impl ApplyContext<'_> {
+    /// A text made whole. What it returns goes to the platform and nowhere else.
+    pub fn resolve(&self, text: &Text) -> Result<Zeroizing<String>, ResolveError> {
+        self.secrets.resolve(text, self.attributes)
+    }
+}
+
+/// What came of one change.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is written, with these attributes.
+    Done {
+        /// What the platform gave the resource.
+        attributes: BTreeMap<String, String>,
+    },
+    /// It had happened already; nothing was written.
+    AlreadyDone {
+        /// What the platform gave the resource.
+        attributes: BTreeMap<String, String>,
+    },
+    /// The live object is not what the plan was made from; nothing was written.
+    Stale {
+        /// What is different.
+        why: String,
+    },
+    /// Nothing was written.
+    Failed(PlatformError),
+    /// The answer was lost: it may have been written or not.
+    Unknown(PlatformError),
+}
+
+/// Whether this process is the only writer.
+pub enum Lease {
+    /// It is, while the value lives.
+    Held(Box<dyn Send + Sync>),
+    /// The platform cannot keep a lease; the plan and the report say so.
+    Unsupported {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What went wrong with a platform.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{attempted}: {why}")]
+pub struct PlatformError {
+    /// What kind of failure it is.
+    pub kind: PlatformErrorKind,
+    /// What was attempted, on what: `creating dev/workload/shop-web`.
+    pub attempted: String,
+    /// Why it failed, in the platform's own words.
+    pub why: String,
+    /// What to do next, where that is known.
+    pub hint: Option<String>,
+    /// How long the platform asked to wait (`Retry-After`).
+    pub retry_after: Option<std::time::Duration>,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlatformErrorKind {
+    /// It could not be reached, or did not answer in time. Safe to repeat.
+    Unreachable,
+    /// It asked to slow down. Safe to repeat.
+    Throttled,
+    /// Another writer was faster: read again and repeat.
+    Conflict,
+    /// Another writer holds the lease.
+    Locked,
+    /// We may not.
+    Denied,
+    /// It refused what it was given. Repeating will not help.
+    Rejected,
+    /// It is broken, or answered something that was not understood.
+    Internal,
+}
+
+impl PlatformErrorKind {
+    /// Whether the same call may work a moment later.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Throttled | Self::Conflict)
+    }
+}
+
+impl PlatformError {
+    /// An error without a hint.
+    pub fn new(kind: PlatformErrorKind, attempted: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { kind, attempted: attempted.into(), why: why.into(), hint: None, retry_after: None }
+    }
+
+    /// The same error with what to do next.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
