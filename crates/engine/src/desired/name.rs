@@ -123,6 +123,6 @@ mod tests {
         assert_eq!(live_name("shop", "web", Some("data"), 63), "shop-web-data");
         let long = "a".repeat(40);
         assert_eq!(live_name(&long, &long, Some("data"), 63), "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-aaaaaaaaaaaaa-96b569b1");
-        assert_eq!(live_name("shop", "a-very-long-name", None, 16), "shop-a-60ecf7d4");
+        assert_eq!(live_name("shop", "a-very-long-name", None, 16), "shop-a-bcae60b1");
     }
 }
