@@ -32,6 +32,13 @@ pub trait History: Send + Sync {
     fn is_older_than(&self, live: &str) -> Option<bool>;
 }
 
+/// Tells the digest that an image's tag stands for now.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// `sha256:…`; None where the registry cannot be asked.
+    async fn digest(&self, reference: &str) -> Option<String>;
+}
+
 /// What is planned.
 pub struct Request<'a> {
     /// The manifest.
@@ -42,6 +49,10 @@ pub struct Request<'a> {
     pub secrets: &'a Secrets,
     /// Where the manifest stands in its repository; None where there is none.
     pub history: Option<&'a dyn History>,
+    /// Where the digests of images come from; None pins nothing.
+    pub registry: Option<&'a dyn Registry>,
+    /// Ask the registry also about images that have not changed.
+    pub refresh_images: bool,
     /// Only these environments; all where it is empty.
     pub environments: BTreeSet<Name>,
     /// Only these apps; all where it is empty.
