@@ -5,6 +5,8 @@ mod choose;
 mod order;
 pub mod policy;
 mod prune;
+#[cfg(test)]
+mod tests;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
