@@ -47,6 +47,11 @@ pub trait Platform: Send + Sync {
     /// allows it.
     fn support(&self, field: Field) -> Support;
 
+    /// What is wrong with this app for this platform, beyond single fields: sentences. Pure. Errors at plan time.
+    fn check(&self, _app: &TranslatedApp<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The resources that an app becomes here. Pure. Every resource is in this platform's normal form.
     ///
     /// The engine has checked `support`, and adds the dependencies between apps itself.
