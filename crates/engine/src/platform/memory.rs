@@ -13,6 +13,10 @@ pub mod fault;
 pub mod read;
 pub mod rollout;
 pub mod server;
+#[cfg(test)]
+mod subject;
+#[cfg(test)]
+mod tests;
 pub mod translate;
 pub mod world;
 pub mod write;

@@ -288,6 +288,12 @@ impl World {
         if matches!(object.spec, Spec::Config(_)) {
             return Err("a config is immutable".into());
         }
+        if *path == Path::new(["protect"]) {
+            let object = state.object_mut(place, &key).and_then(|object| object.marks.as_mut());
+            let marks = object.ok_or_else(|| format!("{key} carries no marks"))?;
+            marks.protect = leaf == Some(Leaf::Bool(true));
+            return Ok(());
+        }
         let kept = read::document(state, place, id, object);
         if matches!(kept.get(path), Some(Leaf::Secret { .. })) && matches!(leaf, Some(Leaf::Secret { .. })) {
             return if state.quirks.returns_secrets {
@@ -299,6 +305,13 @@ impl World {
         let spec = write::edited(state, place, object, &kept.with([(path.clone(), leaf)]))?;
         state.replace_spec(place, &key, spec);
         Ok(())
+    }
+
+    /// An object as JSON, without what moves unasked; None where there is none.
+    pub fn describe(&self, place: &str, key: &Key) -> Option<String> {
+        let state = self.lock();
+        let object = Object { version: 0, ..state.object(place, key)?.clone() };
+        serde_json::to_string(&object).ok()
     }
 
     /// The world as JSON. Secret values are left out.
