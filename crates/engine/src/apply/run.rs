@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
             let gates = self.environment_gates();
             let mut ready: BTreeMap<&'a Name, Vec<usize>> = BTreeMap::new();
             for i in 0..self.states.len() {
-                if !matches!(self.states[i], State::Pending) {
+                if !matches!(self.states[i], State::Pending) || self.is_full(&self.plan.changes[i].id.environment) {
                     continue;
                 }
                 match self.readiness(&self.plan.changes[i], &gates) {
@@ -212,6 +212,10 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn is_full(&self, environment: &Name) -> bool {
+        self.writing.get(environment).copied().unwrap_or(0) >= self.options.concurrency.max(1)
+    }
+
     fn finished(&self) -> usize {
         self.states.iter().filter(|state| matches!(state, State::Finished(_))).count()
     }
@@ -223,7 +227,7 @@ impl<'a> Run<'a> {
         };
         let changes: Vec<&'a Change> = indexes.iter().map(|i| &self.plan.changes[*i]).collect();
         for batch in environment.platform.batches(&changes) {
-            if self.writing.get(name).copied().unwrap_or(0) >= self.options.concurrency.max(1) {
+            if self.is_full(name) {
                 return;
             }
             let indexes: Vec<usize> = batch.iter().map(|b| indexes[*b]).collect();
