@@ -4,6 +4,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod schema;
 pub mod source;
+mod suggest;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
