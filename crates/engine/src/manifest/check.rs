@@ -160,9 +160,7 @@ impl Walk {
     }
 
     fn wrong_type(&mut self, rule: &Rule, node: &Node, place: &Place<'_>, mode: Mode) {
-        let mut expected: Vec<&str> = Vec::new();
-        expected_types(rule, &mut expected);
-        let message = format!("{} must be {}, found {}", place.subject(), expected.join(" or "), found(&node.value));
+        let message = format!("{} must be {}, found {}", place.subject(), expected(rule), found(&node.value));
         let hint = (mode.templates && node.is_template()).then(|| "a template can stand only where a single value is asked for".to_owned());
         self.problems.push(Diagnostic { help: hint, ..Diagnostic::new(message, node.span) });
     }
@@ -310,6 +308,21 @@ fn closest(choices: &[RuleId], value: &NodeValue) -> Option<RuleId> {
     choices.iter().filter(fits).min_by_key(unknown).copied()
 }
 
+/// What a rule asks for, in words: `text, a number or a table`.
+fn expected(rule: &Rule) -> String {
+    let mut types: Vec<&str> = Vec::new();
+    expected_types(rule, &mut types);
+    if types.contains(&"a number") {
+        types.retain(|words| *words != "a whole number");
+    }
+    match types.as_slice() {
+        [] => "something else".to_owned(),
+        ["a boolean"] => "true or false".to_owned(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
 fn expected_types(rule: &Rule, expected: &mut Vec<&'static str>) {
     let mut add = |words: &'static str| {
         if !expected.contains(&words) {
@@ -319,10 +332,10 @@ fn expected_types(rule: &Rule, expected: &mut Vec<&'static str>) {
     match rule {
         Rule::Any => add("anything"),
         Rule::Text | Rule::Words(_) => add("text"),
-        Rule::Parsed(parsed) => add(if parsed.number { "text or a number" } else { "text" }),
+        Rule::Parsed(parsed) => add(parsed.expected),
         Rule::Scalar(scalar) => {
             let number = if scalar.number { "a number" } else { "a whole number" };
-            let words = [(scalar.string, "text"), (scalar.integer, number), (scalar.boolean, "true or false")];
+            let words = [(scalar.string, "text"), (scalar.integer, number), (scalar.boolean, "a boolean")];
             words.into_iter().filter(|(allowed, _)| *allowed).for_each(|(_, words)| add(words));
         }
         Rule::List(_) => add("a list"),

@@ -56,10 +56,23 @@ pub fn parse(text: &str, file: FileId) -> Result<Node, Vec<Diagnostic>> {
         return Err(vec![Diagnostic::new(format!("the file is larger than {} MiB", MAX_BYTES >> 20), Span { file, start: 0, end: 0 })]);
     }
     let (tree, errors) = DeTable::parse_recoverable(text);
-    let mut problems: Vec<Diagnostic> =
-        errors.iter().map(|error| Diagnostic::new(error.message(), error.span().map(|range| span(file, range)))).collect();
+    let mut problems = Vec::new();
     let root = Node { span: span(file, tree.span()), value: NodeValue::Table(table(tree.into_inner(), file, 0, &mut problems)) };
+    if !errors.is_empty() {
+        // Where the syntax is wrong, values are what the parser made of it: nothing can be said about them.
+        return Err(errors.iter().map(|error| syntax_error(error, text, file)).collect());
+    }
     if problems.is_empty() { Ok(root) } else { Err(problems) }
+}
+
+fn syntax_error(error: &toml::de::Error, text: &str, file: FileId) -> Diagnostic {
+    let range = error.span();
+    let written = range.clone().and_then(|range| text.get(range)).filter(|written| !written.is_empty());
+    let message = match (error.message(), written) {
+        ("duplicate key", Some(key)) => format!("`{}` is given twice", key.escape_debug()),
+        (message, _) => message.to_owned(),
+    };
+    Diagnostic::new(message, range.map(|range| span(file, range)))
 }
 
 fn span(file: FileId, range: std::ops::Range<usize>) -> Span {
@@ -116,6 +129,16 @@ impl Node {
             NodeValue::Table(table) => Some(table),
             _ => None,
         }
+    }
+
+    /// The value under a key, where it is a table that has it.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        self.as_table().and_then(|table| table.get(key)).map(|entry| &entry.node)
+    }
+
+    /// The keys and values, where it is a table; nothing elsewhere.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.as_table().into_iter().flatten().map(|(key, entry)| (key.as_str(), entry))
     }
 
     /// The items, where it is a list.

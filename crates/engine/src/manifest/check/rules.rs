@@ -60,6 +60,8 @@ pub struct Parsed {
     pub parse: fn(&str) -> Result<(), String>,
     /// Whether a number may stand for it.
     pub number: bool,
+    /// What it is, in words.
+    pub expected: &'static str,
 }
 
 /// A scalar.
@@ -152,10 +154,10 @@ impl<'a> Compiler<'a> {
         self.known.insert(name, id);
         let rule = match name {
             "Text" => Rule::Text,
-            "Name" => Rule::Parsed(Parsed { parse: reads_as::<Name>, number: false }),
-            "Cpu" => Rule::Parsed(Parsed { parse: reads_as::<Cpu>, number: true }),
-            "Bytes" => Rule::Parsed(Parsed { parse: reads_as::<Bytes>, number: true }),
-            "Duration" => Rule::Parsed(Parsed { parse: reads_as::<Duration>, number: false }),
+            "Name" => Rule::Parsed(Parsed { parse: reads_as::<Name>, number: false, expected: "text" }),
+            "Cpu" => Rule::Parsed(Parsed { parse: reads_as::<Cpu>, number: true, expected: "a CPU quantity such as \"500m\"" }),
+            "Bytes" => Rule::Parsed(Parsed { parse: reads_as::<Bytes>, number: true, expected: "a size such as \"256MiB\"" }),
+            "Duration" => Rule::Parsed(Parsed { parse: reads_as::<Duration>, number: false, expected: "a duration such as \"30s\"" }),
             _ => self.rule(&self.definitions[name]),
         };
         self.rules[id.0] = Some(rule);
