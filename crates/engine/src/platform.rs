@@ -34,6 +34,8 @@ use crate::manifest::schema::App;
 use crate::plan::change::Change;
 use crate::render::secret::{Attributes, ResolveError, Secrets};
 
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
 pub mod support;
 
 pub use support::{Field, Support};
