@@ -119,13 +119,4 @@ fn goes_to(app: &Node, environment: &str, opt_in: bool) -> bool {
         Some(list) => list.iter().any(|item| item.as_str() == Some(environment)),
         None => !opt_in,
     }
-
-    /// The apps that go to an environment: those that name it, and, unless it is opt-in, those that name none.
-    pub fn apps_of(&self, environment: &Name) -> impl Iterator<Item = &Name> {
-        let opt_in = self.environments.get(environment).is_none_or(|e| e.opt_in);
-        self.apps.iter().filter_map(move |(name, app)| match app.at(["environments"]).map(|node| &node.value) {
-            Some(source::NodeValue::Array(names)) => names.iter().any(|n| n.as_str() == Some(environment)).then_some(name),
-            _ => (!opt_in).then_some(name),
-        })
-    }
 }

@@ -95,12 +95,7 @@ fn look(
 
 /// Judges by what is live. Where the server gives secret values back, one that is not what we would write makes its label
 /// worthless: the label alone would say that nothing is to be done.
-fn judge(
-    change: &Change,
-    context: &ApplyContext<'_>,
-    live: Option<&ObservedResource>,
-    before: Option<&ObservedResource>,
-) -> Verdict {
+fn judge(change: &Change, context: &ApplyContext<'_>, live: Option<&ObservedResource>, before: Option<&ObservedResource>) -> Verdict {
     let verdict = change.judge(live, before);
     let (Verdict::AlreadyDone, Some(desired), Some(live)) = (&verdict, &change.desired, live) else { return verdict };
     let moved = |(path, value): &(Path, Zeroizing<String>)| {
