@@ -1,5 +1,6 @@
 //! The main path. Everything else (the command line, the server) only calls [`plan`] and [`apply`].
 
+mod abandoned;
 mod read;
 mod select;
 
@@ -34,6 +35,10 @@ pub trait History: Send + Sync {
     fn revision(&self) -> Option<String>;
     /// Whether our revision is a (strict) ancestor of this one. None where the history does not hold both.
     fn is_older_than(&self, live: &str) -> Option<bool>;
+    /// The text of the main manifest file as it was last committed, and as it was in the commit before that.
+    fn earlier_manifests(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Tells the digest that an image's tag stands for now.
@@ -89,6 +94,16 @@ pub enum PlanError {
         /// Where it was found.
         id: ResourceId,
     },
+    /// An environment was removed or moved while it holds something.
+    #[error("environment {environment} was on {place} before, and {resources} of our resources are still there")]
+    Abandoned {
+        /// Which environment.
+        environment: Name,
+        /// The platform that it was on.
+        place: String,
+        /// How many resources of ours are there.
+        resources: usize,
+    },
     /// Something was asked for that is not there: an environment, an app. The text says what there is.
     #[error("{0}")]
     Selection(String),
@@ -97,6 +112,7 @@ pub enum PlanError {
 /// Compares what should be with what is. Reads platforms, writes nothing.
 pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Plan, PlanError> {
     let names = select::environments(request)?; //                                       nothing
+    abandoned::refuse(request, connector).await?; //                                     reads the history
     let rendered = select::render(request, &names)?; //                                  reads templates
     let connected = select::connect(request, rendered, connector).await?; //             connects
     let desired = select::desired(request, &connected)?; //                              nothing

@@ -79,6 +79,8 @@ pub struct Run<'a> {
     asked: usize,
     /// Why nothing new is started any more.
     stopped: Option<String>,
+    /// Why nothing is waited for any more either.
+    abandoned: Option<String>,
 }
 
 impl<'a> Run<'a> {
@@ -107,6 +109,7 @@ impl<'a> Run<'a> {
             pause: FASTEST,
             asked: 0,
             stopped: None,
+            abandoned: None,
             index,
             judged: plan.judged.iter().map(|judged| (&judged.id, judged)).collect(),
             gates: plan.changes.iter().flat_map(|change| &change.waits_for).collect(),
@@ -144,30 +147,42 @@ impl<'a> Run<'a> {
                 return self.report();
             }
             let poll_at = self.next_poll;
-            let poll = self.asked == 0 && self.stopped.is_none() && self.watched.values().any(|w| w.settled.is_none());
+            let poll = self.asked == 0 && self.abandoned.is_none() && self.watched.values().any(|w| w.settled.is_none());
+            if self.running.is_empty() && !poll {
+                self.stop("it waits for something that does not come");
+                continue;
+            }
             tokio::select! {
                 Some(completed) = self.running.next(), if !self.running.is_empty() => self.complete(completed),
                 () = sleep_until(poll_at), if poll => self.ask_health(),
-                () = cancel.cancelled(), if self.stopped.is_none() => self.stop("interrupted"),
-                () = sleep_until(end.unwrap_or(poll_at)), if end.is_some() && self.stopped.is_none() => self.stop("the time given by --timeout is over"),
-                else => return self.report(),
+                () = cancel.cancelled(), if self.abandoned.is_none() => self.abandon("interrupted"),
+                () = sleep_until(end.unwrap_or(poll_at)), if end.is_some() && self.abandoned.is_none() => self.abandon("the time given by --timeout is over"),
             }
         }
     }
 
     fn is_over(&self) -> bool {
         let open = |state: &State| !matches!(state, State::Finished(_));
-        !self.states.iter().any(open) && (self.stopped.is_some() || self.watched.values().all(|watched| watched.settled.is_some()))
+        !self.states.iter().any(open) && (self.abandoned.is_some() || self.watched.values().all(|watched| watched.settled.is_some()))
     }
 
-    /// Starts nothing new, and waits for nothing but what is being written.
+    /// Starts nothing new.
     fn stop(&mut self, why: &str) {
         self.stopped = Some(why.to_owned());
         for i in 0..self.states.len() {
-            match &self.states[i] {
-                State::Pending => self.finish(i, ChangeResult::Skipped { why: why.to_owned() }),
-                State::Waiting(_) => self.finish(i, ChangeResult::Unhealthy { why: format!("{why} before it was healthy") }),
-                State::Writing | State::Finished(_) => {}
+            if matches!(self.states[i], State::Pending) {
+                self.finish(i, ChangeResult::Skipped { why: why.to_owned() });
+            }
+        }
+    }
+
+    /// Starts nothing new, and waits for nothing but what is being written.
+    fn abandon(&mut self, why: &str) {
+        self.abandoned = Some(why.to_owned());
+        self.stop(why);
+        for i in 0..self.states.len() {
+            if matches!(self.states[i], State::Waiting(_)) {
+                self.finish(i, ChangeResult::Unhealthy { why: format!("{why} before it was healthy") });
             }
         }
     }
@@ -178,7 +193,7 @@ impl<'a> Run<'a> {
             let gates = self.environment_gates();
             let mut ready: BTreeMap<&'a Name, Vec<usize>> = BTreeMap::new();
             for i in 0..self.states.len() {
-                if !matches!(self.states[i], State::Pending) {
+                if !matches!(self.states[i], State::Pending) || self.is_full(&self.plan.changes[i].id.environment) {
                     continue;
                 }
                 match self.readiness(&self.plan.changes[i], &gates) {
@@ -197,6 +212,10 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn is_full(&self, environment: &Name) -> bool {
+        self.writing.get(environment).copied().unwrap_or(0) >= self.options.concurrency.max(1)
+    }
+
     fn finished(&self) -> usize {
         self.states.iter().filter(|state| matches!(state, State::Finished(_))).count()
     }
@@ -208,7 +227,7 @@ impl<'a> Run<'a> {
         };
         let changes: Vec<&'a Change> = indexes.iter().map(|i| &self.plan.changes[*i]).collect();
         for batch in environment.platform.batches(&changes) {
-            if self.writing.get(name).copied().unwrap_or(0) >= self.options.concurrency.max(1) {
+            if self.is_full(name) {
                 return;
             }
             let indexes: Vec<usize> = batch.iter().map(|b| indexes[*b]).collect();
@@ -270,7 +289,7 @@ impl<'a> Run<'a> {
         let good = matches!(result, ChangeResult::Done | ChangeResult::AlreadyDone);
         let has_health = change.action != Action::Delete && self.judged.contains_key(&change.id);
         let wait = good && has_health && (!self.options.no_wait || self.is_waited_for(&change.id));
-        match &self.stopped {
+        match &self.abandoned {
             None if wait => {
                 self.states[i] = State::Waiting(result);
                 self.watch(&change.id);

@@ -304,6 +304,7 @@ async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connect
     let in_scope = |app: &Name| request.apps.is_empty() || request.apps.contains(app);
     let declared = request.manifest.apps_of(name);
     let mut apps: BTreeMap<Name, AppStatus> = declared
+        .map(|(app, _)| app)
         .filter(|app| in_scope(app))
         .map(|app| (app.clone(), AppStatus { name: app.clone(), declared: true, health: vec![] }))
         .collect();

@@ -13,4 +13,6 @@ pub struct Policy {
     pub adopt: bool,
     /// Apply a manifest that is older than what is live.
     pub allow_older: bool,
+    /// Leave behind what an environment holds at a place that the manifest does not name any more.
+    pub abandon: bool,
 }

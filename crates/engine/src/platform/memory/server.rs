@@ -340,15 +340,7 @@ fn rewrite_duration(written: &str) -> String {
 
 impl Object {
     pub fn new(marks: Option<Marks>, spec: Spec) -> Self {
-        Self {
-            marks,
-            spec,
-            uid: String::new(),
-            version: 0,
-            attributes: BTreeMap::new(),
-            needs: Vec::new(),
-            progress: Progress::default(),
-        }
+        Self { marks, spec, uid: String::new(), version: 0, attributes: BTreeMap::new(), needs: Vec::new(), progress: Progress::default() }
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::server::{
-    DEFAULT_INTERVAL, DEFAULT_MODE, DEFAULT_PROBE_TIMEOUT, DEFAULT_RETRIES, DEFAULT_SIZE, DEFAULT_TIMEOUT,
-};
+use super::server::{DEFAULT_INTERVAL, DEFAULT_MODE, DEFAULT_PROBE_TIMEOUT, DEFAULT_RETRIES, DEFAULT_SIZE, DEFAULT_TIMEOUT};
 use crate::desired::document::{Document, DocumentBuilder, Image, Leaf};
 use crate::desired::name::{Name, live_name};
 use crate::desired::owner::Marks;
@@ -166,8 +164,11 @@ fn one_probe(role: &str, probe: &Probe, first_port: Option<&Name>, document: &mu
     }
     let command: Vec<Text> = command.iter().flatten().map(|word| Text::literal(word.clone())).collect();
     document.list(&[role, "command"], &command);
-    let times =
-        [("interval", interval, DEFAULT_INTERVAL), ("timeout", timeout, DEFAULT_PROBE_TIMEOUT), ("start_period", start_period, Duration(0))];
+    let times = [
+        ("interval", interval, DEFAULT_INTERVAL),
+        ("timeout", timeout, DEFAULT_PROBE_TIMEOUT),
+        ("start_period", start_period, Duration(0)),
+    ];
     for (name, time, default) in times {
         if let Some(time) = time.filter(|time| *time != default) {
             document.put([role, name], Leaf::Duration(time));
