@@ -45,6 +45,12 @@ pub trait Platform: Send + Sync {
     /// allows it.
     fn support(&self, field: Field) -> Support;
 
+    /// What keeps this app from running here beside unsupported fields, such as a field that this platform needs and
+    /// the app does not have: one sentence each. Pure. They are errors at plan time, which nothing allows.
+    fn check(&self, _app: &App) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The resources that an app becomes here. Pure. Every resource is in this platform's normal form.
     ///
     /// The engine has checked `support`, and adds the dependencies between apps itself.
