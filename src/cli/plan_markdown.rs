@@ -44,7 +44,7 @@ enum Detail {
 }
 
 fn page(plan: &Plan, took: Option<Duration>, detail: Detail, shown: usize) -> String {
-    let mut out = format!("### Stratos: {}\n\n", words::plan_summary(plan, took));
+    let mut out = format!("### Stratos plan\n\n{}\n\n", words::plan_summary(plan, took));
     let mut left = shown;
     for (environment, changes) in words::by_environment(plan) {
         let take = left.min(changes.len());

@@ -75,7 +75,8 @@ fn block(out: &mut String, change: &Change) {
     let id = words::short(&change.id, &change.id.environment);
     let (sign, intent) = (words::sign(change.action), words::intent(change));
     let _ = writeln!(out, "  {:>3} {}  {}: {}", sign.style(style), id.bold(), intent.style(style), words::reason(change));
-    let width = change.differences.iter().map(|f| f.path.to_string().chars().count()).filter(|w| *w <= WIDEST_NAME).max().unwrap_or(0);
+    let one_line = change.differences.iter().filter(|field| words::lines_of(field).is_none());
+    let width = one_line.map(|f| f.path.to_string().chars().count()).filter(|w| *w <= WIDEST_NAME).max().unwrap_or(0);
     let creates = change.action == Action::Create;
     for field in &change.differences {
         match words::lines_of(field) {
