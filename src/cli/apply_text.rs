@@ -49,9 +49,10 @@ pub fn render(applied: &Applied, verdict: RunVerdict, took: Duration) -> String 
 type Section = (&'static str, &'static str, fn(&ChangeResult) -> bool);
 
 /// Word, title, and what belongs into it.
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     ("done", "Done:", |r| matches!(r, ChangeResult::Done | ChangeResult::AlreadyDone)),
-    ("failed", "Failed:", |r| matches!(r, ChangeResult::Failed { .. })),
+    ("failed", "Failed, and not written:", |r| matches!(r, ChangeResult::Failed { .. })),
+    ("unhealthy", "Written, and not healthy:", |r| matches!(r, ChangeResult::Unhealthy { .. })),
     ("stale", "Stale, and not written:", |r| matches!(r, ChangeResult::Stale { .. })),
     ("skipped", "Skipped:", |r| matches!(r, ChangeResult::Skipped { .. })),
     ("unknown", "Unknown (written or not; plan again to see):", |r| matches!(r, ChangeResult::Unknown { .. })),
@@ -119,21 +120,5 @@ fn summary(applied: &Applied, verdict: RunVerdict) -> String {
         RunVerdict::Unhealthy => format!("Applied, and not healthy: {counts}."),
         RunVerdict::Stale => format!("Refused in part, since things moved: {counts}. Make a new plan."),
         RunVerdict::Partial => format!("Not all applied: {counts}."),
-    }
-}
-
-/// How the run went as a whole. What was not waited for is not held against it.
-pub fn verdict(applied: &Applied, waited: bool) -> RunVerdict {
-    let any = |test: fn(&ChangeResult) -> bool| applied.changes.iter().any(|report| test(&report.result));
-    if any(|r| matches!(r, ChangeResult::Failed { .. } | ChangeResult::Skipped { .. } | ChangeResult::Unknown { .. })) {
-        return RunVerdict::Partial;
-    }
-    if any(|r| matches!(r, ChangeResult::Stale { .. })) {
-        return RunVerdict::Stale;
-    }
-    let bad = |settled: Option<bool>| if waited { settled != Some(true) } else { settled == Some(false) };
-    match applied.health.iter().any(|resource| bad(resource.health.settled())) {
-        true => RunVerdict::Unhealthy,
-        false => RunVerdict::Success,
     }
 }

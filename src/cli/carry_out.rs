@@ -96,7 +96,7 @@ pub async fn carry_out(run: Run<'_>, planned_in: Option<std::time::Duration>, co
     drop(watch);
     reporter.finish();
     let applied = applied?;
-    let verdict = apply_text::verdict(&applied, !how.no_wait);
+    let verdict = applied.verdict();
     match output.format() {
         Format::Text => output.result(&apply_text::render(&applied, verdict, begun.elapsed())),
         Format::Json => {

@@ -1,7 +1,7 @@
 //! What is wrong with a manifest, shown at its place in the text.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use stratos_engine::manifest::diagnostic::{Diagnostic, Report, Sources};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
+use stratos_engine::manifest::diagnostic::{Diagnostic, Report, Sources, Span};
 
 /// Every problem with its line, and how many there are. What several reports say alike is said once.
 pub fn render(reports: &[Report], colored: bool) -> String {
@@ -27,22 +27,37 @@ pub fn render(reports: &[Report], colored: bool) -> String {
 }
 
 fn groups<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Vec<Group<'a>> {
-    let Diagnostic { message, span, label, help } = diagnostic;
+    let Diagnostic { message, span, label, related, help } = diagnostic;
     let title = Level::ERROR.primary_title(message.as_str());
     let mut group = match span {
         None => Group::with_title(title),
         Some(span) => {
-            let text = sources.text(span.file);
-            let boundary = |at: u32| text.floor_char_boundary((at as usize).min(text.len()));
-            let range = boundary(span.start)..boundary(span.end.max(span.start));
-            let annotation = AnnotationKind::Primary.span(range).label(label.as_str());
-            title.element(Snippet::source(text).path(sources.name(span.file)).annotation(annotation))
+            // Related places in the same file belong into the same picture.
+            let near = related.iter().filter(|(place, _)| place.file == span.file);
+            let near = near.map(|(place, label)| AnnotationKind::Context.span(range(*place, sources)).label(label.as_str()));
+            let primary = AnnotationKind::Primary.span(range(*span, sources)).label(label.as_str());
+            title.element(snippet(*span, sources).annotation(primary).annotations(near))
         }
     };
+    for (place, label) in related.iter().filter(|(place, _)| span.is_none_or(|span| span.file != place.file)) {
+        let annotation = AnnotationKind::Context.span(range(*place, sources)).label(label.as_str());
+        group = group.element(snippet(*place, sources).annotation(annotation));
+    }
     if let Some(help) = help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
     vec![group]
+}
+
+fn snippet<'a>(span: Span, sources: &'a Sources) -> Snippet<'a, Annotation<'a>> {
+    Snippet::source(sources.text(span.file)).path(sources.name(span.file))
+}
+
+/// A range that lies in the text and cuts no character, whatever the span says.
+fn range(span: Span, sources: &Sources) -> std::ops::Range<usize> {
+    let text = sources.text(span.file);
+    let boundary = |at: u32| text.floor_char_boundary((at as usize).min(text.len()));
+    boundary(span.start)..boundary(span.end.max(span.start))
 }
 
 /// `2 problems in stratos.toml`.
@@ -55,7 +70,6 @@ fn summary(count: usize, files: &[&str]) -> String {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use stratos_engine::manifest::diagnostic::Span;
 
     #[test]
     fn each_problem_shows_its_line_and_the_last_line_counts_them() {
@@ -68,7 +82,7 @@ mod tests {
         };
         let diagnostics = vec![
             Diagnostic::new("unknown key `imagee`", at("imagee")).labelled("not a key of an app").with_help("did you mean `image`?"),
-            Diagnostic::new("`replicas` is a number", at("\"ü\"")),
+            Diagnostic::new("`replicas` is a number", at("\"ü\"")).related_to(at("[apps.web]"), "in this app"),
             Diagnostic::new("no environment is declared", None),
         ];
         let report = Report { sources: Arc::new(sources), diagnostics };

@@ -108,6 +108,9 @@ impl From<PlanError> for Failure {
             PlanError::Older { .. } => {
                 Self::new(message).with_hint("update your checkout; or, if going back is what you want, add `--allow-older`")
             }
+            PlanError::Abandoned { environment, .. } => Self::new(message).with_hint(format!(
+                "put it back as it was and `stratos destroy --env={environment}`; or leave it running there with `--abandon`"
+            )),
             PlanError::Selection(_) => Self::new(message),
         }
     }

@@ -22,6 +22,10 @@ pub struct PolicyArgs {
     #[arg(long)]
     allow_older: bool,
 
+    /// Leave behind what an environment holds at a place (platform, url, namespace) that the manifest no longer names.
+    #[arg(long)]
+    abandon: bool,
+
     /// Ask the registry also about images whose tag has not changed.
     #[arg(long)]
     refresh_images: bool,
@@ -30,8 +34,8 @@ pub struct PolicyArgs {
 impl PolicyArgs {
     /// For the engine.
     pub fn policy(self, destroy: bool) -> Policy {
-        let Self { allow_delete, delete_data, adopt, allow_older, refresh_images: _ } = self;
-        Policy { destroy, allow_delete, delete_data, adopt, allow_older }
+        let Self { allow_delete, delete_data, adopt, allow_older, abandon, refresh_images: _ } = self;
+        Policy { destroy, allow_delete, delete_data, adopt, allow_older, abandon }
     }
 
     /// Sets what is no part of the policy.

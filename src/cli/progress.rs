@@ -57,6 +57,10 @@ impl<'a> Reporter<'a> {
         let _ = self.lines.clear();
     }
 
+    fn knows(&self, id: &ResourceId) -> bool {
+        self.running.lock().unwrap_or_else(|e| e.into_inner()).contains_key(id)
+    }
+
     fn say(&self, id: &ResourceId, action: Option<Action>, text: String) {
         let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
         let entry = running.entry(id.clone()).or_insert_with(|| Running {
@@ -102,6 +106,8 @@ impl Progress for Reporter<'_> {
         }
         match event {
             Event::Started { id, action } => self.say(id, Some(action), words::doing(action).to_owned()),
+            // What did not change and is well already is not worth a line.
+            Event::Waiting { id, health } if health.settled() == Some(true) && !self.knows(id) => {}
             Event::Waiting { id, health } => self.say(id, None, format!("waiting: {}", health_words(health))),
             Event::Retrying { id, error, after } => {
                 let why = words::printable(&error.why).into_owned();
@@ -142,6 +148,7 @@ pub fn result_words(report: &ChangeReport) -> String {
         },
         ChangeResult::AlreadyDone => format!("{action} already").green().to_string(),
         ChangeResult::Failed { why, .. } => format!("{} {}", "failed:".red(), words::printable(why)),
+        ChangeResult::Unhealthy { why } => format!("{action}, and {} {}", "not healthy:".red(), words::printable(why)),
         ChangeResult::Stale { why } => format!("{} {}", "stale:".red(), words::printable(why)),
         ChangeResult::Skipped { why } => format!("{} {}", "skipped:".yellow(), words::printable(why)),
         ChangeResult::Unknown { why } => format!("{} {}", "unknown:".red(), words::printable(why)),

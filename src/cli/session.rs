@@ -43,7 +43,7 @@ impl Session {
             variables: variables(global)?,
             secrets,
             connector: Connect::from_environment(&manifest.folder),
-            history: GitHistory::of(&manifest.folder),
+            history: GitHistory::of(&path),
             environments: global.environments.iter().cloned().collect(),
             apps: global.apps.iter().cloned().collect(),
             manifest,

@@ -110,6 +110,10 @@ pub fn held_reason(held: &Held) -> String {
         HeldReason::LastApp => "it is the last app of its environment; `--allow-delete` allows it".into(),
         HeldReason::HoldsData => "it holds data; `--delete-data` deletes it".into(),
         HeldReason::Follows(id) => format!("it waits for {}, which is held", short(id, &held.id.environment)),
+        HeldReason::NotRenamed { to } => {
+            let to = short(to, &held.id.environment);
+            format!("it cannot be renamed here: {to} is made anew and empty, and the data stays in this one; `--delete-data` deletes it")
+        }
     }
 }
 

@@ -34,6 +34,8 @@ use crate::manifest::schema::App;
 use crate::plan::change::Change;
 use crate::render::secret::{Attributes, ResolveError, Secrets};
 
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
 pub mod support;
 
 pub use support::{Field, Support};
@@ -44,6 +46,11 @@ pub trait Platform: Send + Sync {
     /// What it makes of a field of the portable model. What it cannot do is an error at plan time, unless the app
     /// allows it.
     fn support(&self, field: Field) -> Support;
+
+    /// What is wrong with this app for this platform, beyond single fields: sentences. Pure. Errors at plan time.
+    fn check(&self, _app: &TranslatedApp<'_>) -> Vec<String> {
+        Vec::new()
+    }
 
     /// The resources that an app becomes here. Pure. Every resource is in this platform's normal form.
     ///

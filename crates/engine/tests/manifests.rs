@@ -1,0 +1,84 @@
+//! Manifests as files: `tests/manifests/valid/` loads, and each one in `tests/manifests/invalid/` gives exactly the text beside
+//! it. A case is `NAME.toml` or, with includes, a folder `NAME/`. `STRATOS_BLESS=1` writes the texts anew.
+
+use std::path::{Path, PathBuf};
+
+use stratos_engine::manifest::Manifest;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The cases of a folder, sorted: name and path.
+fn cases(folder: &str) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(root().join("tests/manifests").join(folder)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let cases = paths.filter(|path| path.is_dir() || path.extension().is_some_and(|extension| extension == "toml"));
+    let mut cases: Vec<_> = cases.map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), path)).collect();
+    cases.sort();
+    cases
+}
+
+/// Compares with a file, or writes it where that was asked for.
+fn compare(path: &Path, actual: &str, differing: &mut Vec<String>) {
+    if std::env::var_os("STRATOS_BLESS").is_some() {
+        std::fs::write(path, actual).unwrap();
+    } else if std::fs::read_to_string(path).unwrap_or_default() != actual {
+        differing.push(format!("{}:\n{actual}", path.display()));
+    }
+}
+
+#[test]
+fn valid_manifests_load() {
+    let cases = cases("valid");
+    assert!(cases.len() >= 8);
+    for (name, path) in cases {
+        if let Err(report) = Manifest::load(&path) {
+            panic!("{name}:\n{report}");
+        }
+    }
+}
+
+#[test]
+fn invalid_manifests_give_their_exact_text() {
+    let cases = cases("invalid");
+    assert!(cases.len() >= 40);
+    let mut differing = Vec::new();
+    for (name, path) in &cases {
+        let report = Manifest::load(path).err().unwrap_or_else(|| panic!("{name} is not refused"));
+        assert!(report.diagnostics.iter().all(|diagnostic| diagnostic.span.is_some()), "{name}: a mistake has no place");
+        compare(&path.with_file_name(format!("{name}.txt")), &format!("{report}\n"), &mut differing);
+    }
+    assert!(differing.is_empty(), "these texts differ (STRATOS_BLESS=1 writes them):\n{}", differing.join("\n"));
+}
+
+#[test]
+fn each_text_belongs_to_a_manifest() {
+    let cases = cases("invalid");
+    for entry in std::fs::read_dir(root().join("tests/manifests/invalid")).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_string_lossy();
+        assert!(cases.iter().any(|(name, _)| *name == stem), "{} belongs to no manifest", path.display());
+    }
+}
+
+#[test]
+fn a_missing_manifest_is_said_to_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = Manifest::load(folder.path()).unwrap_err().to_string();
+    assert!(report.starts_with("there is no manifest at "), "{report}");
+    assert!(report.contains("stratos init"), "{report}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_does_not_lead_out_of_the_folder() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("web.toml"), "image = \"x\"\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stratos.toml"), "include = [\"apps/*.toml\"]\n[project]\nname = \"a\"\n").unwrap();
+    std::fs::create_dir(folder.path().join("apps")).unwrap();
+    std::os::unix::fs::symlink(outside.path().join("web.toml"), folder.path().join("apps/web.toml")).unwrap();
+    let report = Manifest::load(folder.path()).unwrap_err().to_string();
+    assert_eq!(report, "stratos.toml:1:12: cannot read apps/web.toml: it leads out of the manifest's folder");
+}
