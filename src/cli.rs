@@ -14,6 +14,7 @@ mod completions;
 mod deploy;
 mod destroy;
 mod diagnostic;
+mod edit;
 mod error;
 
 mod forget;
