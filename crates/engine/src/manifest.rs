@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod diagnostic;
+pub mod edit;
 pub mod include;
 pub mod schema;
 pub mod source;

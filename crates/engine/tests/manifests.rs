@@ -1,9 +1,11 @@
 //! Manifests as files: `tests/manifests/valid/` loads, and each one in `tests/manifests/invalid/` gives exactly the text beside
-//! it. A case is `NAME.toml` or, with includes, a folder `NAME/`. `STRATOS_BLESS=1` writes the texts anew.
+//! it. A case is `NAME.toml` or, with includes, a folder `NAME/`. In `tests/manifests/edits/NAME/`
+//! the lines of `edits` make of `before.toml` either `after.toml` or `error.txt`. `STRATOS_BLESS=1` writes the texts anew.
 
 use std::path::{Path, PathBuf};
 
-use stratos_engine::manifest::Manifest;
+use stratos_engine::manifest::diagnostic::Report;
+use stratos_engine::manifest::{Manifest, edit};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -81,4 +83,44 @@ fn a_link_does_not_lead_out_of_the_folder() {
     std::os::unix::fs::symlink(outside.path().join("web.toml"), folder.path().join("apps/web.toml")).unwrap();
     let report = Manifest::load(folder.path()).unwrap_err().to_string();
     assert_eq!(report, "stratos.toml:1:12: cannot read apps/web.toml: it leads out of the manifest's folder");
+}
+
+/// Carries out one line of `edits`: a verb and its words, separated by spaces.
+fn carry_out(text: &str, line: &str) -> Result<String, Report> {
+    let words: Vec<&str> = line.split(' ').collect();
+    match words.as_slice() {
+        ["add-environment", name, platform, rest @ ..] => {
+            let (options, url): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.contains('='));
+            let options: Vec<_> = options.iter().filter_map(|option| option.split_once('=')).collect();
+            let options: Vec<_> = options.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            edit::add_environment(text, name, platform, url.first().copied(), &options)
+        }
+        ["add-app", name, fields @ ..] => {
+            let fields = fields.iter().map(|field| field.split_once('=').unwrap());
+            let fields: Vec<_> = fields.map(|(path, value)| (path.split('.').collect(), value.parse().unwrap())).collect();
+            edit::add_app(text, name, &fields)
+        }
+        ["remove-environment", name] => edit::remove_environment(text, name),
+        ["remove-app", name] => edit::remove_app(text, name),
+        _ => panic!("{line:?} is no edit"),
+    }
+}
+
+#[test]
+fn edits_change_nothing_else() {
+    let cases = cases("edits");
+    assert!(cases.len() >= 10);
+    let mut differing = Vec::new();
+    for (name, folder) in &cases {
+        let before = std::fs::read_to_string(folder.join("before.toml")).unwrap();
+        let edits = std::fs::read_to_string(folder.join("edits")).unwrap();
+        let result = edits.lines().try_fold(before, |text, line| carry_out(&text, line));
+        let (file, other, actual) = match result {
+            Ok(after) => ("after.toml", "error.txt", after),
+            Err(report) => ("error.txt", "after.toml", format!("{report}\n")),
+        };
+        assert!(!folder.join(other).exists(), "{name} gives {file} and has {other}");
+        compare(&folder.join(file), &actual, &mut differing);
+    }
+    assert!(differing.is_empty(), "these texts differ (STRATOS_BLESS=1 writes them):\n{}", differing.join("\n"));
 }

@@ -70,9 +70,31 @@ fn syntax_error(error: &toml::de::Error, text: &str, file: FileId) -> Diagnostic
     let written = range.clone().and_then(|range| text.get(range)).filter(|written| !written.is_empty());
     let message = match (error.message(), written) {
         ("duplicate key", Some(key)) => format!("`{}` is given twice", key.escape_debug()),
-        (message, _) => message.to_owned(),
+        (message, _) => match range.as_ref().and_then(|range| bare_word(text.get(range.start..)?)) {
+            // The parser guesses from the first letter what was meant: a number, a date, `nan`.
+            Some("") if message.starts_with("string values must be quoted") => "the value is missing".to_owned(),
+            Some(word) if message.starts_with("string values must be quoted") || message.starts_with("invalid ") => {
+                let start = range.map_or(0, |range| range.start);
+                let shown = span(file, start..start + word.len());
+                return Diagnostic::new(format!("`{word}` is no value: text stands in quotes"), shown)
+                    .with_help(format!("write \"{word}\""));
+            }
+            _ => message.to_owned(),
+        },
     };
     Diagnostic::new(message, range.map(|range| span(file, range)))
+}
+
+/// The word without quotes at the start of text, where there is one; empty where the line ends.
+fn bare_word(text: &str) -> Option<&str> {
+    let end = text.find(|c: char| c.is_whitespace() || ",]}#\"'=[{".contains(c)).unwrap_or(text.len());
+    let word = &text[..end];
+    let at_end = text[end..].trim_start_matches([' ', '\t']).starts_with(['\r', '\n', '#']) || text[end..].trim().is_empty();
+    match word.chars().next() {
+        None => at_end.then_some(""),
+        Some(first) if first.is_alphabetic() && at_end => Some(word),
+        Some(_) => None,
+    }
 }
 
 fn span(file: FileId, range: std::ops::Range<usize>) -> Span {

@@ -8,7 +8,8 @@ use crate::manifest::suggest;
 pub(super) fn validate(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
     if root.get("project").is_none() {
         let help = "`stratos init` writes it; by hand: `[project]`, and below it `name = \"…\"`";
-        problems.push(Diagnostic::new("`[project]` is missing", root.span).with_help(help));
+        let top = Span { end: root.span.start, ..root.span };
+        problems.push(Diagnostic::new("`[project]` is missing", top).with_help(help));
     }
     for section in [Section::Variables, Section::Secrets] {
         for (name, entry) in root.get(section.key()).into_iter().flat_map(Node::entries).filter(|(name, _)| !is_identifier(name)) {
