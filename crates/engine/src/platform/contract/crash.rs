@@ -1,6 +1,6 @@
 //! Once is as good as twice: killed at any call of an apply and run again, the end is the same.
 
-use super::stage::{Stage, brief};
+use super::stage::{Stage, brief, note};
 use super::{Crash, Subject, When};
 use crate::platform::{Field, Support};
 
@@ -15,7 +15,7 @@ async fn at_every_call<S: Subject>(when: When, start: fn(&mut Stage<'_, S>), cha
         let crash = one(&subject, call, when, start, change).await;
         subject.clean_up().await;
         if crash == Crash::Finished {
-            println!("{}: killed at each of {call} calls ({when:?})", S::NAME);
+            note::<S>(format!("killed at each of {call} calls ({when:?})"));
             assert!(call > 0, "an apply that makes no call");
             return;
         }
@@ -46,9 +46,7 @@ async fn one<S: Subject>(subject: &S, call: usize, when: When, start: fn(&mut St
 
 /// Two apps that need one another, with everything that an app can have.
 fn two_apps<S: Subject>(stage: &mut Stage<'_, S>) {
-    stage.secrets.insert("password".into(), Some("s3cr3t".into()));
-    stage.web("cache", 1);
-    stage.web("web", 1).add("web", &["env.PASSWORD = \"{{ secrets.password }}\""]);
+    stage.web("cache", 1).web("web", 1);
     let lines = [
         (Field::Bind, "bind.cache = {}"),
         (Field::Files, "files.\"/etc/web/app.conf\" = { content = \"one\" }"),
@@ -64,6 +62,8 @@ fn nothing<S: Subject>(_: &mut Stage<'_, S>) {}
 /// An update of both, the file exchanged, an app added and one removed.
 fn before_the_update<S: Subject>(stage: &mut Stage<'_, S>) {
     two_apps(stage);
+    stage.secrets.insert("password".into(), Some("s3cr3t".into()));
+    stage.add("web", &["env.PASSWORD = \"{{ secrets.password }}\""]);
     stage.web("old", 1);
 }
 

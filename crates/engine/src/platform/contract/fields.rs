@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::stage::{HTTP, Stage, brief};
+use super::stage::{HTTP, Stage, brief, note};
 use super::{Body, Edited, Subject};
 use crate::deploy::{PlanError, Policy};
 use crate::desired::document::{Image, Leaf};
@@ -148,7 +148,7 @@ pub async fn one_field<S: Subject>(subject: &S, field: Field) {
             Support::Full => honoured(subject, &row, true).await,
             Support::Adapted(_) => honoured(subject, &row, false).await,
         };
-        println!("| {:<13} | {name:<32} | {told}", S::NAME);
+        note::<S>(format!("| {name:<32} | {told}"));
         everything_goes(subject).await;
     }
 }
@@ -247,19 +247,29 @@ impl ByHand {
     /// Edits each leaf that a plan has set; each edit must be seen where it was made, and be repaired.
     async fn try_all<S: Subject>(&mut self, stage: &Stage<'_, S>, plan: &Plan) {
         for (id, path, leaf) in set_by(plan) {
-            let other = another(&leaf);
-            match stage.subject.edit(&id, &path, Some(&other)).await {
-                Edited::NotPossible(why) => drop(self.not_possible.insert(why)),
-                Edited::Done => {
-                    let repair = stage.plan().await;
-                    let seen = repair.changes.iter().any(|c| c.id == id && c.differences.iter().any(|d| d.path == path));
-                    assert!(seen, "{id} {path}: {leaf} was made {other} by hand, and is not seen: {:#?}", brief(&repair));
-                    stage.apply_well(&repair).await;
-                    stage.expect_nothing().await;
-                    self.repaired += 1;
+            // False and nothing are one and the same.
+            let removed = (!matches!(leaf, Leaf::Bool(_))).then_some(None);
+            for other in [Some(another(&leaf))].into_iter().chain(removed) {
+                match stage.subject.edit(&id, &path, other.as_ref()).await {
+                    Edited::NotPossible(why) => drop(self.not_possible.insert(why)),
+                    Edited::Done => {
+                        self.repair(stage, &id, &path, other.as_ref()).await;
+                    }
                 }
             }
         }
+    }
+
+    async fn repair<S: Subject>(&mut self, stage: &Stage<'_, S>, id: &ResourceId, path: &Path, made: Option<&Leaf>) {
+        let repair = stage.plan().await;
+        // What was removed may be missed somewhere else: a port without a number is no port.
+        let there = |field: &Path| made.is_none() || field == path;
+        let seen = repair.changes.iter().any(|c| c.id == *id && c.differences.iter().any(|d| there(&d.path)));
+        let made = made.map_or("removed".to_owned(), |leaf| format!("made {leaf}"));
+        assert!(seen, "{id} {path} was {made} by hand, and that is not seen: {:#?}", brief(&repair));
+        stage.apply_well(&repair).await;
+        stage.expect_nothing().await;
+        self.repaired += 1;
     }
 }
 

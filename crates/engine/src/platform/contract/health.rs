@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::stage::{HTTP, Recorder, Stage, possible, told};
+use super::stage::{HTTP, Recorder, Stage, note, possible, told};
 use super::{Body, Subject};
 use crate::apply::{Applied, ChangeResult, RunVerdict};
 use crate::deploy::RequestedAction;
@@ -79,7 +79,7 @@ pub async fn a_missing_image_or_command<S: Subject>(subject: &S) {
 /// Created, and the platform never says that it failed: our own time is over.
 pub async fn what_never_settles_is_given_up<S: Subject>(subject: &S) {
     if subject.body(Body::NeverSettles).is_empty() {
-        return println!("{}: an app that never settles: cannot be made", S::NAME);
+        return note::<S>("an app that never settles: cannot be made");
     }
     body_fails(subject, Body::NeverSettles).await;
 }
@@ -87,7 +87,7 @@ pub async fn what_never_settles_is_given_up<S: Subject>(subject: &S) {
 /// A published port that another program has.
 pub async fn a_taken_port<S: Subject>(subject: &S) {
     if !matches!(subject.support(Field::PortsPublish), Support::Full | Support::Adapted(_)) {
-        return println!("{}: published ports: not supported", S::NAME);
+        return note::<S>("published ports: not supported");
     }
     let mut stage = Stage::new(subject);
     let port = subject.free_port();
@@ -182,7 +182,7 @@ pub async fn dependents_of_a_failure_are_skipped<S: Subject>(subject: &S) {
 pub async fn bound_apps_follow<S: Subject>(subject: &S) {
     let honours = |field| matches!(subject.support(field), Support::Full | Support::Adapted(_));
     if !honours(Field::Bind) {
-        return println!("{}: bindings: not supported", S::NAME);
+        return note::<S>("bindings: not supported");
     }
     let mut stage = Stage::with_web(subject);
     stage.web("cache", 1).add("web", &["bind.cache = {}"]);

@@ -6,6 +6,7 @@ use crate::deploy::Policy;
 use crate::desired::resource::ResourceId;
 use crate::plan::HeldReason;
 use crate::plan::change::{Action, Reason};
+use crate::platform::Field;
 
 /// The resources of a web app, the one with health first.
 async fn wanted<S: Subject>(stage: &Stage<'_, S>) -> Vec<ResourceId> {
@@ -80,6 +81,7 @@ pub async fn an_object_made_later_is_not_overwritten<S: Subject>(subject: &S) {
 /// What cannot be read is held: neither made anew, nor changed, nor deleted.
 pub async fn a_gap_holds<S: Subject>(subject: &S) {
     let mut stage = Stage::with_web(subject);
+    stage.add_where_supported("web", Field::Files, "files.\"/etc/web/app.conf\" = { content = \"one\" }");
     stage.web("other", 1);
     stage.converge().await;
     let main = stage.main_resource("web").await;
@@ -99,9 +101,10 @@ pub async fn a_gap_holds<S: Subject>(subject: &S) {
         if version.is_some() {
             expect_held_in(&plan, |why| matches!(why, HeldReason::Unreadable { .. } | HeldReason::Follows(_)));
         }
+        stage.apply(&plan).await;
     }
-    assert_eq!(subject.state(&main).await, before);
     subject.reveal().await;
+    assert_eq!(subject.state(&main).await, before, "something unreadable was touched");
     stage.web("web", 2);
     stage.converge().await;
 }

@@ -1,9 +1,12 @@
 //! What is planned, what is held, and that a plan is carried out exactly.
 
-use super::stage::{Recorder, Stage, brief, expect_held_in, possible, told};
+use super::stage::{Recorder, Stage, brief, expect_held_in, note, possible, told};
 use super::{Body, Subject};
 use crate::apply::{ApplyError, ChangeResult, RunVerdict};
 use crate::deploy::{PlanError, Policy, RequestedAction};
+use crate::desired::document::Leaf;
+use crate::desired::path::Path;
+use crate::desired::resource::ResourceId;
 use crate::plan::change::{Action, Reason};
 use crate::plan::{HeldReason, Plan};
 use crate::platform::{Field, PlatformErrorKind, Support};
@@ -89,7 +92,7 @@ pub async fn removal_of_an_app_and_its_dependency<S: Subject>(subject: &S) {
 /// Volumes of an app that has gone are held; `--delete-data` deletes them.
 pub async fn volumes_are_held<S: Subject>(subject: &S) {
     if !honoured(subject, Field::Volumes) {
-        return println!("{}: volumes: not supported", S::NAME);
+        return note::<S>("volumes: not supported");
     }
     let mut stage = Stage::with_web(subject);
     stage.web("other", 1).add("web", &["volumes.data = { path = \"/var/lib/web\" }"]);
@@ -218,11 +221,8 @@ pub async fn an_edit_after_the_plan_is_refused<S: Subject>(subject: &S) {
     stage.apps["web"].pop();
     stage.add("web", &["env.OTHER = \"two\""]);
     let plan = stage.plan().await;
-    let is_mode = |segments: &[&str]| segments.iter().any(|segment| segment.contains("MODE"));
-    let leaves = first.changes.iter().filter_map(|change| change.desired.as_ref());
-    let mut leaves = leaves.flat_map(|desired| desired.document.leaves().iter().map(|(path, _)| (desired.id.clone(), path.clone())));
-    let Some((id, path)) = leaves.find(|(_, path)| is_mode(&path.segments().collect::<Vec<_>>())) else {
-        return println!("{}: no leaf is named after the variable", S::NAME);
+    let Some((id, path)) = variable(&first, "MODE") else {
+        return note::<S>("no leaf is named after the variable");
     };
     if !possible::<S>("an edit after the plan", &subject.edit(&id, &path, Some(&super::fields::by_hand())).await) {
         return;
@@ -232,6 +232,33 @@ pub async fn an_edit_after_the_plan_is_refused<S: Subject>(subject: &S) {
     assert_eq!(applied.verdict(), RunVerdict::Stale, "{}", told(&plan, &applied));
     assert_eq!(subject.state(&id).await, before, "a refused plan has written");
     stage.converge().await;
+}
+
+/// The leaf of an environment variable, where leaves are named after them.
+fn variable(plan: &Plan, name: &str) -> Option<(ResourceId, Path)> {
+    let mut desired = plan.changes.iter().filter_map(|change| change.desired.as_ref());
+    desired.find_map(|desired| {
+        let named = |(path, _): &&(Path, Leaf)| path.segments().last().is_some_and(|segment| segment == name);
+        let (path, _) = desired.document.leaves().iter().find(named)?;
+        Some((desired.id.clone(), path.clone()))
+    })
+}
+
+/// What somebody added by hand to something of ours is seen and removed.
+pub async fn what_was_added_by_hand_is_removed<S: Subject>(subject: &S) {
+    let mut stage = Stage::with_web(subject);
+    stage.add("web", &["env.MODE = \"one\""]);
+    let first = stage.converge().await;
+    let Some((id, path)) = variable(&first, "MODE") else {
+        return note::<S>("no leaf is named after the variable");
+    };
+    let segments = path.segments().map(|segment| if segment == "MODE" { "BY_HAND" } else { segment });
+    let added = Path::new(segments);
+    if !possible::<S>("an added variable", &subject.edit(&id, &added, Some(&super::fields::by_hand())).await) {
+        return;
+    }
+    let plan = stage.converge().await;
+    assert!(plan.changes.iter().any(|c| c.id == id && c.differences.iter().any(|d| d.path == added)), "{:#?}", brief(&plan));
 }
 
 /// An app is renamed: it goes on under its new name, and its data is not lost.
@@ -254,7 +281,7 @@ pub async fn an_app_is_renamed<S: Subject>(subject: &S) {
 /// A volume is renamed: it goes on under its new name, and its data is not lost.
 pub async fn a_volume_is_renamed<S: Subject>(subject: &S) {
     if !honoured(subject, Field::Volumes) {
-        return println!("{}: volumes: not supported", S::NAME);
+        return note::<S>("volumes: not supported");
     }
     let mut stage = Stage::with_web(subject);
     stage.add("web", &["volumes.data = { path = \"/var/lib/web\" }", "env.MODE = \"one\""]);
@@ -262,7 +289,7 @@ pub async fn a_volume_is_renamed<S: Subject>(subject: &S) {
     stage.web("web", 1).add("web", &["volumes.store = { path = \"/var/lib/web\" }", "env.MODE = \"two\""]);
     stage.moved.push(("apps.web.volumes.data".into(), "apps.web.volumes.store".into()));
     let plan = stage.plan().await;
-    println!("{}: {:#?}", S::NAME, brief(&plan));
+    note::<S>(format!("{:#?}", brief(&plan)));
     stage.apply_well(&plan).await;
     renamed(&stage).await;
 }

@@ -1,7 +1,7 @@
 //! Nothing secret leaves, and a secret that has changed is seen.
 
 use super::Subject;
-use super::stage::{Recorder, Stage, brief, possible, told};
+use super::stage::{Recorder, Stage, brief, note, possible, told};
 use crate::apply::{ApplyError, RunVerdict};
 use crate::desired::document::Leaf;
 use crate::platform::{Field, Support};
@@ -84,6 +84,7 @@ pub async fn a_rotated_secret_is_seen<S: Subject>(subject: &S) {
     let mut stage = stage(subject);
     stage.converge().await;
     // Another machine, with the same value: nothing to do.
+    stage.on_another_machine();
     stage.expect_nothing().await;
     stage.secrets.insert("password".into(), Some(ROTATED.into()));
     let plan = stage.plan().await;
@@ -147,7 +148,7 @@ pub async fn a_secret_edited_by_hand_is_repaired<S: Subject>(subject: &S) {
 /// Texts that hold both a secret and another app's address.
 pub async fn a_secret_beside_an_address<S: Subject>(subject: &S) {
     if !matches!(subject.support(Field::Bind), Support::Full | Support::Adapted(_)) {
-        return println!("{}: bindings: not supported", S::NAME);
+        return note::<S>("bindings: not supported");
     }
     let mut stage = stage(subject);
     stage.web("db", 1).add("web", &["bind.db = {}", "env.TOKEN = \"{{ secrets.password }}\""]);

@@ -1,6 +1,6 @@
 //! A manifest that a case changes as it goes on, and the main path behind it.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use indexmap::IndexMap;
 use zeroize::Zeroizing;
@@ -30,6 +30,7 @@ pub struct Stage<'a, S> {
     pub policy: Policy,
     /// The revision of the manifest; revisions are ordered as text.
     pub revision: Option<String>,
+    known: Mutex<Option<(IndexMap<String, Option<String>>, Arc<Secrets>)>>,
 }
 
 /// A history of revisions that are ordered as text.
@@ -72,6 +73,7 @@ impl<'a, S: Subject> Stage<'a, S> {
             secrets: IndexMap::new(),
             policy: Policy::default(),
             revision: None,
+            known: Mutex::new(None),
         }
     }
 
@@ -139,12 +141,29 @@ impl<'a, S: Subject> Stage<'a, S> {
         Manifest::parse(&text).unwrap_or_else(|report| panic!("the suite's manifest is refused:\n{report}\n{text}"))
     }
 
-    /// The values of the secrets.
-    pub fn secret_values(&self) -> Secrets {
+    /// The values of the secrets. The same ones are the same value, as in one run of the program: their fingerprints are
+    /// slow to derive.
+    pub fn secret_values(&self) -> Arc<Secrets> {
+        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        match &*known {
+            Some((declared, secrets)) if *declared == self.secrets => secrets.clone(),
+            _ => {
+                let secrets = Arc::new(self.new_secrets());
+                *known = Some((self.secrets.clone(), secrets.clone()));
+                secrets
+            }
+        }
+    }
+
+    /// Forgets what was derived, as another machine would not know it.
+    pub fn on_another_machine(&self) {
+        *self.known.lock().unwrap_or_else(|e| e.into_inner()) = None;
+    }
+
+    fn new_secrets(&self) -> Secrets {
         let missing = |name: &str| SecretError { name: name.to_owned(), why: "it is not set".to_owned() };
-        let value = |(name, value): (&String, &Option<String>)| {
-            (name.clone(), value.clone().map(Zeroizing::new).ok_or_else(|| missing(name)))
-        };
+        let value =
+            |(name, value): (&String, &Option<String>)| (name.clone(), value.clone().map(Zeroizing::new).ok_or_else(|| missing(name)));
         Secrets::new(self.secrets.iter().map(value))
     }
 
@@ -279,14 +298,19 @@ pub fn told(plan: &Plan, applied: &Applied) -> String {
     format!("{:?}\n{}", applied.verdict(), lines.join("\n"))
 }
 
-/// Prints why a part of a case cannot be checked here, and says whether it can.
+/// Tells what a case found out, or why it could not look: shown by `cargo test -- --nocapture`.
+#[allow(clippy::disallowed_macros, reason = "a test reports to whoever runs it, not to the program's user")]
+pub fn note<S: Subject>(what: impl std::fmt::Display) {
+    println!("{:<13} {what}", S::NAME);
+}
+
+/// Tells why a part of a case cannot be checked here, and says whether it can.
 pub fn possible<S: Subject>(what: &str, edited: &Edited) -> bool {
     match edited {
         Edited::Done => true,
         Edited::NotPossible(why) => {
-            println!("{}: {what}: not possible: {why}", S::NAME);
+            note::<S>(format!("{what}: not possible: {why}"));
             false
         }
     }
 }
-

@@ -12,7 +12,7 @@ macro_rules! contract_suite {
                 nothing_to_do, empty_plan_after_apply, removal_of_an_app, removal_of_an_app_and_its_dependency,
                 volumes_are_held, the_last_app_is_held, deletions_over_the_budget_are_held, destroy_leaves_nothing,
                 protection_outlives_the_entry, a_saved_plan_applies, a_stale_plan_is_refused,
-                an_edit_after_the_plan_is_refused, an_app_is_renamed, a_volume_is_renamed, two_appliers_at_once,
+                an_edit_after_the_plan_is_refused, what_was_added_by_hand_is_removed, an_app_is_renamed, a_volume_is_renamed, two_appliers_at_once,
                 an_older_revision_is_refused, a_restart_changes_nothing_else, what_is_forgotten_runs_on);
             $crate::contract_suite!(@cases $subject, ownership:
                 what_is_not_ours_is_not_touched, adoption, an_object_made_later_is_not_overwritten, a_gap_holds);

@@ -33,7 +33,12 @@ const PLACE: &str = "dev";
 impl MemorySubject {
     /// A world that neglects some duties.
     pub fn with_quirks(quirks: Quirks) -> Self {
-        Self { world: World::with_quirks(quirks), next_port: AtomicU16::new(8000) }
+        Self::of(World::with_quirks(quirks))
+    }
+
+    /// This world.
+    pub fn of(world: World) -> Self {
+        Self { world, next_port: AtomicU16::new(8000) }
     }
 }
 
@@ -75,7 +80,10 @@ impl Subject for MemorySubject {
         match body {
             Body::Web(version) => image(format!("shop/web:{version}")),
             Body::WebByCommand(version) => {
-                vec!["image = \"shop/web:1\"".into(), format!("command = [\"web\", \"--port\", \"$(PORT_HTTP)\", \"--version\", \"{version}\"]")]
+                vec![
+                    "image = \"shop/web:1\"".into(),
+                    format!("command = [\"web\", \"--port\", \"$(PORT_HTTP)\", \"--version\", \"{version}\"]"),
+                ]
             }
             Body::NeverHealthy => image("fail/web:1".into()),
             Body::CrashLoop => image("crash/web:1".into()),
