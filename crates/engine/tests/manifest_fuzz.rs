@@ -121,6 +121,12 @@ proptest! {
         }
     }
 
+}
+
+proptest! {
+    // Each case checks the whole example eight times.
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
     /// What was added can be removed again, and then the file is what it was.
     #[test]
     fn removing_undoes_adding(name in "[a-z][a-z0-9]{3,8}") {
@@ -153,5 +159,5 @@ fn hostile_text_is_refused_soon() {
         read(&text);
         edit_it(&text, "b");
     }
-    assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
 }
