@@ -85,7 +85,7 @@ pub fn run(arguments: &[OsString]) -> Result<(), SupervisorError> {
 fn supervise(folder: &Path) -> Result<(), SupervisorError> {
     let error = |why: String| SupervisorError::Start { folder: folder.display().to_string(), why };
     // Fails only for the leader of a process group, which a shell makes of it: then it stays on the terminal.
-    drop(nix::unistd::setsid());
+    let _ = nix::unistd::setsid();
     Folder::new(folder).create().map_err(|e| error(e.to_string()))?;
     let folder = Folder::new(&folder.canonicalize().map_err(|e| error(e.to_string()))?);
     let _lock = match acquire(&folder.supervisor_lock(), &format!("process {}", std::process::id())).map_err(|e| error(e.to_string()))? {
