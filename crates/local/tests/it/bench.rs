@@ -226,6 +226,14 @@ impl Bench {
         text.trim().strip_prefix("process ")?.parse().ok()
     }
 
+    /// The process id of the supervisor's guard.
+    pub fn guard(&self) -> Option<i32> {
+        let words = format!("{}\0guard\0", self.state().display());
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let mut ids = processes.filter_map(|p| Some((p.file_name().to_str()?.parse().ok()?, p.path())));
+        ids.find(|(_, path)| std::fs::read_to_string(path.join("cmdline")).is_ok_and(|line| line.ends_with(&words))).map(|(id, _)| id)
+    }
+
     /// Kills the supervisor as a crash would, and waits until it and everything that it started are gone.
     pub async fn kill_supervisor(&self) {
         kill(self.supervisor().unwrap());

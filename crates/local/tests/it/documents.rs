@@ -109,7 +109,6 @@ async fn a_file_that_was_edited_by_hand_is_seen_and_mended() {
     bench.deploy(desired.clone()).await;
     bench.healthy(&workload("web")).await;
     type Edit = fn(&std::path::Path);
-    let chmod = |file: &std::path::Path, mode| std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
     let edits: [(Edit, &str); 3] = [
         (
             |file| {
@@ -132,7 +131,6 @@ async fn a_file_that_was_edited_by_hand_is_seen_and_mended() {
         bench.assert_nothing_to_do(desired.clone()).await;
         assert_eq!(bench.get("web", "/file/etc/app.conf").await, "a = 1\n");
     }
-    let _ = chmod;
 }
 
 #[tokio::test]

@@ -22,10 +22,8 @@ async fn a_killed_supervisor_leaves_nothing_running_and_an_apply_brings_it_all_b
     let port = bench.port("web").await;
     let place = bench.get("web", "/env/STRATOS_VOLUME_DATA").await;
     std::fs::write(format!("{place}/kept"), "still here").unwrap();
-    let leader = bench.supervisor().unwrap();
     let before = bench.processes();
-    kill(leader);
-    wait_for("the direct child to end", || bench.processes().len() < before.len() - 1).await;
+    bench.kill_supervisor().await;
 
     // What is there is still known, and that it does not run is a difference.
     assert!(bench.live(&volume("web", "data")).await.is_some());
@@ -42,6 +40,24 @@ async fn a_killed_supervisor_leaves_nothing_running_and_an_apply_brings_it_all_b
     let after = bench.processes();
     assert_eq!(after.len(), before.len(), "nothing runs twice");
     assert!(before.iter().all(|old| !after.contains(old)), "and nothing of before runs at all");
+}
+
+#[tokio::test]
+async fn what_outlived_a_supervisor_all_the_same_ends_before_it_is_started_again() {
+    let bench = Bench::new();
+    let command = format!("{PROGRAM} serve healthy & wait");
+    let desired = bench.resources("web", serving("healthy", json!({ "command": ["sh", "-c", command] })));
+    bench.deploy(desired.clone()).await;
+    bench.healthy(&workload("web")).await;
+    let before = bench.processes();
+    // Without its guard, nobody is left to end what the shell started.
+    kill(bench.guard().unwrap());
+    kill(bench.supervisor().unwrap());
+    wait_for("all but the server to end", || bench.processes().len() == 1).await;
+    bench.deploy(desired).await;
+    bench.healthy(&workload("web")).await;
+    let after = bench.processes();
+    assert!(before.iter().all(|old| !after.contains(old)), "{before:?} {after:?}");
 }
 
 #[tokio::test]
