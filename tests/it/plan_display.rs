@@ -53,7 +53,15 @@ fn plan(changes: Vec<Change>) -> Plan {
         "environments": { "dev": { "platform": "local" }, "prod": { "platform": "swarm" } },
     });
     let coverage = Coverage { unchanged: 12, observed: 14, requests: 3, ..Coverage::default() };
-    Plan { format: 1, based_on: serde_json::from_value(based_on).unwrap(), changes, held: vec![], coverage, rollouts: vec![], judged: vec![] }
+    Plan {
+        format: 1,
+        based_on: serde_json::from_value(based_on).unwrap(),
+        changes,
+        held: vec![],
+        coverage,
+        rollouts: vec![],
+        judged: vec![],
+    }
 }
 
 /// One of everything.
