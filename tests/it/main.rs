@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod architecture;
+mod architecture;
 mod edit;
 mod init;
 mod layout;
