@@ -3,7 +3,6 @@
 #![allow(missing_docs, reason = "tests")]
 
 mod architecture;
-mod architecture;
 mod edit;
 mod init;
 mod layout;
