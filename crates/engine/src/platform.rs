@@ -214,7 +214,8 @@ pub struct ObservedResource {
     pub depends_on: Vec<ResourceId>,
     /// The state of its last roll-out, where the platform tells it with the object.
     pub rollout: RolloutState,
-    /// Secret leaves whose live value was compared with the desired one and is another. Filled in by the engine.
+    /// Secret leaves that are not as they should be although their fingerprints agree. The engine adds those whose live
+    /// value was compared with the desired one; a platform adds those that hold an address which has moved since.
     pub secrets_moved: Vec<Path>,
 }
 
