@@ -14,7 +14,7 @@ use super::cartridge::catalogue::{self, Catalogue};
 use super::cartridge::{Cartridge, native_platform};
 use super::folder::Folder;
 use super::merge;
-use super::place::{self, Step};
+use super::place::{self, Step, Trail};
 use super::sandbox::{Flavour, Vault};
 use super::spelling::suggestion;
 use super::template::{Engine, Renderer, is_template};
@@ -169,7 +169,9 @@ impl<'m> Session<'m> {
         let mut scope = Scope { context: self.context(name, &[]), rendered_files: HashSet::new(), cartridge: None };
         let effective = self.effective(name, node, own, &mut scope)?;
         let rendered = if scope.cartridge.is_some() || has_template(&effective) {
-            Cow::Owned(self.tree(&effective, &mut Vec::new(), &scope))
+            let mut tree = effective.into_owned();
+            self.fill(&mut tree, &Trail::ROOT, &scope);
+            Cow::Owned(tree)
         } else {
             effective
         };
@@ -251,13 +253,13 @@ impl<'m> Session<'m> {
             }
             return Some(Table::new());
         };
-        let reference = self.tree(&written.node, &mut vec![Step::Key("cartridge")], scope);
+        let reference = self.tree(&written.node, &Trail::ROOT.then(Step::Key("cartridge")), scope);
         let Some(reference) = reference.as_str().map(str::to_owned) else {
             self.problems.push(Diagnostic::new("`cartridge` must be a name or a folder", node.span));
             return None;
         };
         let cartridge = self.cartridge(&reference, written.node.span)?;
-        let parameters = parameters.map(|entry| self.tree(&entry.node, &mut vec![Step::Key("parameters")], scope));
+        let parameters = parameters.map(|entry| self.tree(&entry.node, &Trail::ROOT.then(Step::Key("parameters")), scope));
         if let Some(wrong) = parameters.as_ref().filter(|node| node.as_table().is_none()) {
             self.problems.push(Diagnostic::new("`parameters` must be a table", wrong.span));
             return None;
@@ -307,77 +309,64 @@ impl<'m> Session<'m> {
         result.map_err(|problems| self.problems.extend(problems)).ok()
     }
 
-    /// The same tree with the templates in its strings filled in. `path` is where in the app it is.
-    fn tree<'n>(&mut self, node: &'n Node, path: &mut Vec<Step<'n>>, scope: &Scope) -> Node {
-        let value = match &node.value {
-            NodeValue::String(text) => return self.string(text, node.span, path, scope),
-            NodeValue::Array(items) => {
-                let mut rendered = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    path.push(Step::Index(index));
-                    rendered.push(self.tree(item, path, scope));
-                    path.pop();
-                }
-                NodeValue::Array(rendered)
-            }
-            NodeValue::Table(table) => {
-                let mut rendered = Table::with_capacity(table.len());
-                for (key, entry) in table {
-                    path.push(Step::Key(key));
-                    let node = self.tree(&entry.node, path, scope);
-                    path.pop();
-                    rendered.insert(key.clone(), crate::manifest::source::Entry { key_span: entry.key_span, node });
-                }
-                NodeValue::Table(rendered)
-            }
-            plain => plain.clone(),
-        };
-        Node { value, span: node.span }
-    }
-
-    fn string(&mut self, text: &str, span: Span, path: &[Step<'_>], scope: &Scope) -> Node {
-        let mut node = Node { value: NodeValue::String(text.to_owned()), span };
-        if scope.rendered_files.contains(&span.file) {
-            self.check_held(&node, path);
-        } else if is_template(text) {
-            match self.text.value(text, &scope.context) {
-                Ok(value) => {
-                    node.value = value;
-                    place_all(&mut node, span);
-                    self.check_held(&node, path);
-                }
-                Err(error) => {
-                    let sources = &self.sources;
-                    let problem = error.into_diagnostic(|range| place::inside(sources, span, text, range), None);
-                    self.problems.push(problem);
-                }
-            }
-        }
+    /// The same tree with the templates in its strings filled in. `at` is where in the app it is.
+    fn tree(&mut self, node: &Node, at: &Trail, scope: &Scope) -> Node {
+        let mut node = node.clone();
+        self.fill(&mut node, at, scope);
         node
     }
 
+    /// Fills in the templates in the strings of a tree.
+    fn fill(&mut self, node: &mut Node, at: &Trail, scope: &Scope) {
+        match &mut node.value {
+            NodeValue::String(_) if scope.rendered_files.contains(&node.span.file) => self.check_held(node, at),
+            NodeValue::String(text) if is_template(text) => match self.text.value(text, &scope.context) {
+                Ok(value) => {
+                    node.value = value;
+                    place_all(node, node.span);
+                    self.check_held(node, at);
+                }
+                Err(error) => {
+                    let problem = error.into_diagnostic(|range| place::inside(&self.sources, node.span, text, range), None);
+                    self.problems.push(problem);
+                }
+            },
+            NodeValue::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.fill(item, &at.then(Step::Index(index)), scope);
+                }
+            }
+            NodeValue::Table(table) => {
+                for (key, entry) in table {
+                    self.fill(&mut entry.node, &at.then(Step::Key(key)), scope);
+                }
+            }
+            NodeValue::String(_) | NodeValue::Integer(_) | NodeValue::Float(_) | NodeValue::Bool(_) => {}
+        }
+    }
+
     /// Reports secrets where no secret can be, and placeholders that are not whole.
-    fn check_held(&mut self, node: &Node, path: &[Step<'_>]) {
+    fn check_held(&mut self, node: &Node, at: &Trail) {
         match &node.value {
             NodeValue::String(text) if text.contains([OPEN, CLOSE]) => {
                 let whole = self.held(text, node.span).is_some();
-                if whole && !place::may_hold_secret(path) {
-                    let message = format!("`{}` cannot hold a secret", place::shown(path));
+                if whole && !at.may_hold_secret() {
+                    let message = format!("`{at}` cannot hold a secret");
                     let help = "secrets can be in `command`, in the values of `env` and in the content of `files`";
                     self.problems.push(Diagnostic::new(message, node.span).with_help(help));
                 }
             }
             NodeValue::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.check_held(item, &[path, &[Step::Index(index)]].concat());
+                    self.check_held(item, &at.then(Step::Index(index)));
                 }
             }
             NodeValue::Table(table) => {
                 for (key, entry) in table {
-                    self.check_held(&entry.node, &[path, &[Step::Key(key)]].concat());
+                    self.check_held(&entry.node, &at.then(Step::Key(key)));
                 }
             }
-            _ => {}
+            NodeValue::String(_) | NodeValue::Integer(_) | NodeValue::Float(_) | NodeValue::Bool(_) => {}
         }
     }
 
