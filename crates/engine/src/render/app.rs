@@ -16,16 +16,16 @@ use super::folder::Folder;
 use super::merge;
 use super::place::{self, Step, Trail};
 use super::sandbox::{Flavour, Vault};
-use super::spelling::suggestion;
 use super::template::{Engine, Renderer, is_template};
 use crate::desired::name::Name;
 use crate::desired::resource::ResourceId;
 use crate::desired::text::{CLOSE, Encoding, OPEN, Segment, Text};
 use crate::manifest::Manifest;
-use crate::manifest::check;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
 use crate::manifest::schema::{App, Environment, File, Scalar};
 use crate::manifest::source::{Node, NodeValue, Table};
+use crate::manifest::suggest;
+use crate::manifest::{check, validate};
 use crate::platform::FileContent;
 
 /// The permissions of a file for which none are written: read by all.
@@ -47,7 +47,6 @@ impl Engines {
 pub(super) struct Session<'m> {
     manifest: &'m Manifest,
     environment: &'m Name,
-    settings: &'m Environment,
     vault: &'m Vault,
     text: Renderer<'m>,
     toml: Renderer<'m>,
@@ -56,6 +55,8 @@ pub(super) struct Session<'m> {
     /// The manifest's files, and what is read on the way.
     sources: Arc<Sources>,
     problems: Vec<Diagnostic>,
+    /// What the apps were typed from, for the checks of all together.
+    rendered: Vec<(&'m Name, Cow<'m, Node>)>,
     /// Opened when the first file is needed.
     folder: Option<Result<Rc<Folder>, String>>,
     catalogue: Option<Catalogue>,
@@ -132,13 +133,13 @@ impl<'m> Session<'m> {
         Self {
             manifest,
             environment,
-            settings,
             vault,
             text: engines.text.renderer(),
             toml: engines.toml.renderer(),
             base,
             sources: manifest.sources.clone(),
             problems: Vec::new(),
+            rendered: Vec::new(),
             folder: None,
             catalogue: None,
             cartridges: HashMap::new(),
@@ -146,26 +147,23 @@ impl<'m> Session<'m> {
         }
     }
 
-    /// All problems of all apps, each once: apps share templates and cartridges.
+    /// All problems of all apps, each once: apps share templates and cartridges. Where each app is right, whether they go
+    /// together.
     pub(super) fn finish(mut self) -> Result<(), Report> {
         if self.problems.is_empty() {
-            return Ok(());
+            let apps = self.rendered.iter().map(|(name, node)| (*name, &**node));
+            self.problems = validate::validate_environment(self.environment, apps);
         }
-        let mut seen = HashSet::new();
-        self.problems.retain(|problem| seen.insert((problem.span, problem.message.clone())));
-        Err(Report { sources: self.sources, diagnostics: self.problems })
+        if self.problems.is_empty() { Ok(()) } else { Err(Report::new(self.sources, self.problems)) }
     }
 
-    /// Renders an app; None where it does not go to this environment, or where something was reported.
-    pub(super) fn app(&mut self, name: &Name, node: &Node) -> Option<RenderedApp> {
+    /// Renders an app; None where something was reported.
+    pub(super) fn app(&mut self, name: &'m Name, node: &'m Node) -> Option<RenderedApp> {
         let problems_before = self.problems.len();
         let Some(own) = node.as_table() else {
             self.problems.push(Diagnostic::new(format!("apps.{name} must be a table"), node.span));
             return None;
         };
-        if !self.goes_here(own) {
-            return None;
-        }
         let mut scope = Scope { context: self.context(name, &[]), rendered_files: HashSet::new(), cartridge: None };
         let effective = self.effective(name, node, own, &mut scope)?;
         let rendered = if scope.cartridge.is_some() || has_template(&effective) {
@@ -185,8 +183,13 @@ impl<'m> Session<'m> {
                 return None;
             }
         };
+        self.problems.extend(validate::validate_app(name, &app, &rendered, self.manifest));
+        if self.problems.len() > problems_before {
+            return None;
+        }
         let files = self.files(&app, &rendered, &scope);
         let exports = self.exports(name, &scope);
+        self.rendered.push((name, rendered));
         (self.problems.len() == problems_before).then_some(RenderedApp { app, files, exports })
     }
 
@@ -194,14 +197,6 @@ impl<'m> Session<'m> {
         let app = ("app", Value::from_pairs([("name", app.as_str())]));
         let own = std::iter::once(app).chain(more.iter().map(|(name, value)| (*name, (*value).clone()))).collect();
         Value::from_object(Context { base: self.base.clone(), own })
-    }
-
-    /// Whether the app goes to this environment: where it says so, or to all that are not `opt_in`.
-    fn goes_here(&self, own: &Table) -> bool {
-        match own.get("environments").map(|entry| &entry.node.value) {
-            Some(NodeValue::Array(list)) => list.iter().any(|item| item.as_str() == Some(self.environment)),
-            _ => !self.settings.opt_in,
-        }
     }
 
     /// The app's table with its cartridge below and its override above; none where something was reported that leaves
@@ -213,11 +208,6 @@ impl<'m> Session<'m> {
             return Some(Cow::Borrowed(node));
         }
         let mut over = over.unwrap_or_default();
-        for key in ["override", "environments"] {
-            if let Some(entry) = over.shift_remove(key) {
-                self.problems.push(Diagnostic::new(format!("an override cannot hold `{key}`"), entry.key_span));
-            }
-        }
         let unset = over.shift_remove("unset").map(|entry| entry.node);
         let (unset_of_parameters, unset) = match unset {
             Some(keys) => {
@@ -416,7 +406,7 @@ impl<'m> Session<'m> {
                 }
                 let names: Vec<&str> = self.manifest.secrets.keys().map(String::as_str).collect();
                 let problem = Diagnostic::new(format!("there is no secret `{secret}` in [secrets]"), field("secret").unwrap_or(whole));
-                self.problems.push(Diagnostic { help: suggestion(secret, &names, "there are"), ..problem });
+                self.problems.push(Diagnostic { help: suggest::help(secret, names, "there are"), ..problem });
                 None
             }
             (Some(template), None, None) => self.file_template(template, field("template").unwrap_or(whole), scope),

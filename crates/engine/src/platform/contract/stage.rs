@@ -65,14 +65,7 @@ pub const HTTP: &str = "ports.http = 8080";
 impl<'a, S: Subject> Stage<'a, S> {
     /// A manifest without apps.
     pub fn new(subject: &'a S) -> Self {
-        Self {
-            subject,
-            apps: IndexMap::new(),
-            moved: Vec::new(),
-            secrets: IndexMap::new(),
-            policy: Policy::default(),
-            revision: None,
-        }
+        Self { subject, apps: IndexMap::new(), moved: Vec::new(), secrets: IndexMap::new(), policy: Policy::default(), revision: None }
     }
 
     /// A manifest with one web app called `web`.
@@ -142,9 +135,8 @@ impl<'a, S: Subject> Stage<'a, S> {
     /// The values of the secrets.
     pub fn secret_values(&self) -> Secrets {
         let missing = |name: &str| SecretError { name: name.to_owned(), why: "it is not set".to_owned() };
-        let value = |(name, value): (&String, &Option<String>)| {
-            (name.clone(), value.clone().map(Zeroizing::new).ok_or_else(|| missing(name)))
-        };
+        let value =
+            |(name, value): (&String, &Option<String>)| (name.clone(), value.clone().map(Zeroizing::new).ok_or_else(|| missing(name)));
         Secrets::new(self.secrets.iter().map(value))
     }
 
@@ -289,4 +281,3 @@ pub fn possible<S: Subject>(what: &str, edited: &Edited) -> bool {
         }
     }
 }
-

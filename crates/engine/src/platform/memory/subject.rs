@@ -75,7 +75,10 @@ impl Subject for MemorySubject {
         match body {
             Body::Web(version) => image(format!("shop/web:{version}")),
             Body::WebByCommand(version) => {
-                vec!["image = \"shop/web:1\"".into(), format!("command = [\"web\", \"--port\", \"$(PORT_HTTP)\", \"--version\", \"{version}\"]")]
+                vec![
+                    "image = \"shop/web:1\"".into(),
+                    format!("command = [\"web\", \"--port\", \"$(PORT_HTTP)\", \"--version\", \"{version}\"]"),
+                ]
             }
             Body::NeverHealthy => image("fail/web:1".into()),
             Body::CrashLoop => image("crash/web:1".into()),
