@@ -2,5 +2,12 @@
 
 #![allow(missing_docs, reason = "tests")]
 
+mod architecture;
+mod architecture;
+mod edit;
+mod init;
 mod layout;
 mod plan_display;
+mod schema;
+mod support;
+mod usage;

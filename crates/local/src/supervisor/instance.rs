@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -201,10 +201,8 @@ impl Instance {
                 End::Ended(why) => self.ended(began.elapsed(), why, 1),
                 End::NotStarted(why) => self.ended(began.elapsed(), why, CRASH_LOOP),
             };
-            tokio::select! {
-                () = sleep(delay) => self.restarts.set(self.restarts.get() + 1),
-                () = self.stop.cancelled() => {}
-            }
+            drop(timeout(delay, self.stop.cancelled()).await);
+            self.restarts.set(self.restarts.get() + 1);
         }
         drop(std::fs::remove_dir_all(&self.folder));
         self.phase.set(Phase::Gone);

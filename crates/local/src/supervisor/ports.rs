@@ -76,7 +76,9 @@ pub(crate) fn holder(number: u16) -> Option<String> {
         })
     })?;
     let processes = std::fs::read_dir("/proc").ok()?.flatten();
-    processes.into_iter().find_map(|process| {
+    // `self` is there besides the numbers.
+    let mut processes = processes.filter(|p| p.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    processes.find_map(|process| {
         let descriptors = std::fs::read_dir(process.path().join("fd")).ok()?;
         let holds = descriptors.flatten().any(|d| std::fs::read_link(d.path()).is_ok_and(|link| link.as_os_str() == inode.as_str()));
         let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
