@@ -408,6 +408,11 @@ impl Instance {
                 }
             }
             let pause = match ready {
+                // Without a probe there is nothing more to find out, until there is one.
+                Some(true) if spec.ready.is_none() => {
+                    self.respecified.notified().await;
+                    continue;
+                }
                 Some(true) => interval,
                 Some(false) => interval.min(UNREADY_INTERVAL),
                 None => interval.min(START_INTERVAL),

@@ -145,7 +145,7 @@ impl Workload {
 
     /// Ends all instances. What was published is free at once.
     pub fn end(&self) {
-        self.listeners.keep(|_, _| false);
+        self.listeners.close();
         let mut inner = self.inner.borrow_mut();
         inner.ending = true;
         inner.instances.iter().for_each(|instance| instance.stop());
