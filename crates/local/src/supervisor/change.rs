@@ -280,15 +280,17 @@ fn usual_port(id: &ResourceId, name: &str) -> u16 {
 }
 
 fn taken(world: &World, name: &str, number: u16, error: &io::Error) -> WireError {
-    let publisher = world.publisher(number);
-    let kind = if publisher.is_some() { WireErrorKind::Busy } else { WireErrorKind::Rejected };
-    let who = match error.kind() {
-        io::ErrorKind::AddrInUse => match (publisher, ports::holder(number)) {
-            (Some(workload), _) => format!("{workload} publishes it"),
-            (None, Some(process)) => format!("{process} listens on it"),
-            (None, None) => "another process listens on it".to_owned(),
-        },
-        _ => error.to_string(),
+    let (kind, who) = if error.kind() != io::ErrorKind::AddrInUse {
+        (WireErrorKind::Rejected, error.to_string())
+    } else if let Some(workload) = world.publisher(number) {
+        (WireErrorKind::Busy, format!("{workload} publishes it"))
+    } else {
+        match ports::holder(number) {
+            // A listener that was closed a moment ago is open until its task is gone; or it is one for other apps.
+            Some((process, _)) if process == std::process::id() => (WireErrorKind::Busy, "this environment uses it itself".into()),
+            Some((process, name)) => (WireErrorKind::Rejected, format!("process {process} ({name}) listens on it")),
+            None => (WireErrorKind::Rejected, "another process listens on it".into()),
+        }
     };
     let hint = if error.kind() == io::ErrorKind::PermissionDenied {
         "only root publishes ports below 1024: choose a higher one"
