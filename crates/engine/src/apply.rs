@@ -1,5 +1,14 @@
 //! Stage 7: a plan is carried out. Makes no choices: order, reasons and fences are in the plan.
 
+mod prepare;
+mod progress;
+mod run;
+mod write;
+
+pub use prepare::{attributes, connect, retire, verify_secrets};
+pub use progress::{Event, Progress, Quiet};
+pub use run::Run;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -34,51 +43,12 @@ impl Default for ApplyOptions {
     }
 }
 
-/// Is told of what happens. Called from the task that applies: it must not block.
-pub trait Progress: Send + Sync {
-    /// Something happened.
-    fn event(&self, event: Event<'_>);
-}
-
-/// Something that happened.
-#[derive(Debug, Clone)]
-pub enum Event<'a> {
-    /// A change is being written.
-    Started {
-        /// Which.
-        id: &'a ResourceId,
-        /// What is done.
-        action: Action,
-    },
-    /// A written (or unchanged) resource is waited for; repeated when its health changes.
-    Waiting {
-        /// Which.
-        id: &'a ResourceId,
-        /// How it is.
-        health: &'a Health,
-    },
-    /// A call is repeated after a transient failure.
-    Retrying {
-        /// Which.
-        id: &'a ResourceId,
-        /// What went wrong.
-        error: &'a PlatformError,
-        /// After this time.
-        after: std::time::Duration,
-    },
-    /// A change has its result.
-    Finished {
-        /// The result.
-        report: &'a ChangeReport,
-    },
-}
-
 /// What came of a plan.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Applied {
     /// One for each change, in the plan's order.
     pub changes: Vec<ChangeReport>,
-    /// The health of every resource in scope that has health, also of those that did not change.
+    /// The health of every resource in scope that has health, also of those that did not change; empty with `no_wait`.
     pub health: Vec<ResourceHealth>,
     /// Requests sent to the platforms.
     pub requests: u64,
@@ -121,12 +91,17 @@ pub enum ChangeResult {
     Done,
     /// It had happened already.
     AlreadyDone,
-    /// Not written, or written and not healthy.
+    /// Not written.
     Failed {
         /// What went wrong.
         why: String,
         /// What to do next.
         hint: Option<String>,
+    },
+    /// Written, and not healthy: it failed, did not get healthy in its time, or the platform went back.
+    Unhealthy {
+        /// What the platform says.
+        why: String,
     },
     /// Refused: the live object is not what the plan was made from. Nothing was written.
     Stale {
@@ -145,16 +120,34 @@ pub enum ChangeResult {
     },
 }
 
+impl Applied {
+    /// What the run comes to.
+    pub fn verdict(&self) -> RunVerdict {
+        let any = |test: fn(&ChangeResult) -> bool| self.changes.iter().any(|report| test(&report.result));
+        if any(|r| matches!(r, ChangeResult::Failed { .. } | ChangeResult::Unknown { .. })) {
+            RunVerdict::Partial
+        } else if any(|r| matches!(r, ChangeResult::Unhealthy { .. })) || self.health.iter().any(|h| h.health.settled() != Some(true)) {
+            RunVerdict::Unhealthy
+        } else if any(|r| matches!(r, ChangeResult::Stale { .. })) {
+            RunVerdict::Stale
+        } else if any(|r| matches!(r, ChangeResult::Skipped { .. })) {
+            RunVerdict::Partial
+        } else {
+            RunVerdict::Success
+        }
+    }
+}
+
 /// The run as a whole: decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunVerdict {
     /// Everything is done, and healthy as far as it was waited for.
     Success,
-    /// Everything is done or was refused as stale; nothing else failed.
+    /// Something was refused as stale; nothing else went wrong.
     Stale,
-    /// Something failed, was skipped or is unknown.
+    /// Something failed or is unknown, or was skipped for another reason than health.
     Partial,
-    /// Everything is written, and something is not healthy.
+    /// Everything that could be is written, and something is not healthy.
     Unhealthy,
 }
 

@@ -92,6 +92,7 @@ impl Differences {
             return self.differences.push(Difference::Taken { desired, observed: observed.clone() });
         };
         let mut fields = fields(&desired.document, &observed.document);
+        add_moved_secrets(&mut fields, &desired, observed);
         if marks.protect != desired.marks.protect {
             let (old, new) = (marks.protect, desired.marks.protect);
             fields.push(FieldChange { path: Path::new(["protect"]), old: Some(Leaf::Bool(old)), new: Some(Leaf::Bool(new)) });
@@ -100,6 +101,16 @@ impl Differences {
             self.unchanged.push(desired);
         } else {
             self.differences.push(Difference::Differs { desired, observed: observed.clone(), fields });
+        }
+    }
+}
+
+/// Secrets whose live value was compared and is another, although their recorded fingerprints agree.
+fn add_moved_secrets(fields: &mut Vec<FieldChange>, desired: &Resource, observed: &ObservedResource) {
+    for path in &observed.secrets_moved {
+        if let Err(at) = fields.binary_search_by(|f| f.path.cmp(path)) {
+            let value = |document: &Document| document.get(path).cloned();
+            fields.insert(at, FieldChange { path: path.clone(), old: value(&observed.document), new: value(&desired.document) });
         }
     }
 }
@@ -136,6 +147,63 @@ pub fn fields(desired: &Document, observed: &Document) -> Vec<FieldChange> {
         if let (true, Some((path, _))) = (changed, new.or(old)) {
             let value = |side: Option<&(Path, Leaf)>| side.map(|(_, leaf)| leaf.clone());
             out.push(FieldChange { path: path.clone(), old: value(old), new: value(new) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn document() -> impl Strategy<Value = Document> {
+        let path = prop::collection::vec("[a-c]{1,2}", 1..4);
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Leaf::Bool),
+            (0i64..3).prop_map(Leaf::Integer),
+            "[xy]{0,2}".prop_map(|text| Leaf::Text(text.into())),
+        ];
+        prop::collection::vec((path, leaf), 0..12)
+            .prop_map(|leaves| leaves.into_iter().map(|(path, leaf)| (Path::new(path.iter().map(String::as_str)), leaf)).collect())
+    }
+
+    #[test]
+    fn nothing_is_no_different_from_nothing() {
+        let out = compare(vec![], &BTreeMap::new());
+        assert!(out.differences.is_empty() && out.unchanged.is_empty());
+    }
+
+    #[test]
+    fn what_the_server_chooses_is_no_difference_either_way() {
+        let chosen: Document = [(Path::new(["replicas"]), Leaf::ServerChosen)].into_iter().collect();
+        let live: Document = [(Path::new(["replicas"]), Leaf::Integer(7))].into_iter().collect();
+        assert_eq!(fields(&chosen, &live), vec![]);
+        assert_eq!(fields(&chosen, &Document::default()), vec![]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_document_does_not_differ_from_itself(a in document()) {
+            prop_assert_eq!(fields(&a, &a), vec![]);
+        }
+
+        #[test]
+        fn the_difference_applied_to_what_is_gives_what_should_be(desired in document(), live in document()) {
+            let changes = fields(&desired, &live);
+            let applied = live.with(changes.into_iter().map(|change| (change.path, change.new)));
+            prop_assert_eq!(&applied, &desired);
+            prop_assert_eq!(applied.digest(), desired.digest());
+        }
+
+        #[test]
+        fn differences_are_sorted_and_name_each_path_once(desired in document(), live in document()) {
+            let paths: Vec<Path> = fields(&desired, &live).into_iter().map(|change| change.path).collect();
+            prop_assert!(paths.is_sorted_by(|a, b| a < b));
+        }
+
+        #[test]
+        fn documents_are_equal_exactly_when_their_digests_are(a in document(), b in document()) {
+            prop_assert_eq!(a == b, a.digest() == b.digest());
         }
     }
 }

@@ -1,5 +1,9 @@
 //! The main path. Everything else (the command line, the server) only calls [`plan`] and [`apply`].
 
+mod abandoned;
+mod read;
+mod select;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,6 +17,7 @@ use crate::manifest::Manifest;
 use crate::manifest::diagnostic::Report;
 use crate::manifest::schema::{Environment, Project};
 use crate::plan::Plan;
+pub use crate::plan::policy::Policy;
 use crate::platform::{Platform, PlatformError};
 use crate::render::VariableInputs;
 use crate::render::secret::Secrets;
@@ -30,6 +35,17 @@ pub trait History: Send + Sync {
     fn revision(&self) -> Option<String>;
     /// Whether our revision is a (strict) ancestor of this one. None where the history does not hold both.
     fn is_older_than(&self, live: &str) -> Option<bool>;
+    /// The text of the main manifest file as it was last committed, and as it was in the commit before that.
+    fn earlier_manifests(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Tells the digest that an image's tag stands for now.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// `sha256:…`; None where the registry cannot be asked.
+    async fn digest(&self, reference: &str) -> Option<String>;
 }
 
 /// What is planned.
@@ -42,27 +58,16 @@ pub struct Request<'a> {
     pub secrets: &'a Secrets,
     /// Where the manifest stands in its repository; None where there is none.
     pub history: Option<&'a dyn History>,
+    /// Where the digests of images come from; None pins nothing.
+    pub registry: Option<&'a dyn Registry>,
+    /// Ask the registry also about images that have not changed.
+    pub refresh_images: bool,
     /// Only these environments; all where it is empty.
     pub environments: BTreeSet<Name>,
     /// Only these apps; all where it is empty.
     pub apps: BTreeSet<Name>,
     /// What the user agreed to.
     pub policy: Policy,
-}
-
-/// What the user agreed to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// Plan the removal of everything of ours instead of the manifest (`destroy`).
-    pub destroy: bool,
-    /// Delete more than the budget, and the last app of an environment.
-    pub allow_delete: bool,
-    /// Delete what holds data.
-    pub delete_data: bool,
-    /// Take over what is not ours.
-    pub adopt: bool,
-    /// Apply a manifest that is older than what is live.
-    pub allow_older: bool,
 }
 
 /// Why there is no plan.
@@ -89,30 +94,68 @@ pub enum PlanError {
         /// Where it was found.
         id: ResourceId,
     },
+    /// An environment was removed or moved while it holds something.
+    #[error("environment {environment} was on {place} before, and {resources} of our resources are still there")]
+    Abandoned {
+        /// Which environment.
+        environment: Name,
+        /// The platform that it was on.
+        place: String,
+        /// How many resources of ours are there.
+        resources: usize,
+    },
     /// Something was asked for that is not there: an environment, an app. The text says what there is.
     #[error("{0}")]
     Selection(String),
 }
 
 /// Compares what should be with what is. Reads platforms, writes nothing.
-pub async fn plan(_request: &Request<'_>, _connector: &dyn Connector) -> Result<Plan, PlanError> {
-    todo!()
+pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Plan, PlanError> {
+    let names = select::environments(request)?; //                                       nothing
+    abandoned::refuse(request, connector).await?; //                                     reads the history
+    let rendered = select::render(request, &names)?; //                                  reads templates
+    let connected = select::connect(request, rendered, connector).await?; //             connects
+    let desired = select::desired(request, &connected)?; //                              nothing
+    let compared = read::compare(request, &connected, desired).await?; //                reads platforms
+    read::refuse_older(request, &compared)?; //                                          reads the history
+    let mut chosen = read::choose(request, compared); //                                 nothing
+    read::pin_images(request, &mut chosen).await; //                                     asks the registry
+    Ok(read::finish(request, &connected, chosen)) //                                     nothing
 }
 
 /// Carries out exactly this plan, or refuses.
 pub async fn apply(
-    _plan: &Plan,
-    _secrets: &Secrets,
-    _connector: &dyn Connector,
-    _options: &ApplyOptions,
-    _progress: &dyn Progress,
+    plan: &Plan,
+    secrets: &Secrets,
+    connector: &dyn Connector,
+    options: &ApplyOptions,
+    progress: &dyn Progress,
 ) -> Result<Applied, ApplyError> {
-    todo!()
+    crate::apply::verify_secrets(plan, secrets)?; //                                     nothing
+    let environments = crate::apply::connect(plan, connector, options).await?; //        connects, takes leases
+    let attributes = crate::apply::attributes(plan, &environments).await?; //            reads platforms
+    let run = crate::apply::Run::new(plan, secrets, &environments, attributes, options, progress);
+    let applied = run.to_the_end().await; //                                             writes platforms
+    Ok(crate::apply::retire(plan, applied, &environments).await) //                      writes platforms
 }
 
 /// Plans a restart or a forgetting: the same changes, fences and leases as any other plan, without a manifest's desire.
-pub async fn plan_request(_request: &Request<'_>, _action: RequestedAction, _connector: &dyn Connector) -> Result<Plan, PlanError> {
-    todo!()
+pub async fn plan_request(request: &Request<'_>, action: RequestedAction, connector: &dyn Connector) -> Result<Plan, PlanError> {
+    let names = select::environments(request)?;
+    let rendered = select::unrendered(request, &names);
+    let connected = select::connect(request, rendered, connector).await?;
+    let observed = read::observe_all(request, &connected).await?;
+    Ok(read::requested(request, action, &connected, observed))
+}
+
+/// Reads how everything in the request's scope is.
+pub async fn status(request: &Request<'_>, connector: &dyn Connector) -> Result<StatusTree, PlanError> {
+    let names = select::environments(request)?;
+    let mut environments = Vec::new();
+    for name in names {
+        environments.push(read::environment_status(request, &name, connector).await?);
+    }
+    Ok(StatusTree { environments })
 }
 
 /// What a user asks for beside the manifest.
@@ -153,9 +196,4 @@ pub struct AppStatus {
     pub declared: bool,
     /// The resource that its health is about, and the health: the instances are in it. Missing where nothing is live.
     pub health: Vec<(ResourceId, Health)>,
-}
-
-/// Reads how everything in the request's scope is.
-pub async fn status(_request: &Request<'_>, _connector: &dyn Connector) -> Result<StatusTree, PlanError> {
-    todo!()
 }

@@ -8,3 +8,208 @@ pub mod path;
 pub mod quantity;
 pub mod resource;
 pub mod text;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use indexmap::IndexMap;
+
+use crate::manifest::Manifest;
+use crate::manifest::diagnostic::{Diagnostic, Report};
+use crate::manifest::schema::{App, Moved};
+use crate::platform::{Field, MovedFrom, Platform, Support, TranslatedApp};
+use crate::render::{Rendered, RenderedApp};
+use name::Name;
+use owner::{Marks, Owner};
+use resource::{Resource, ResourceId};
+use text::Text;
+
+/// Everything that should exist in one environment.
+#[derive(Debug)]
+pub struct Desired {
+    /// Which environment, of which project.
+    pub owner: Owner,
+    /// The resources, in the order of their ids.
+    pub resources: Vec<Resource>,
+    /// Whether the manifest declares any app here, also outside of the selection.
+    pub has_apps: bool,
+    /// Apps outside of the selection that a selected one depends on.
+    pub left_out: BTreeSet<Name>,
+    /// Fields that the platform leaves out: sentences.
+    pub degraded: Vec<String>,
+}
+
+/// The owner of an environment's resources: the project's id, or its name where it has none.
+pub fn owner(manifest: &Manifest, environment: &Name) -> Owner {
+    let project = &manifest.project;
+    Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: environment.clone() }
+}
+
+/// Translates the selected apps (all where the selection is empty) for a platform.
+pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform, selection: &BTreeSet<Name>) -> Result<Desired, Report> {
+    let owner = owner(manifest, &rendered.environment);
+    let mut problems = Vec::new();
+    let mut out = Desired {
+        owner: owner.clone(),
+        resources: Vec::new(),
+        has_apps: !rendered.apps.is_empty(),
+        left_out: BTreeSet::new(),
+        degraded: Vec::new(),
+    };
+    let contexts: IndexMap<&Name, AppContext<'_>> =
+        rendered.apps.iter().map(|(name, app)| (name, AppContext::new(name, app, rendered, manifest, &owner))).collect();
+    for (name, context) in &contexts {
+        if !selection.is_empty() && !selection.contains(*name) {
+            continue;
+        }
+        problems.extend(context.unsupported(platform, &mut out.degraded));
+        let env = match binding::environment(name, &contexts, platform) {
+            Ok(env) => env,
+            Err(found) => {
+                problems.extend(found);
+                continue;
+            }
+        };
+        problems.extend(platform.check(&context.translated(&env)).into_iter().map(|why| context.diagnostic(None, why)));
+        out.resources.extend(platform.translate(&context.translated(&env)));
+    }
+    problems.extend(taken_twice(&out.resources, &contexts));
+    if !problems.is_empty() {
+        return Err(Report { sources: manifest.sources.clone(), diagnostics: problems });
+    }
+    out.left_out = add_dependencies(&mut out.resources, rendered);
+    out.resources.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(out)
+}
+
+/// One app of the environment with everything that `translate` asks for.
+pub(crate) struct AppContext<'a> {
+    project: &'a Name,
+    name: &'a Name,
+    environment: &'a Name,
+    marks: Marks,
+    pub(crate) rendered: &'a RenderedApp,
+    moved_from: BTreeMap<Option<Name>, MovedFrom>,
+    node: Option<&'a crate::manifest::source::Node>,
+}
+
+impl<'a> AppContext<'a> {
+    fn new(name: &'a Name, rendered: &'a RenderedApp, all: &'a Rendered, manifest: &'a Manifest, owner: &Owner) -> Self {
+        Self {
+            project: &manifest.project.name,
+            name,
+            environment: &all.environment,
+            marks: Marks { owner: owner.clone(), app: name.clone(), protect: rendered.app.protect, revision: None, specification: None },
+            rendered,
+            moved_from: moved_from(name, &rendered.app, &manifest.moved),
+            node: manifest.apps.get(name),
+        }
+    }
+
+    pub(crate) fn translated<'b>(&'b self, env: &'b IndexMap<String, Text>) -> TranslatedApp<'b> {
+        TranslatedApp {
+            project: self.project,
+            name: self.name,
+            environment: self.environment,
+            marks: &self.marks,
+            app: &self.rendered.app,
+            env,
+            files: &self.rendered.files,
+            moved_from: &self.moved_from,
+        }
+    }
+
+    /// A diagnostic at a key of the app, or at the app itself where it is not written there (but in its cartridge).
+    pub(crate) fn diagnostic(&self, key: Option<&str>, message: impl Into<String>) -> Diagnostic {
+        let at = key.and_then(|key| self.node?.at(key.split('.'))).or(self.node);
+        Diagnostic::new(message, at.map(|node| node.span))
+    }
+
+    fn unsupported(&self, platform: &dyn Platform, degraded: &mut Vec<String>) -> Vec<Diagnostic> {
+        let app = &self.rendered.app;
+        let mut problems = Vec::new();
+        for field in Field::ALL.iter().copied().filter(|field| field.is_used_by(app)) {
+            let here = format!("{}/{}: {field}", self.environment, self.name);
+            match platform.support(field) {
+                Support::Full | Support::Adapted(_) => {}
+                Support::Ignored(why) => degraded.push(format!("{here} is ignored: {why}")),
+                Support::Unsupported(why) if app.allow_degraded.iter().any(|allowed| allowed == field.as_str()) => {
+                    degraded.push(format!("{here} is left out, as allow_degraded says: {why}"));
+                }
+                Support::Unsupported(why) => problems.push(
+                    self.diagnostic(Some(field.as_str()), format!("{here} cannot be honoured on this platform: {why}"))
+                        .with_help(format!("remove it, or accept that with allow_degraded = [\"{field}\"]")),
+                ),
+            }
+        }
+        problems
+    }
+}
+
+/// What the app and its volumes were called before.
+fn moved_from(name: &Name, app: &App, moved: &[Moved]) -> BTreeMap<Option<Name>, MovedFrom> {
+    let mut out = BTreeMap::new();
+    let before = |to: &str| moved.iter().find(|m| m.to == to).map(|m| m.from.as_str());
+    let app_before = before(&format!("apps.{name}")).and_then(|from| Name::new(from.strip_prefix("apps.")?).ok());
+    if let Some(app_before) = &app_before {
+        out.insert(None, MovedFrom { app: app_before.clone(), volume: None });
+    }
+    for volume in app.volumes.keys() {
+        let volume_before = before(&format!("apps.{name}.volumes.{volume}"));
+        let moved = match (volume_before, &app_before) {
+            (Some(from), _) => from.strip_prefix("apps.").and_then(|rest| {
+                let (app, volume) = rest.split_once(".volumes.")?;
+                Some(MovedFrom { app: Name::new(app).ok()?, volume: Some(Name::new(volume).ok()?) })
+            }),
+            (None, Some(app)) => Some(MovedFrom { app: app.clone(), volume: Some(volume.clone()) }),
+            (None, None) => None,
+        };
+        out.extend(moved.map(|moved| (Some(volume.clone()), moved)));
+    }
+    out
+}
+
+/// Two apps whose live names are the same: `a-b` with a part `c`, and `a` with a part `b-c`.
+fn taken_twice(resources: &[Resource], contexts: &IndexMap<&Name, AppContext<'_>>) -> Vec<Diagnostic> {
+    let mut seen: HashMap<&ResourceId, &Resource> = HashMap::new();
+    let twice = resources.iter().filter_map(|r| seen.insert(&r.id, r).map(|first| (first, r)));
+    let report = |(first, second): (&Resource, &Resource)| {
+        let (one, other) = (&first.marks.app, &second.marks.app);
+        let message = format!("apps {one} and {other} would both make {}", second.id);
+        contexts.get(other).map(|context| context.diagnostic(None, message).with_help("rename one of them"))
+    };
+    twice.filter_map(report).collect()
+}
+
+/// Adds the dependencies between apps: what has health waits for what has health. Returns those that are not here.
+fn add_dependencies(resources: &mut [Resource], rendered: &Rendered) -> BTreeSet<Name> {
+    let mut gates: HashMap<&Name, Vec<ResourceId>> = HashMap::new();
+    for resource in resources.iter().filter(|r| r.shape.has_health) {
+        if let Some((name, _)) = rendered.apps.get_key_value(&resource.marks.app) {
+            gates.entry(name).or_default().push(resource.id.clone());
+        }
+    }
+    let mut left_out = BTreeSet::new();
+    for resource in resources.iter_mut() {
+        let referred = resource.document.leaves().iter().filter_map(|(_, leaf)| leaf.text());
+        let mut needs: Vec<ResourceId> = referred.flat_map(|text| text.attributes()).map(|(of, _)| of.clone()).collect();
+        if resource.shape.has_health
+            && let Some(app) = rendered.apps.get(&resource.marks.app)
+        {
+            for dependency in dependencies(&app.app) {
+                match gates.get(dependency) {
+                    Some(ids) => needs.extend(ids.iter().cloned()),
+                    None => drop(left_out.insert(dependency.clone())),
+                }
+            }
+        }
+        resource.depends_on.extend(needs);
+        resource.depends_on.sort();
+        resource.depends_on.dedup();
+    }
+    left_out
+}
+
+/// The apps that must be healthy before this one.
+pub fn dependencies(app: &App) -> impl Iterator<Item = &Name> {
+    app.bind.keys().chain(&app.depends_on)
+}

@@ -9,7 +9,10 @@ pub mod apply;
 pub mod compare;
 pub mod desired;
 pub mod health;
+pub mod observe;
+
 pub mod manifest;
 pub mod plan;
 pub mod platform;
 pub mod render;
+mod retry;

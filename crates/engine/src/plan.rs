@@ -1,16 +1,27 @@
 //! Stage 6: differences become a plan. Pure: all choices are made here, and none when it is carried out.
 
 pub mod change;
+mod choose;
+mod order;
+pub mod policy;
+mod prune;
+#[cfg(test)]
+mod tests;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Differences;
 use crate::desired::name::Name;
-use crate::desired::resource::ResourceId;
+use crate::desired::quantity::Duration;
+use crate::desired::resource::{Resource, ResourceId};
 use crate::health::RolloutState;
 use crate::manifest::schema::{Environment, Project};
+use crate::observe::Observed;
+use crate::plan::policy::Policy;
 use crate::platform::Gap;
+use crate::platform::ObservedResource;
 use crate::render::secret::{Fingerprint, SecretSource};
 use change::Change;
 
@@ -31,6 +42,20 @@ pub struct Plan {
     /// Roll-outs that are running or have failed.
     #[serde(default)]
     pub rollouts: Vec<Rollout>,
+    /// Everything declared that has health: it is judged by `apply`, also where nothing changes.
+    #[serde(default)]
+    pub judged: Vec<Judged>,
+}
+
+/// A declared resource whose health is judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Judged {
+    /// Which.
+    pub id: ResourceId,
+    /// Its app.
+    pub app: Name,
+    /// How long it may take to get healthy.
+    pub timeout: Duration,
 }
 
 /// What a plan was made from: everything that is needed to carry it out, but for the values of secrets.
@@ -49,6 +74,9 @@ pub struct BasedOn {
     /// The fingerprint of each text that holds secrets and is in a change: it must still be the same on apply.
     #[serde(default)]
     pub fingerprints: Vec<Fingerprint>,
+    /// Everything of ours is to be removed.
+    #[serde(default)]
+    pub destroy: bool,
     /// Only these apps were planned; all where it is empty.
     #[serde(default)]
     pub apps: Vec<Name>,
@@ -98,6 +126,11 @@ pub enum HeldReason {
     HoldsData,
     /// It waits for something that is held.
     Follows(ResourceId),
+    /// The platform cannot rename it, and its data does not move by itself.
+    NotRenamed {
+        /// What it is called now; made anew, and empty.
+        to: ResourceId,
+    },
 }
 
 /// What was read, and what was not looked at.
@@ -130,4 +163,58 @@ pub struct Rollout {
     pub id: ResourceId,
     /// How it stands.
     pub state: RolloutState,
+}
+
+impl Plan {
+    /// Whether carrying it out would change nothing. What is held is no change.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+}
+
+/// What was compared in one environment.
+pub struct Compared {
+    /// The result of the comparison.
+    pub differences: Differences,
+    /// What the environment really holds.
+    pub observed: Observed,
+    /// Whether the manifest declares any app there.
+    pub has_apps: bool,
+}
+
+/// What was chosen in one environment.
+#[derive(Debug, Default)]
+pub struct Chosen {
+    /// What will be done, each with what it waits for, in no order yet.
+    pub changes: Vec<Change>,
+    /// What will not be done.
+    pub held: Vec<Held>,
+    /// Declared resources that stay as they are.
+    pub unchanged: Vec<Resource>,
+}
+
+/// Chooses what is done in one environment. Pure.
+pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
+    let Compared { differences: Differences { differences, unchanged }, observed, has_apps } = compared;
+    let mut choices = choose::Choices::default();
+    for difference in differences {
+        choices.add(difference, &observed.gaps, policy);
+    }
+    let ours = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
+    prune::limit(&mut choices, ours, has_apps, policy);
+    order::hold_dependents(&mut choices, &observed);
+    let unchanged = order::follow(&mut choices, unchanged, &observed);
+    order::wait(&mut choices, &unchanged, &observed);
+    (Chosen { changes: choices.changes, held: choices.held, unchanged }, observed)
+}
+
+/// Puts the changes of all environments in order, and fills in what each leaves. To be called when their documents are final.
+pub fn finish(mut changes: Vec<Change>, environments: &[Name]) -> Vec<Change> {
+    changes.iter_mut().for_each(choose::seal);
+    order::sort(changes, environments)
+}
+
+/// A change that the user asked for beside the manifest; None for what is not ours.
+pub fn request(observed: &ObservedResource, action: change::Action) -> Option<Change> {
+    choose::request(observed, action, change::Reason::Requested)
 }

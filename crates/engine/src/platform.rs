@@ -29,11 +29,15 @@ use crate::desired::owner::{Marks, Owner, Ownership};
 use crate::desired::path::Path;
 use crate::desired::resource::{Resource, ResourceId};
 use crate::desired::text::Text;
-use crate::health::Health;
+use crate::health::{Health, RolloutState};
 use crate::manifest::schema::App;
 use crate::plan::change::Change;
 use crate::render::secret::{Attributes, ResolveError, Secrets};
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+#[cfg(any(test, feature = "contract"))]
+pub mod memory;
 pub mod support;
 
 pub use support::{Field, Support};
@@ -45,9 +49,8 @@ pub trait Platform: Send + Sync {
     /// allows it.
     fn support(&self, field: Field) -> Support;
 
-    /// What keeps this app from running here beside unsupported fields, such as a field that this platform needs and
-    /// the app does not have: one sentence each. Pure. They are errors at plan time, which nothing allows.
-    fn check(&self, _app: &App) -> Vec<String> {
+    /// What is wrong with this app for this platform, beyond single fields: sentences. Pure. Errors at plan time.
+    fn check(&self, _app: &TranslatedApp<'_>) -> Vec<String> {
         Vec::new()
     }
 
@@ -198,12 +201,40 @@ pub struct ObservedResource {
     pub document: Document,
     /// The platform's identity of this very object, where it has one: another object of the same name has another uid.
     pub uid: Option<String>,
-    /// What the platform gave it: addresses, ports.
+    /// What the platform gave it: addresses, ports. They stay the same for as long as the object lives: only a creation or
+    /// a replacement changes them, and whoever refers to them is updated then.
     pub attributes: BTreeMap<String, String>,
     /// The values of its secret leaves, where the platform returns them. They are compared and dropped.
     pub secret_values: Vec<(Path, Zeroizing<String>)>,
     /// Deleting it destroys data.
     pub holds_data: bool,
+    /// It has health that can be asked for.
+    pub has_health: bool,
+    /// What it needs: it is deleted before these.
+    pub depends_on: Vec<ResourceId>,
+    /// The state of its last roll-out, where the platform tells it with the object.
+    pub rollout: RolloutState,
+    /// Secret leaves whose live value was compared with the desired one and is another. Filled in by the engine.
+    pub secrets_moved: Vec<Path>,
+}
+
+impl ObservedResource {
+    /// What is live under an id; everything else is empty, and is set by those who know it.
+    pub fn new(id: ResourceId, ownership: Ownership, document: Document) -> Self {
+        Self {
+            id,
+            ownership,
+            document,
+            uid: None,
+            attributes: BTreeMap::new(),
+            secret_values: Vec::new(),
+            holds_data: false,
+            has_health: false,
+            depends_on: Vec::new(),
+            rollout: RolloutState::Done,
+            secrets_moved: Vec::new(),
+        }
+    }
 }
 
 /// Something that could not be read. Everything that it could contain is held.

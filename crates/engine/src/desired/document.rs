@@ -52,7 +52,7 @@ pub enum Leaf {
     },
     /// Text that holds attributes of other resources (and no secret).
     Ref(Arc<Text>),
-    /// Known after apply. In a plan's old or new value only.
+    /// In a plan's new value: known after apply. In a live document: an identifier of something that is not there (any more).
     Unknown,
     /// Not ours to say, and never compared: replicas under an autoscaler, a port that the platform invents.
     ServerChosen,
@@ -177,7 +177,8 @@ impl Document {
     }
 
     /// A digest of the normal form. What is not compared is not in it: leaves that the server chooses, an image's
-    /// digest (the tag is what was asked for), and what a secret's text is made of (its fingerprint is in it).
+    /// digest (the tag is what was asked for), and what a secret's text is made of (its fingerprint is in it). Nor is what
+    /// a reference refers to: when that is made anew in the same run, the reference dangles for a moment.
     pub fn digest(&self) -> Digest {
         let mut hash = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
@@ -200,8 +201,7 @@ impl Document {
                 Leaf::Duration(value) => ("duration", value.0.to_string()),
                 Leaf::Image(value) => ("image", value.reference.to_string()),
                 Leaf::Secret { fingerprint, .. } => ("secret", fingerprint.as_ref().map(|f| f.to_string()).unwrap_or_default()),
-                Leaf::Ref(text) => ("ref", text.to_rendered()),
-                Leaf::Unknown => ("unknown", String::new()),
+                Leaf::Ref(_) | Leaf::Unknown => ("ref", String::new()),
             };
             path.segments().for_each(|s| part(s.as_bytes()));
             part(tag.as_bytes());

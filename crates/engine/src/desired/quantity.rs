@@ -122,7 +122,7 @@ impl Duration {
 
 impl fmt::Display for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 % 1000 == 0 { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
+        if self.0.is_multiple_of(1000) { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
     }
 }
 
@@ -131,7 +131,7 @@ impl fmt::Display for Bytes {
         let (unit, factor) =
             [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)]
                 .into_iter()
-                .find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0)
+                .find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor))
                 .unwrap_or(("B", 1));
         write!(f, "{}{unit}", self.0 / factor)
     }

@@ -60,6 +60,8 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// A few words at the place itself; may be empty.
     pub label: String,
+    /// Other places that belong to it, each with a few words: where something was first given.
+    pub related: Vec<(Span, String)>,
     /// What to do.
     pub help: Option<String>,
 }
@@ -67,13 +69,20 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic at a place.
     pub fn new(message: impl Into<String>, span: impl Into<Option<Span>>) -> Self {
-        Self { message: message.into(), span: span.into(), label: String::new(), help: None }
+        Self { message: message.into(), span: span.into(), label: String::new(), related: Vec::new(), help: None }
     }
 
     /// With a few words at the place itself.
     #[must_use]
     pub fn labelled(self, label: impl Into<String>) -> Self {
         Self { label: label.into(), ..self }
+    }
+
+    /// With another place that belongs to it.
+    #[must_use]
+    pub fn related_to(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.related.push((span, label.into()));
+        self
     }
 
     /// With what to do.
@@ -83,7 +92,8 @@ impl Diagnostic {
     }
 }
 
-/// Everything that is wrong, with the files that it is about. As text: `stratos.toml:12:5: message`, one a line.
+/// Everything that is wrong, with the files that it is about. As text: `stratos.toml:12:5: message`, one a line, each followed
+/// by its related places, indented.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The files.
@@ -92,19 +102,44 @@ pub struct Report {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Report {
+    /// How many problems a report shows. Nobody reads more, and a hostile file could cause one with each byte.
+    pub const MOST: usize = 100;
+
+    /// A report of these problems in the order in which they stand in the files, each once.
+    pub fn new(sources: Arc<Sources>, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
+        diagnostics.dedup();
+        if let Some(more) = diagnostics.len().checked_sub(Self::MOST).filter(|more| *more > 0) {
+            diagnostics.truncate(Self::MOST);
+            diagnostics.push(Diagnostic::new(format!("and {more} more problems"), None));
+        }
+        Self { sources, diagnostics }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, diagnostic) in self.diagnostics.iter().enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }
-            if let Some(span) = diagnostic.span {
+            let Diagnostic { message, span, label: _, related, help } = diagnostic;
+            let place = |f: &mut fmt::Formatter<'_>, span: Span| {
                 let (line, column) = self.sources.position(span);
-                write!(f, "{}:{line}:{column}: ", self.sources.name(span.file))?;
+                write!(f, "{}:{line}:{column}: ", self.sources.name(span.file))
+            };
+            if let Some(span) = span {
+                place(f, *span)?;
             }
-            f.write_str(&diagnostic.message)?;
-            if let Some(help) = &diagnostic.help {
+            f.write_str(message)?;
+            if let Some(help) = help {
                 write!(f, " ({help})")?;
+            }
+            for (span, label) in related {
+                f.write_str("\n    ")?;
+                place(f, *span)?;
+                f.write_str(label)?;
             }
         }
         Ok(())

@@ -41,7 +41,7 @@ pub struct Project {
     pub name: Name,
     /// Written by `stratos init`; tells two projects of the same name apart. The name is used where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[a-z0-9]{1,40}$"))]
+    #[schemars(regex(pattern = r"^[a-z0-9]{1,40}$"), extend("x-expected" = "1 to 40 lower-case letters and digits"))]
     pub id: Option<String>,
 }
 
@@ -259,8 +259,8 @@ pub struct App {
 /// A key that the manifest knows and this build does not have yet.
 pub const NOT_BUILT_YET: [&str; 7] = ["routes", "processes", "sidecars", "jobs", "autoscale", "images_from", "platform"];
 
-/// `[apps.<name>.override.<environment>]`: any key of an app but `override`, and `unset`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// `[apps.<name>.override.<environment>]`: any key of an app but `override` and `environments`, and `unset`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Override {
     /// Dotted keys that are removed here, such as `env.LOG_LEVEL`.
@@ -268,6 +268,33 @@ pub struct Override {
     /// Keys of an app.
     #[serde(flatten)]
     pub app: IndexMap<String, Value>,
+}
+
+impl Override {
+    /// The keys of an app that cannot differ by environment.
+    pub const NOT_HERE: [&str; 2] = ["override", "environments"];
+}
+
+/// The properties of an app, so that a misspelt key in an override is found where it is written.
+impl JsonSchema for Override {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Override".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = App::json_schema(generator);
+        let description = "`[apps.<name>.override.<environment>]`: any key of an app but `override` and `environments`, and `unset`.";
+        schema.insert("description".into(), description.into());
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.retain(|key, _| !Self::NOT_HERE.contains(&key.as_str()));
+            let unset = serde_json::json!({
+                "description": "Dotted keys that are removed here, such as `env.LOG_LEVEL`.",
+                "type": "array",
+                "items": { "type": "string" }
+            });
+            properties.insert("unset".into(), unset);
+        }
+        schema
+    }
 }
 
 /// A port: `8080`, or `{ port = 8080, publish = 80 }`.
@@ -353,7 +380,7 @@ pub struct File {
     pub secret: Option<String>,
     /// Permissions in octal, such as "0444" (the default).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^0?[0-7]{3}$"))]
+    #[schemars(regex(pattern = r"^0?[0-7]{3}$"), extend("x-expected" = "permissions in octal, such as \"0444\""))]
     pub mode: Option<String>,
 }
 
@@ -403,7 +430,7 @@ pub struct SplitHealthCheck {
 pub struct Probe {
     /// A path that answers with a status from 200 to 399.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^/"))]
+    #[schemars(regex(pattern = r"^/"), extend("x-expected" = "a path that starts with '/'"))]
     pub http: Option<String>,
     /// The name of a port that accepts connections.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -449,7 +476,7 @@ pub struct Resources {
 #[serde(deny_unknown_fields)]
 pub struct Volume {
     /// Where the app finds it: an absolute path.
-    #[schemars(regex(pattern = r"^/"))]
+    #[schemars(regex(pattern = r"^/"), extend("x-expected" = "an absolute path"))]
     pub path: String,
     /// How large it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -479,7 +506,7 @@ pub struct Binding {
     pub port: Option<Name>,
     /// The prefix of the variables (default: the other app's name in capitals).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[A-Z][A-Z0-9_]*$"))]
+    #[schemars(regex(pattern = r"^[A-Z][A-Z0-9_]*$"), extend("x-expected" = "capitals, digits and '_', starting with a letter"))]
     pub prefix: Option<String>,
 }
 

@@ -81,7 +81,7 @@ pub struct Fence {
     /// What the plan saw; none where nothing was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Seen>,
-    /// The digest of what it leaves; none where it leaves nothing, or changes nothing.
+    /// The digest of what it leaves; none where it leaves nothing, or nothing that a digest would tell from what was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Digest>,
 }

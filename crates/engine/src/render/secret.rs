@@ -143,9 +143,12 @@ pub enum ResolveError {
 pub struct Secrets {
     values: BTreeMap<String, Result<Zeroizing<String>, SecretError>>,
     /// One derived key for each distinct value and salt; the map's key is a digest, so that no value lies about twice.
-    derived: Mutex<HashMap<(Salt, blake3::Hash), Zeroizing<[u8; 32]>>>,
+    derived: Mutex<DerivedKeys>,
     derivations: AtomicUsize,
 }
+
+/// By salt and digest of the value.
+type DerivedKeys = HashMap<(Salt, blake3::Hash), Zeroizing<[u8; 32]>>;
 
 /// 19 MiB, two passes, one lane: the first recommendation of the OWASP password storage cheat sheet for Argon2id.
 const ARGON2: (u32, u32, u32) = (19 * 1024, 2, 1);
@@ -162,6 +165,11 @@ impl Secrets {
             Some(Err(error)) => Err(error.clone()),
             None => Err(SecretError { name: name.into(), why: "it is not declared in [secrets]".into() }),
         }
+    }
+
+    /// Whether a secret's value is available.
+    pub fn has(&self, name: &str) -> bool {
+        self.value(name).is_ok()
     }
 
     /// The text with its secrets and attributes filled in. For `Platform::apply` only.
@@ -237,7 +245,7 @@ fn encode(value: &str, encoding: Encoding) -> Zeroizing<String> {
 }
 
 /// Percent-encodes what RFC 3986 does not call unreserved.
-fn urlencode(value: &str) -> String {
+pub(super) fn urlencode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {

@@ -1,0 +1,100 @@
+//! What comes before the first write of an apply, and after its last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use indexmap::IndexMap;
+
+use super::{Applied, ApplyError, ApplyOptions, RunVerdict};
+use crate::deploy::Connector;
+use crate::desired::document::Leaf;
+use crate::desired::name::Name;
+use crate::desired::owner::Owner;
+use crate::desired::resource::ResourceId;
+use crate::observe::observe_only;
+use crate::plan::Plan;
+use crate::platform::{Lease, Platform};
+use crate::render::secret::{Attributes, Secrets};
+
+/// An environment that is being written.
+pub struct Environment {
+    /// The platform.
+    pub platform: Arc<dyn Platform>,
+    /// Whose resources are written.
+    pub owner: Owner,
+    /// Keeps other writers out, until it is dropped. None where nothing is written.
+    pub lease: Option<Lease>,
+}
+
+/// The environments of a plan, in the order in which they are applied.
+pub type Environments = IndexMap<Name, Environment>;
+
+/// Refuses a plan whose secrets are not available, or are not those that it was made with.
+pub fn verify_secrets(plan: &Plan, secrets: &Secrets) -> Result<(), ApplyError> {
+    if let Some(name) = plan.coverage.unverified_secrets.iter().find(|name| !secrets.has(name)) {
+        return Err(ApplyError::Secret { name: name.clone(), why: "its value is not available".into() });
+    }
+    let desired = plan.changes.iter().filter_map(|change| change.desired.as_ref());
+    for (_, leaf) in desired.flat_map(|desired| desired.document.leaves()) {
+        let Leaf::Secret { text: Some(text), fingerprint } = leaf else { continue };
+        let name = || text.secrets().next().unwrap_or_default().to_owned();
+        let Some(planned) = fingerprint else {
+            return Err(ApplyError::Secret { name: name(), why: "it was not available when the plan was made".into() });
+        };
+        match secrets.fingerprint(text, planned.salt) {
+            Ok(now) if now == *planned => {}
+            Ok(_) => return Err(ApplyError::SecretMoved { name: name() }),
+            Err(error) => return Err(ApplyError::Secret { name: error.name, why: error.why }),
+        }
+    }
+    Ok(())
+}
+
+/// Connects to the plan's environments, and takes the lease of each that is written.
+pub async fn connect(plan: &Plan, connector: &dyn Connector, options: &ApplyOptions) -> Result<Environments, ApplyError> {
+    let project = &plan.based_on.project;
+    let each = plan.based_on.environments.iter().map(async |(name, settings)| {
+        let failed = |source| ApplyError::Platform { environment: name.clone(), source };
+        let platform = connector.connect(project, name, settings).await.map_err(failed)?;
+        let project = project.id.clone().unwrap_or_else(|| project.name.to_string());
+        let owner = Owner { project, environment: name.clone() };
+        let written = plan.changes.iter().any(|change| change.id.environment == *name);
+        let lease = if written { Some(platform.lease(&owner, &options.holder).await.map_err(failed)?) } else { None };
+        Ok((name.clone(), Environment { platform, owner, lease }))
+    });
+    Ok(try_join_all(each).await?.into_iter().collect())
+}
+
+/// Reads the attributes of resources that changes refer to and that do not change themselves.
+pub async fn attributes(plan: &Plan, environments: &Environments) -> Result<Attributes, ApplyError> {
+    let changing: BTreeSet<&ResourceId> = plan.changes.iter().map(|change| &change.id).collect();
+    let desired = plan.changes.iter().filter_map(|change| change.desired.as_ref());
+    let texts = desired.flat_map(|desired| desired.document.leaves()).filter_map(|(_, leaf)| leaf.text());
+    let mut wanted: BTreeMap<&Name, BTreeSet<ResourceId>> = BTreeMap::new();
+    for (of, _) in texts.flat_map(|text| text.attributes()).filter(|(of, _)| !changing.contains(of)) {
+        wanted.entry(&of.environment).or_default().insert(of.clone());
+    }
+    let mut out = Attributes::new();
+    for (name, ids) in wanted {
+        let Some(environment) = environments.get(name) else { continue };
+        let observed = observe_only(&*environment.platform, &environment.owner, &ids).await;
+        let observed = observed.map_err(|source| ApplyError::Platform { environment: name.clone(), source })?;
+        out.extend(observed.attributes());
+    }
+    Ok(out)
+}
+
+/// Ends what the environments themselves needed, when everything of ours is gone from them.
+pub async fn retire(plan: &Plan, mut applied: Applied, environments: &Environments) -> Applied {
+    let whole = plan.based_on.destroy && plan.based_on.apps.is_empty() && plan.held.is_empty() && plan.coverage.gaps.is_empty();
+    if whole && applied.verdict() == RunVerdict::Success {
+        for environment in environments.values() {
+            if let Err(error) = environment.platform.retire(&environment.owner).await {
+                applied.notes.push(error.to_string());
+            }
+        }
+    }
+    applied.requests = environments.values().map(|environment| environment.platform.requests()).sum();
+    applied
+}

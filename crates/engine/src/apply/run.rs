@@ -1,0 +1,468 @@
+//! The run of an apply: what is ready is written, what is written is waited for, what cannot be is skipped.
+//!
+//! One task drives it. A change is `Pending` until everything that it waits for is done and healthy; then it is written;
+//! then, where it has health, it is waited for until it settles or its time is over. Health of everything that is waited
+//! for in an environment is asked for in one call.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::prepare::Environments;
+use super::write::Write;
+use super::{Applied, ApplyOptions, ChangeReport, ChangeResult, Event, Progress, ResourceHealth};
+use crate::desired::name::Name;
+use crate::desired::resource::ResourceId;
+use crate::health::{Health, RolloutState};
+use crate::plan::change::{Action, Change};
+use crate::plan::{Judged, Plan};
+use crate::platform::{Lease, Outcome, PlatformError, PlatformErrorKind};
+use crate::render::secret::{Attributes, Secrets};
+
+/// The first wait between two questions for health; it doubles up to [`SLOWEST`].
+const FASTEST: Duration = Duration::from_millis(50);
+/// The longest wait between two questions for health.
+const SLOWEST: Duration = Duration::from_secs(2);
+
+/// A platform that does not say how things are within this time is asked again.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// How far a change is.
+enum State {
+    Pending,
+    /// It is being written.
+    Writing,
+    /// It is written, and its health is waited for.
+    Waiting(ChangeResult),
+    Finished(ChangeReport),
+}
+
+/// A resource whose health is waited for.
+struct Watched<'a> {
+    app: &'a Name,
+    timeout: Duration,
+    deadline: Option<Instant>,
+    last: Option<Health>,
+    /// Whether it got healthy; None while that is open.
+    settled: Option<bool>,
+}
+
+/// Something that was going on and is over.
+enum Completed {
+    Written(Vec<usize>, Vec<Outcome>),
+    Health(Vec<ResourceId>, Result<Vec<Health>, PlatformError>),
+}
+
+/// A plan that is being carried out.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    secrets: &'a Secrets,
+    environments: &'a Environments,
+    attributes: Attributes,
+    options: &'a ApplyOptions,
+    progress: &'a dyn Progress,
+    index: HashMap<&'a ResourceId, usize>,
+    judged: HashMap<&'a ResourceId, &'a Judged>,
+    /// What some change waits for.
+    gates: HashSet<&'a ResourceId>,
+    states: Vec<State>,
+    watched: BTreeMap<ResourceId, Watched<'a>>,
+    running: FuturesUnordered<BoxFuture<'a, Completed>>,
+    writing: HashMap<&'a Name, usize>,
+    next_poll: Instant,
+    pause: Duration,
+    /// How many questions for health are open.
+    asked: usize,
+    /// Why nothing new is started any more.
+    stopped: Option<String>,
+    /// Why nothing is waited for any more either.
+    abandoned: Option<String>,
+}
+
+impl<'a> Run<'a> {
+    /// A run that has not started.
+    pub fn new(
+        plan: &'a Plan,
+        secrets: &'a Secrets,
+        environments: &'a Environments,
+        attributes: Attributes,
+        options: &'a ApplyOptions,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        let index: HashMap<&ResourceId, usize> = plan.changes.iter().enumerate().map(|(i, change)| (&change.id, i)).collect();
+        let mut run = Self {
+            plan,
+            secrets,
+            environments,
+            attributes,
+            options,
+            progress,
+            states: plan.changes.iter().map(|_| State::Pending).collect(),
+            watched: BTreeMap::new(),
+            running: FuturesUnordered::new(),
+            writing: HashMap::new(),
+            next_poll: Instant::now(),
+            pause: FASTEST,
+            asked: 0,
+            stopped: None,
+            abandoned: None,
+            index,
+            judged: plan.judged.iter().map(|judged| (&judged.id, judged)).collect(),
+            gates: plan.changes.iter().flat_map(|change| &change.waits_for).collect(),
+        };
+        run.watch_unchanged();
+        run
+    }
+
+    /// What is declared and does not change is judged too, and what a change waits for also with `no_wait`.
+    fn watch_unchanged(&mut self) {
+        for judged in &self.plan.judged {
+            let wanted = !self.options.no_wait || self.is_waited_for(&judged.id);
+            if wanted && !self.index.contains_key(&judged.id) {
+                self.watch(&judged.id);
+            }
+        }
+    }
+
+    fn watch(&mut self, id: &ResourceId) {
+        let Some(judged) = self.judged.get(id) else { return };
+        let timeout = judged.timeout.to_std();
+        let watched = Watched { app: &judged.app, timeout, deadline: Some(Instant::now() + timeout), last: None, settled: None };
+        self.watched.insert(id.clone(), watched);
+        self.next_poll = Instant::now();
+        self.pause = FASTEST;
+    }
+
+    /// Carries the plan out.
+    pub async fn to_the_end(mut self) -> Applied {
+        let cancel = self.options.cancel.clone();
+        let end = self.options.timeout.map(|timeout| Instant::now() + timeout.to_std());
+        loop {
+            self.start_ready();
+            if self.running.is_empty() && self.is_over() {
+                return self.report();
+            }
+            let poll_at = self.next_poll;
+            let poll = self.asked == 0 && self.abandoned.is_none() && self.watched.values().any(|w| w.settled.is_none());
+            if self.running.is_empty() && !poll {
+                self.stop("it waits for something that does not come");
+                continue;
+            }
+            tokio::select! {
+                Some(completed) = self.running.next(), if !self.running.is_empty() => self.complete(completed),
+                () = sleep_until(poll_at), if poll => self.ask_health(),
+                () = cancel.cancelled(), if self.abandoned.is_none() => self.abandon("interrupted"),
+                () = sleep_until(end.unwrap_or(poll_at)), if end.is_some() && self.abandoned.is_none() => self.abandon("the time given by --timeout is over"),
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let open = |state: &State| !matches!(state, State::Finished(_));
+        !self.states.iter().any(open) && (self.abandoned.is_some() || self.watched.values().all(|watched| watched.settled.is_some()))
+    }
+
+    /// Starts nothing new.
+    fn stop(&mut self, why: &str) {
+        self.stopped = Some(why.to_owned());
+        for i in 0..self.states.len() {
+            if matches!(self.states[i], State::Pending) {
+                self.finish(i, ChangeResult::Skipped { why: why.to_owned() });
+            }
+        }
+    }
+
+    /// Starts nothing new, and waits for nothing but what is being written.
+    fn abandon(&mut self, why: &str) {
+        self.abandoned = Some(why.to_owned());
+        self.stop(why);
+        for i in 0..self.states.len() {
+            if matches!(self.states[i], State::Waiting(_)) {
+                self.finish(i, ChangeResult::Unhealthy { why: format!("{why} before it was healthy") });
+            }
+        }
+    }
+
+    fn start_ready(&mut self) {
+        loop {
+            let before = self.finished();
+            let gates = self.environment_gates();
+            let mut ready: BTreeMap<&'a Name, Vec<usize>> = BTreeMap::new();
+            for i in 0..self.states.len() {
+                if !matches!(self.states[i], State::Pending) || self.is_full(&self.plan.changes[i].id.environment) {
+                    continue;
+                }
+                match self.readiness(&self.plan.changes[i], &gates) {
+                    Readiness::Ready => ready.entry(&self.plan.changes[i].id.environment).or_default().push(i),
+                    Readiness::Never(why) => self.finish(i, ChangeResult::Skipped { why }),
+                    Readiness::Later => {}
+                }
+            }
+            for (environment, indexes) in ready {
+                self.start(environment, indexes);
+            }
+            // Skipping one change may decide about another that was looked at before.
+            if self.finished() == before {
+                return;
+            }
+        }
+    }
+
+    fn is_full(&self, environment: &Name) -> bool {
+        self.writing.get(environment).copied().unwrap_or(0) >= self.options.concurrency.max(1)
+    }
+
+    fn finished(&self) -> usize {
+        self.states.iter().filter(|state| matches!(state, State::Finished(_))).count()
+    }
+
+    fn start(&mut self, name: &'a Name, indexes: Vec<usize>) {
+        let Some(environment) = self.environments.get(name) else {
+            let why = "its environment is not part of the plan".to_owned();
+            return indexes.into_iter().for_each(|i| self.finish(i, ChangeResult::Skipped { why: why.clone() }));
+        };
+        let changes: Vec<&'a Change> = indexes.iter().map(|i| &self.plan.changes[*i]).collect();
+        for batch in environment.platform.batches(&changes) {
+            if self.is_full(name) {
+                return;
+            }
+            let indexes: Vec<usize> = batch.iter().map(|b| indexes[*b]).collect();
+            let batch: Vec<&'a Change> = batch.into_iter().map(|b| changes[b]).collect();
+            *self.writing.entry(name).or_default() += 1;
+            for (i, change) in indexes.iter().zip(&batch) {
+                self.states[*i] = State::Writing;
+                self.progress.event(Event::Started { id: &change.id, action: change.action });
+            }
+            let write = Write {
+                platform: environment.platform.clone(),
+                attributes: self.attributes_for(&batch),
+                batch,
+                secrets: self.secrets,
+                revision: self.plan.based_on.revision.as_deref(),
+            };
+            let progress = self.progress;
+            self.running.push(Box::pin(async move {
+                let tell = |change: &Change, error: &PlatformError, after| progress.event(Event::Retrying { id: &change.id, error, after });
+                Completed::Written(indexes, write.run(tell).await)
+            }));
+        }
+    }
+
+    fn attributes_for(&self, batch: &[&Change]) -> Attributes {
+        let texts =
+            batch.iter().filter_map(|change| change.desired.as_ref()).flat_map(|d| d.document.leaves()).filter_map(|(_, l)| l.text());
+        let ids = texts.flat_map(|text| text.attributes()).map(|(of, _)| of);
+        ids.filter_map(|of| Some((of.clone(), self.attributes.get(of)?.clone()))).collect()
+    }
+
+    fn complete(&mut self, completed: Completed) {
+        match completed {
+            Completed::Written(indexes, outcomes) => {
+                if let Some(first) = indexes.first() {
+                    *self.writing.entry(&self.plan.changes[*first].id.environment).or_default() -= 1;
+                }
+                indexes.into_iter().zip(outcomes).for_each(|(i, outcome)| self.written(i, outcome));
+            }
+            Completed::Health(ids, answer) => self.answered(ids, answer),
+        }
+    }
+
+    fn written(&mut self, i: usize, outcome: Outcome) {
+        let change = &self.plan.changes[i];
+        let result = match outcome {
+            Outcome::Done { attributes } => {
+                self.attributes.insert(change.id.clone(), attributes);
+                ChangeResult::Done
+            }
+            Outcome::AlreadyDone { attributes } => {
+                self.attributes.insert(change.id.clone(), attributes);
+                ChangeResult::AlreadyDone
+            }
+            Outcome::Stale { why } => ChangeResult::Stale { why },
+            Outcome::Failed(error) => ChangeResult::Failed { why: error.to_string(), hint: error.hint },
+            Outcome::Unknown(error) => ChangeResult::Unknown { why: error.to_string() },
+        };
+        let good = matches!(result, ChangeResult::Done | ChangeResult::AlreadyDone);
+        let has_health = change.action != Action::Delete && self.judged.contains_key(&change.id);
+        let wait = good && has_health && (!self.options.no_wait || self.is_waited_for(&change.id));
+        match &self.abandoned {
+            None if wait => {
+                self.states[i] = State::Waiting(result);
+                self.watch(&change.id);
+            }
+            Some(why) if wait => self.finish(i, ChangeResult::Unhealthy { why: format!("{why} before it was healthy") }),
+            _ => self.finish(i, result),
+        }
+    }
+
+    fn is_waited_for(&self, id: &ResourceId) -> bool {
+        self.gates.contains(id) || self.is_before_another(&id.environment)
+    }
+
+    fn is_before_another(&self, environment: &Name) -> bool {
+        self.plan.based_on.environments.values().any(|settings| settings.after.contains(environment))
+    }
+
+    fn finish(&mut self, i: usize, result: ChangeResult) {
+        let change = &self.plan.changes[i];
+        let good = matches!(result, ChangeResult::Done | ChangeResult::AlreadyDone);
+        let health = self.watched.get(&change.id).and_then(|watched| watched.last.clone());
+        let report = ChangeReport { id: change.id.clone(), app: change.app.clone(), action: change.action, result, health };
+        self.progress.event(Event::Finished { report: &report });
+        self.states[i] = State::Finished(report);
+        if !good && self.options.fail_fast && self.stopped.is_none() {
+            self.stop(&format!("{} failed, and --fail-fast was given", change.id));
+        }
+    }
+
+    /// Asks each environment for the health of everything that is waited for in it.
+    fn ask_health(&mut self) {
+        let mut open: BTreeMap<&Name, Vec<ResourceId>> = BTreeMap::new();
+        for (id, _) in self.watched.iter().filter(|(_, watched)| watched.settled.is_none()) {
+            open.entry(&id.environment).or_default().push(id.clone());
+        }
+        for (name, ids) in open {
+            let Some(environment) = self.environments.get(name) else { continue };
+            let platform = environment.platform.clone();
+            self.asked += 1;
+            self.running.push(Box::pin(async move {
+                let health = timeout(ANSWER, platform.health(&ids)).await.unwrap_or_else(|_| Err(no_answer()));
+                Completed::Health(ids, health)
+            }));
+        }
+        self.next_poll = Instant::now() + self.pause;
+        self.pause = (self.pause * 2).min(SLOWEST);
+    }
+
+    fn answered(&mut self, ids: Vec<ResourceId>, answer: Result<Vec<Health>, PlatformError>) {
+        self.asked -= 1;
+        let now = Instant::now();
+        self.next_poll = self.next_poll.max(now + FASTEST);
+        let answers: Vec<Option<Health>> = match answer {
+            Ok(health) => health.into_iter().map(Some).collect(),
+            Err(error) if error.kind.is_transient() => ids.iter().map(|_| None).collect(),
+            Err(error) => ids.iter().map(|_| Some(unknown(&error))).collect(),
+        };
+        for (id, health) in ids.into_iter().zip(answers) {
+            let Some(watched) = self.watched.get_mut(&id) else { continue };
+            if let Some(health) = health {
+                if watched.last.as_ref() != Some(&health) {
+                    self.progress.event(Event::Waiting { id: &id, health: &health });
+                }
+                watched.settled = health.settled();
+                watched.last = Some(health);
+            }
+            let late = watched.deadline.is_some_and(|deadline| now >= deadline);
+            if late && watched.settled.is_none() {
+                watched.settled = Some(false);
+            }
+            if let Some(good) = watched.settled {
+                let why = (!good).then(|| reason(watched.last.as_ref(), late.then_some(watched.timeout)));
+                self.settle(&id, why);
+            }
+        }
+    }
+
+    fn settle(&mut self, id: &ResourceId, why_not: Option<String>) {
+        let Some(i) = self.index.get(id).copied() else { return };
+        if let State::Waiting(result) = &self.states[i] {
+            let result = why_not.map_or_else(|| result.clone(), |why| ChangeResult::Unhealthy { why });
+            self.finish(i, result);
+        }
+    }
+
+    fn readiness(&self, change: &Change, gates: &HashMap<&Name, Readiness>) -> Readiness {
+        let gate = gates.get(&change.id.environment).cloned().unwrap_or(Readiness::Ready);
+        change.waits_for.iter().map(|id| self.resource_readiness(id)).fold(gate, Readiness::and)
+    }
+
+    /// Whether the environments that each environment comes `after` are done and healthy.
+    fn environment_gates(&self) -> HashMap<&'a Name, Readiness> {
+        let mut of: HashMap<&Name, Readiness> = HashMap::new();
+        if self.plan.based_on.environments.values().all(|settings| settings.after.is_empty()) {
+            return HashMap::new();
+        }
+        for id in self.plan.changes.iter().map(|change| &change.id).chain(self.watched.keys()) {
+            let state = of.remove(&id.environment).unwrap_or(Readiness::Ready).and(self.resource_readiness(id));
+            of.insert(&id.environment, state);
+        }
+        let gate = |after: &Vec<Name>| after.iter().filter_map(|name| of.get(name).cloned()).fold(Readiness::Ready, Readiness::and);
+        self.plan.based_on.environments.iter().map(|(name, settings)| (name, gate(&settings.after))).collect()
+    }
+
+    fn resource_readiness(&self, id: &ResourceId) -> Readiness {
+        if let Some(i) = self.index.get(id) {
+            return match &self.states[*i] {
+                State::Finished(ChangeReport { result: ChangeResult::Done | ChangeResult::AlreadyDone, .. }) => Readiness::Ready,
+                State::Finished(ChangeReport { result: ChangeResult::Skipped { .. }, .. }) => Readiness::Never(format!("{id} was skipped")),
+                State::Finished(_) => Readiness::Never(format!("{id} failed")),
+                State::Pending | State::Writing | State::Waiting(_) => Readiness::Later,
+            };
+        }
+        match self.watched.get(id).map(|watched| watched.settled) {
+            Some(Some(true)) | None => Readiness::Ready,
+            Some(Some(false)) => Readiness::Never(format!("{id} is not healthy")),
+            Some(None) => Readiness::Later,
+        }
+    }
+
+    fn report(self) -> Applied {
+        let notes = self.environments.iter().filter_map(|(name, environment)| match &environment.lease {
+            Some(Lease::Unsupported { why }) => Some(format!("{name}: nothing keeps a second writer out: {why}")),
+            Some(Lease::Held(_)) | None => None,
+        });
+        let changes = self.states.into_iter().filter_map(|state| match state {
+            State::Finished(report) => Some(report),
+            State::Pending | State::Writing | State::Waiting(_) => None,
+        });
+        let health = self.watched.into_iter().filter_map(|(id, watched)| {
+            let health = watched.last?;
+            Some(ResourceHealth { id, app: watched.app.clone(), health })
+        });
+        Applied { changes: changes.collect(), health: health.collect(), requests: 0, notes: notes.collect() }
+    }
+}
+
+/// Whether a change can be written.
+#[derive(Clone)]
+enum Readiness {
+    Ready,
+    Later,
+    Never(String),
+}
+
+impl Readiness {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Never(why), _) | (_, Self::Never(why)) => Self::Never(why),
+            (Self::Later, _) | (_, Self::Later) => Self::Later,
+            (Self::Ready, Self::Ready) => Self::Ready,
+        }
+    }
+}
+
+fn no_answer() -> PlatformError {
+    PlatformError::new(PlatformErrorKind::Unreachable, "asking for health", "no answer in time")
+}
+
+fn unknown(error: &PlatformError) -> Health {
+    Health { status: crate::health::Status::Unknown, ..Health::missing(error.to_string()) }
+}
+
+/// Why something is not healthy, in one sentence.
+fn reason(health: Option<&Health>, after: Option<Duration>) -> String {
+    let late = after.map(|after| format!("not healthy within {}", crate::desired::quantity::Duration(after.as_millis() as u64)));
+    let said = health.map(|health| match &health.rollout {
+        RolloutState::RolledBack { why } => format!("the platform went back to what ran before: {why}"),
+        RolloutState::Paused { why } => format!("the roll-out was stopped: {why}"),
+        RolloutState::Done | RolloutState::Running => format!("{}: {}", health.status, health.message),
+    });
+    match (late, said) {
+        (Some(late), Some(said)) => format!("{late}; {said}"),
+        (late, said) => late.or(said).unwrap_or_else(|| "its health is not known".into()),
+    }
+}

@@ -1,0 +1,74 @@
+//! An environment that was removed from the manifest, or moved to another platform, url or namespace, while it still holds
+//! what is ours: nobody would look there any more.
+//!
+//! There is no state file that would remember it. The manifest's own history does: its last committed version, and the one
+//! before (which a pipeline that runs after the commit needs).
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+use super::{Connector, PlanError, Request};
+use crate::desired::name::Name;
+use crate::desired::owner;
+use crate::manifest::schema::{Environment, Project};
+use crate::observe::observe;
+use crate::platform::{PlatformErrorKind, Scope};
+
+/// What is read of an earlier manifest: it need not be valid otherwise.
+#[derive(Deserialize)]
+struct Earlier {
+    #[serde(default)]
+    project: Option<Project>,
+    #[serde(default)]
+    environments: IndexMap<Name, Environment>,
+}
+
+/// Refuses to plan while an environment's earlier place holds anything of ours, unless the user agreed.
+pub async fn refuse(request: &Request<'_>, connector: &dyn Connector) -> Result<(), PlanError> {
+    let Some(history) = request.history else { return Ok(()) };
+    if request.policy.abandon {
+        return Ok(());
+    }
+    let mut seen = BTreeSet::new();
+    for text in history.earlier_manifests() {
+        let Ok(earlier) = toml::from_str::<Earlier>(&text) else { continue };
+        if earlier.project.is_some_and(|project| project != request.manifest.project) {
+            continue;
+        }
+        for (name, environment) in earlier.environments {
+            let now = request.manifest.environments.get(&name);
+            let in_scope = request.environments.is_empty() || request.environments.contains(&name);
+            let stayed = now.is_some_and(|now| place(now) == place(&environment));
+            if in_scope && !stayed && seen.insert((name.clone(), place(&environment))) {
+                refuse_one(request, connector, &name, &environment).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where an environment is.
+fn place(environment: &Environment) -> (String, Option<String>, Option<String>) {
+    (environment.platform.to_string(), environment.url.clone(), environment.namespace.clone())
+}
+
+async fn refuse_one(request: &Request<'_>, connector: &dyn Connector, name: &Name, environment: &Environment) -> Result<(), PlanError> {
+    let failed = |source| PlanError::Platform { environment: name.clone(), source };
+    let platform = match connector.connect(&request.manifest.project, name, environment).await {
+        Ok(platform) => platform,
+        // A platform that this build does not have cannot hold anything that this build made.
+        Err(error) if error.kind == PlatformErrorKind::Rejected => return Ok(()),
+        Err(error) => {
+            return Err(failed(error.with_hint("the manifest does not name this place any more; --abandon leaves what is there")));
+        }
+    };
+    let scope = Scope { owner: owner(request.manifest, name), apps: None };
+    let observed = observe(&*platform, &scope, &[]).await.map_err(failed)?;
+    let resources = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
+    if resources == 0 && observed.gaps.is_empty() {
+        return Ok(());
+    }
+    Err(PlanError::Abandoned { environment: name.clone(), place: environment.platform.to_string(), resources })
+}

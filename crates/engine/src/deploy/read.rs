@@ -1,0 +1,320 @@
+//! The stages of a plan between what is desired and what is chosen, for all environments of a request.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::{join_all, try_join_all};
+
+use super::select::Connected;
+use super::{AppStatus, Connector, EnvironmentStatus, PlanError, Request, RequestedAction};
+use crate::compare::{Difference, Differences, fields};
+use crate::desired::document::{Image, Leaf};
+use crate::desired::name::Name;
+use crate::desired::quantity::Duration;
+use crate::desired::resource::Resource;
+use crate::desired::{Desired, owner};
+use crate::observe::{Observed, observe};
+use crate::plan::change::{Action, Change};
+use crate::plan::{BasedOn, Chosen, Compared, Coverage, Judged, Plan, Rollout, choose as choose_environment, finish as order};
+use crate::platform::{Platform, PlatformError, Scope};
+use crate::render::secret::{Fingerprint, Salt};
+
+/// How long a roll-out may take where the app does not say: 5 minutes.
+pub const ROLLOUT_TIMEOUT: Duration = Duration(5 * 60 * 1000);
+
+/// One environment, compared.
+pub struct ComparedEnvironment {
+    compared: Compared,
+    salt: Salt,
+    left_out: BTreeSet<Name>,
+    degraded: Vec<String>,
+}
+
+/// One environment, chosen.
+pub struct ChosenEnvironment {
+    chosen: Chosen,
+    observed: Observed,
+    salt: Salt,
+    left_out: BTreeSet<Name>,
+    degraded: Vec<String>,
+}
+
+/// Reads all environments at once and compares each.
+pub async fn compare(request: &Request<'_>, connected: &[Connected], desired: Vec<Desired>) -> Result<Vec<ComparedEnvironment>, PlanError> {
+    let each = connected.iter().zip(desired).map(async |(connected, desired)| {
+        let compared = compare_one(request, &*connected.platform, desired).await;
+        compared.map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })
+    });
+    try_join_all(each).await
+}
+
+async fn compare_one(request: &Request<'_>, platform: &dyn Platform, desired: Desired) -> Result<ComparedEnvironment, PlatformError> {
+    let Desired { owner, mut resources, has_apps, left_out, degraded } = desired;
+    let scope = scope(request, owner);
+    let mut observed = observe(platform, &scope, &resources).await?;
+    keep_scope(&mut observed, &scope);
+    let salt = observed.salt();
+    observed.seal(&mut resources, request.secrets, salt);
+    if request.refresh_images {
+        pin(request, resources.iter_mut()).await;
+    }
+    let mut differences = crate::compare::compare(resources, &observed.resources);
+    preview(platform, &mut differences).await?;
+    Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded })
+}
+
+fn scope(request: &Request<'_>, owner: crate::desired::owner::Owner) -> Scope {
+    let before = |name: &Name| {
+        let moved = request.manifest.moved.iter().filter(move |m| m.to == format!("apps.{name}"));
+        moved.filter_map(|m| Name::new(m.from.strip_prefix("apps.")?).ok()).collect::<Vec<_>>()
+    };
+    let apps = request.apps.iter().flat_map(|name| [vec![name.clone()], before(name)].concat()).collect();
+    Scope { owner, apps: (!request.apps.is_empty()).then_some(apps) }
+}
+
+/// Forgets what is ours and out of scope, however it came in (as something wanted): it must not be pruned.
+fn keep_scope(observed: &mut Observed, scope: &Scope) {
+    let Some(apps) = &scope.apps else { return };
+    observed.resources.retain(|_, live| live.ownership.marks().is_none_or(|marks| apps.contains(&marks.app)));
+}
+
+/// Takes the platform's own dry run for what differs, where it has one.
+async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Result<(), PlatformError> {
+    if differences.differences.is_empty() {
+        return Ok(());
+    }
+    let mut stored = platform.preview(&differences.differences).await?;
+    for difference in &mut differences.differences {
+        let Difference::Differs { desired, observed, fields: changed } = difference else { continue };
+        if let Some(document) = stored.remove(&desired.id) {
+            desired.document = document;
+            *changed = fields(&desired.document, &observed.document);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a manifest that is an ancestor of what is live, unless the user agreed.
+pub fn refuse_older(request: &Request<'_>, compared: &[ComparedEnvironment]) -> Result<(), PlanError> {
+    let Some(history) = request.history else { return Ok(()) };
+    let Some(ours) = history.revision() else { return Ok(()) };
+    if request.policy.allow_older || request.policy.destroy {
+        return Ok(());
+    }
+    let live = compared.iter().flat_map(|c| c.compared.observed.resources.values());
+    let mut known = BTreeSet::new();
+    for (resource, revision) in live.filter_map(|r| Some((r, r.ownership.marks()?.revision.as_ref()?))) {
+        if known.insert(revision) && history.is_older_than(revision) == Some(true) {
+            return Err(PlanError::Older { ours, live: revision.clone(), id: resource.id.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Chooses for each environment.
+pub fn choose(request: &Request<'_>, compared: Vec<ComparedEnvironment>) -> Vec<ChosenEnvironment> {
+    let each = compared.into_iter().map(|ComparedEnvironment { compared, salt, left_out, degraded }| {
+        let (chosen, observed) = choose_environment(compared, &request.policy);
+        ChosenEnvironment { chosen, observed, salt, left_out, degraded }
+    });
+    each.collect()
+}
+
+/// Pins the images of what is written: to what is live where the tag is the same, else to what the registry says now.
+pub async fn pin_images(request: &Request<'_>, chosen: &mut [ChosenEnvironment]) {
+    for environment in chosen {
+        for change in &mut environment.chosen.changes {
+            let before = change.fence.before.as_ref().and_then(|seen| environment.observed.resources.get(&seen.id));
+            let Some((desired, live)) = change.desired.as_mut().zip(before) else { continue };
+            for (path, leaf) in desired.document.leaves_mut() {
+                if let (Leaf::Image(wanted), Some(Leaf::Image(live))) = (leaf, live.document.get(path))
+                    && wanted.digest.is_none()
+                    && wanted.reference == live.reference
+                {
+                    wanted.digest.clone_from(&live.digest);
+                }
+            }
+        }
+        pin(request, environment.chosen.changes.iter_mut().filter_map(|change| change.desired.as_mut())).await;
+    }
+}
+
+async fn pin(request: &Request<'_>, resources: impl Iterator<Item = &mut Resource>) {
+    let Some(registry) = request.registry else { return };
+    let images: Vec<&mut Image> = resources
+        .flat_map(|resource| resource.document.leaves_mut())
+        .filter_map(|(_, leaf)| match leaf {
+            Leaf::Image(image) if image.digest.is_none() => Some(image),
+            _ => None,
+        })
+        .collect();
+    let references: BTreeSet<String> = images.iter().map(|image| image.reference.to_string()).collect();
+    let digests = join_all(references.iter().map(|reference| registry.digest(reference))).await;
+    let digests: BTreeMap<&str, String> =
+        references.iter().map(String::as_str).zip(digests).filter_map(|(r, digest)| Some((r, digest?))).collect();
+    for image in images {
+        image.digest = digests.get(&*image.reference).map(|digest| digest.as_str().into());
+    }
+}
+
+/// Makes the plan of what was chosen.
+pub fn finish(request: &Request<'_>, connected: &[Connected], chosen: Vec<ChosenEnvironment>) -> Plan {
+    let names: Vec<Name> = connected.iter().map(|c| c.rendered.environment.clone()).collect();
+    let mut plan = empty_plan(request, connected);
+    let mut changes = Vec::new();
+    let mut fingerprints = BTreeSet::new();
+    let mut unverified = BTreeSet::new();
+    for mut environment in chosen {
+        unverified.extend(environment.chosen.unchanged.iter().flat_map(|resource| unavailable(request, resource)));
+        for resource in environment.chosen.changes.iter_mut().filter_map(|change| change.desired.as_mut()) {
+            unverified.extend(unavailable(request, resource));
+            seal(request, resource, environment.salt, &mut fingerprints);
+            resource.marks.revision.clone_from(&plan.based_on.revision);
+        }
+        let Chosen { changes: chosen, held, unchanged } = environment.chosen;
+        plan.judged.extend(judged(&chosen, &unchanged));
+        plan.coverage.unchanged += unchanged.len();
+        plan.coverage.left_out.extend(environment.left_out);
+        plan.coverage.degraded.extend(environment.degraded);
+        add_observed(&mut plan, environment.observed);
+        plan.held.extend(held);
+        changes.extend(chosen);
+    }
+    plan.held.sort_by(|a, b| a.id.cmp(&b.id));
+    plan.changes = order(changes, &names);
+    plan.based_on.fingerprints = fingerprints.into_iter().collect();
+    plan.coverage.unverified_secrets = unverified.into_iter().collect();
+    plan.coverage.requests = connected.iter().map(|c| c.platform.requests()).sum();
+    plan
+}
+
+fn empty_plan(request: &Request<'_>, connected: &[Connected]) -> Plan {
+    let environments = connected.iter().map(|c| (c.rendered.environment.clone(), c.rendered.settings.clone()));
+    Plan {
+        format: 1,
+        based_on: BasedOn {
+            project: request.manifest.project.clone(),
+            revision: request.history.and_then(|history| history.revision()),
+            environments: environments.collect(),
+            secrets: request.manifest.secrets.clone(),
+            fingerprints: vec![],
+            destroy: request.policy.destroy,
+            apps: request.apps.iter().cloned().collect(),
+        },
+        changes: vec![],
+        held: vec![],
+        coverage: Coverage::default(),
+        rollouts: vec![],
+        judged: vec![],
+    }
+}
+
+fn add_observed(plan: &mut Plan, observed: Observed) {
+    let ours = observed.resources.values().filter(|live| live.ownership.marks().is_some());
+    for live in ours {
+        plan.coverage.observed += 1;
+        if live.rollout != crate::health::RolloutState::Done {
+            plan.rollouts.push(Rollout { id: live.id.clone(), state: live.rollout.clone() });
+        }
+    }
+    plan.coverage.gaps.extend(observed.gaps);
+}
+
+/// The secrets of a resource whose values are not available.
+fn unavailable(request: &Request<'_>, resource: &Resource) -> Vec<String> {
+    let texts = resource.document.leaves().iter().filter_map(|(_, leaf)| leaf.text());
+    texts.flat_map(|text| text.secrets()).filter(|name| !request.secrets.has(name)).map(str::to_owned).collect()
+}
+
+/// Gives each secret of a resource that is written its fingerprint, where its value is available.
+fn seal(request: &Request<'_>, resource: &mut Resource, salt: Salt, fingerprints: &mut BTreeSet<Fingerprint>) {
+    for (_, leaf) in resource.document.leaves_mut() {
+        if let Leaf::Secret { text: Some(text), fingerprint } = leaf {
+            *fingerprint = fingerprint.or_else(|| request.secrets.fingerprint(text, salt).ok());
+            fingerprints.extend(*fingerprint);
+        }
+    }
+}
+
+fn judged(changes: &[Change], unchanged: &[Resource]) -> Vec<Judged> {
+    let resources = unchanged.iter().chain(changes.iter().filter_map(|change| change.desired.as_ref()));
+    let healthy = resources.filter(|resource| resource.shape.has_health).map(|resource| Judged {
+        id: resource.id.clone(),
+        app: resource.marks.app.clone(),
+        timeout: resource.rollout_timeout.unwrap_or(ROLLOUT_TIMEOUT),
+    });
+    let mut out: Vec<Judged> = healthy.collect();
+    out.sort_by(|a, b| a.id.cmp(&b.id));
+    out
+}
+
+/// Reads what is live and in scope, in all environments at once.
+pub async fn observe_all(request: &Request<'_>, connected: &[Connected]) -> Result<Vec<Observed>, PlanError> {
+    let each = connected.iter().map(async |connected| {
+        let scope = scope(request, owner(request.manifest, &connected.rendered.environment));
+        let mut observed = observe(&*connected.platform, &scope, &[])
+            .await
+            .map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })?;
+        keep_scope(&mut observed, &scope);
+        Ok(observed)
+    });
+    try_join_all(each).await
+}
+
+/// The plan of what a user asked for beside the manifest.
+pub fn requested(request: &Request<'_>, action: RequestedAction, connected: &[Connected], observed: Vec<Observed>) -> Plan {
+    let names: Vec<Name> = connected.iter().map(|c| c.rendered.environment.clone()).collect();
+    let mut plan = empty_plan(request, connected);
+    let mut changes = Vec::new();
+    for observed in observed {
+        for live in observed.resources.values() {
+            let action = match action {
+                RequestedAction::Restart if live.has_health => Action::Restart,
+                RequestedAction::Restart => continue,
+                RequestedAction::Forget => Action::Forget,
+            };
+            let Some(change) = crate::plan::request(live, action) else { continue };
+            if action == Action::Restart {
+                plan.judged.push(Judged { id: change.id.clone(), app: change.app.clone(), timeout: ROLLOUT_TIMEOUT });
+            }
+            changes.push(change);
+        }
+        add_observed(&mut plan, observed);
+    }
+    plan.changes = order(changes, &names);
+    plan.coverage.requests = connected.iter().map(|c| c.platform.requests()).sum();
+    plan
+}
+
+/// How one environment is.
+pub async fn environment_status(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<EnvironmentStatus, PlanError> {
+    let settings = &request.manifest.environments[name];
+    let mut status = EnvironmentStatus { name: name.clone(), platform: settings.platform, unreachable: None, apps: vec![] };
+    match live_health(request, name, connector).await {
+        Ok(apps) => status.apps = apps,
+        Err(error) => status.unreachable = Some(error.to_string()),
+    }
+    Ok(status)
+}
+
+async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<Vec<AppStatus>, PlatformError> {
+    let platform = connector.connect(&request.manifest.project, name, &request.manifest.environments[name]).await?;
+    let scope = scope(request, owner(request.manifest, name));
+    let mut observed = observe(&*platform, &scope, &[]).await?;
+    keep_scope(&mut observed, &scope);
+    let in_scope = |app: &Name| request.apps.is_empty() || request.apps.contains(app);
+    let declared = request.manifest.apps_of(name);
+    let mut apps: BTreeMap<Name, AppStatus> = declared
+        .map(|(app, _)| app)
+        .filter(|app| in_scope(app))
+        .map(|app| (app.clone(), AppStatus { name: app.clone(), declared: true, health: vec![] }))
+        .collect();
+    let with_health: Vec<_> = observed.resources.values().filter(|live| live.has_health && live.ownership.marks().is_some()).collect();
+    let ids: Vec<_> = with_health.iter().map(|live| live.id.clone()).collect();
+    let health = if ids.is_empty() { vec![] } else { platform.health(&ids).await? };
+    for (live, health) in with_health.into_iter().zip(health) {
+        let Some(marks) = live.ownership.marks() else { continue };
+        let undeclared = || AppStatus { name: marks.app.clone(), declared: false, health: vec![] };
+        apps.entry(marks.app.clone()).or_insert_with(undeclared).health.push((live.id.clone(), health));
+    }
+    Ok(apps.into_values().collect())
+}

@@ -1,0 +1,107 @@
+//! What a request is about: its environments in order, rendered and connected.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+
+use super::{Connector, PlanError, Request};
+use crate::desired::name::Name;
+use crate::desired::{Desired, desired as translate};
+use crate::manifest::diagnostic::{Diagnostic, Report};
+use crate::platform::Platform;
+use crate::render::{Rendered, render as render_environment};
+
+/// An environment that was rendered and connected.
+pub struct Connected {
+    /// What was rendered.
+    pub rendered: Rendered,
+    /// The platform.
+    pub platform: Arc<dyn Platform>,
+}
+
+/// The environments in scope: each after those that it names in `after`, otherwise in the manifest's order.
+pub fn environments(request: &Request<'_>) -> Result<Vec<Name>, PlanError> {
+    let declared = &request.manifest.environments;
+    let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    if let Some(unknown) = request.environments.iter().find(|name| !declared.contains_key(*name)) {
+        let known = list(declared.keys().map(Name::as_str).collect());
+        return Err(PlanError::Selection(format!("there is no environment {unknown:?} in the manifest; it has: {known}")));
+    }
+    let moved_away = |name: &Name| request.manifest.moved.iter().any(|m| m.from == format!("apps.{name}"));
+    let apps = &request.manifest.apps;
+    let gone_is_fine = request.policy.destroy || apps.is_empty();
+    if let Some(unknown) = request.apps.iter().find(|name| !apps.contains_key(*name) && !moved_away(name) && !gone_is_fine) {
+        tracing::debug!(%unknown, "an app that is not declared: it is planned for removal where it is live");
+    }
+    let mut out: Vec<Name> = Vec::new();
+    let mut left: Vec<&Name> =
+        declared.keys().filter(|name| request.environments.is_empty() || request.environments.contains(*name)).collect();
+    while !left.is_empty() {
+        let free = |name: &&Name| declared[*name].after.iter().all(|before| !left.contains(&before));
+        let Some(at) = left.iter().position(free) else {
+            let names = list(left.iter().map(|name| name.as_str()).collect());
+            return Err(PlanError::Selection(format!("environments wait for each other in a circle: {names}")));
+        };
+        out.push(left.remove(at).clone());
+    }
+    Ok(out)
+}
+
+/// Renders each environment; whatever is wrong in any of them is reported at once.
+pub fn render(request: &Request<'_>, names: &[Name]) -> Result<Vec<Rendered>, PlanError> {
+    let each = names.iter().map(|name| match request.policy.destroy {
+        true => Ok(empty(request, name)),
+        false => render_environment(request.manifest, name, request.variables),
+    });
+    collect(each.collect())
+}
+
+/// The environments with no apps: for requests that are about what is live alone.
+pub fn unrendered(request: &Request<'_>, names: &[Name]) -> Vec<Rendered> {
+    names.iter().map(|name| empty(request, name)).collect()
+}
+
+fn empty(request: &Request<'_>, name: &Name) -> Rendered {
+    let settings = request.manifest.environments[name].clone();
+    Rendered { environment: name.clone(), settings, apps: Default::default() }
+}
+
+/// Connects to all environments at once.
+pub async fn connect(request: &Request<'_>, rendered: Vec<Rendered>, connector: &dyn Connector) -> Result<Vec<Connected>, PlanError> {
+    let each = rendered.into_iter().map(async |rendered| {
+        let platform = connector.connect(&request.manifest.project, &rendered.environment, &rendered.settings).await;
+        match platform {
+            Ok(platform) => Ok(Connected { rendered, platform }),
+            Err(source) => Err(PlanError::Platform { environment: rendered.environment, source }),
+        }
+    });
+    try_join_all(each).await
+}
+
+/// Translates each environment; whatever is wrong in any of them is reported at once.
+pub fn desired(request: &Request<'_>, connected: &[Connected]) -> Result<Vec<Desired>, PlanError> {
+    let each = connected.iter().map(|c| translate(&c.rendered, request.manifest, &*c.platform, &request.apps));
+    collect(each.collect())
+}
+
+fn collect<T>(results: Vec<Result<T, Report>>) -> Result<Vec<T>, PlanError> {
+    let mut out = Vec::with_capacity(results.len());
+    let mut failed: Option<Report> = None;
+    for result in results {
+        match (result, &mut failed) {
+            (Ok(value), _) => out.push(value),
+            (Err(report), None) => failed = Some(report),
+            (Err(report), Some(all)) => {
+                let known: BTreeSet<String> = all.diagnostics.iter().map(key).collect();
+                all.diagnostics.extend(report.diagnostics.into_iter().filter(|d| !known.contains(&key(d))));
+            }
+        }
+    }
+    failed.map_or(Ok(out), |report| Err(PlanError::Manifest(report)))
+}
+
+/// The same mistake is reported once, however many environments it is seen in.
+fn key(diagnostic: &Diagnostic) -> String {
+    format!("{:?} {}", diagnostic.span, diagnostic.message)
+}

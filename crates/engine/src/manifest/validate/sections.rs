@@ -1,0 +1,187 @@
+//! `[project]`, `[variables]`, `[environments]`, `[secrets]` and `[[moved]]`.
+
+use super::{IDENTIFIER, Known, Section, graph, is_identifier};
+use crate::manifest::diagnostic::{Diagnostic, Span};
+use crate::manifest::source::{Entry, Node, NodeValue};
+use crate::manifest::suggest;
+
+pub(super) fn validate(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
+    if root.get("project").is_none() {
+        let help = "`stratos init` writes it; by hand: `[project]`, and below it `name = \"…\"`";
+        let top = Span { end: root.span.start, ..root.span };
+        problems.push(Diagnostic::new("`[project]` is missing", top).with_help(help));
+    }
+    for section in [Section::Variables, Section::Secrets] {
+        for (name, entry) in root.get(section.key()).into_iter().flat_map(Node::entries).filter(|(name, _)| !is_identifier(name)) {
+            let message = format!("{name:?} is not a valid name of a {}: it must be {IDENTIFIER}", section.singular());
+            problems.push(Diagnostic::new(message, entry.key_span));
+        }
+    }
+    for (name, entry) in root.get("variables").into_iter().flat_map(Node::entries) {
+        variable(name, entry, problems);
+    }
+    for (name, entry) in root.get("secrets").into_iter().flat_map(Node::entries) {
+        secret(name, entry, problems);
+    }
+    environments(root, known, problems);
+    for section in [Section::Environments, Section::Secrets] {
+        root.get(section.key()).into_iter().for_each(|node| without_templates(node, problems));
+    }
+    for moved in root.get("moved").and_then(Node::as_array).unwrap_or_default() {
+        self::moved(root, moved, known, problems);
+    }
+}
+
+/// A template outside an app would be taken as it stands, which nobody means.
+fn without_templates(node: &Node, problems: &mut Vec<Diagnostic>) {
+    match &node.value {
+        NodeValue::String(_) if node.is_template() => {
+            let problem = Diagnostic::new("a template cannot stand here", node.span);
+            problems.push(problem.with_help("templates are filled in inside apps alone"));
+        }
+        NodeValue::Array(items) => items.iter().for_each(|item| without_templates(item, problems)),
+        NodeValue::Table(table) => table.values().for_each(|entry| without_templates(&entry.node, problems)),
+        _ => {}
+    }
+}
+
+/// A declared variable's default has the declared type.
+fn variable(name: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) {
+    if let (Some(wanted), Some(default)) = (entry.node.get("type").and_then(Node::as_str), entry.node.get("default")) {
+        require_type(name, wanted, default, problems);
+    }
+}
+
+fn require_type(name: &str, wanted: &str, value: &Node, problems: &mut Vec<Diagnostic>) {
+    let found = type_of(value);
+    let fits = wanted == found || (wanted == "number" && found == "integer") || found.is_empty();
+    if !fits && ["string", "integer", "number", "boolean"].contains(&wanted) {
+        problems.push(Diagnostic::new(format!("the variable `{name}` is declared as {wanted}, and this is {found}"), value.span));
+    }
+}
+
+/// The word of `type` for a value; empty where no word fits, which the schema reports.
+fn type_of(value: &Node) -> &'static str {
+    match value.value {
+        NodeValue::String(_) => "string",
+        NodeValue::Integer(_) => "integer",
+        NodeValue::Float(_) => "number",
+        NodeValue::Bool(_) => "boolean",
+        NodeValue::Array(_) | NodeValue::Table(_) => "",
+    }
+}
+
+fn secret(name: &str, entry: &Entry, problems: &mut Vec<Diagnostic>) {
+    if let Some(variable) = entry.node.get("env").filter(|node| node.as_str().is_some_and(|text| !is_identifier(text))) {
+        let message = format!("the secret `{name}` is read from an environment variable whose name must be {IDENTIFIER}");
+        problems.push(Diagnostic::new(message, variable.span));
+    }
+    if let Some(file) = entry.node.get("file").filter(|node| node.as_str() == Some("")) {
+        problems.push(Diagnostic::new(format!("the secret `{name}` names no file"), file.span));
+    }
+}
+
+fn environments(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
+    let environments: Vec<(&str, &Entry)> = root.get("environments").into_iter().flat_map(Node::entries).collect();
+    let mut after = Vec::new();
+    for (_, entry) in &environments {
+        let names = entry.node.get("after").and_then(Node::as_array).unwrap_or_default();
+        let names: Vec<(&str, Span)> = names.iter().filter_map(|name| Some((name.as_str()?, name.span))).collect();
+        for (name, span) in &names {
+            known.require(Section::Environments, name, *span, problems);
+        }
+        after.push(names);
+        for (name, value) in entry.node.get("variables").into_iter().flat_map(Node::entries) {
+            environment_variable(root, name, value, known, problems);
+        }
+    }
+    let names: Vec<&str> = environments.iter().map(|(name, _)| *name).collect();
+    for (cycle, span) in graph::cycles(&names, &after) {
+        problems.push(Diagnostic::new(format!("environments wait for each other: {cycle}"), span));
+    }
+}
+
+/// An environment's value of a variable that is declared, of the type that it is declared with.
+fn environment_variable(root: &Node, name: &str, value: &Entry, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
+    known.require(Section::Variables, name, value.key_span, problems);
+    if let Some(declared) = root.get("variables").and_then(|variables| variables.get(name)) {
+        let wanted = declared.get("type").and_then(Node::as_str).unwrap_or_else(|| type_of(declared));
+        require_type(name, wanted, &value.node, problems);
+    }
+}
+
+/// What a `[[moved]]` speaks of.
+#[derive(PartialEq, Eq)]
+enum Address<'a> {
+    Environment(&'a str),
+    App(&'a str),
+    Volume { app: &'a str, volume: &'a str },
+}
+
+impl<'a> Address<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('.').collect();
+        match parts.as_slice() {
+            ["environments", name] if !name.is_empty() => Some(Self::Environment(name)),
+            ["apps", name] if !name.is_empty() => Some(Self::App(name)),
+            ["apps", app, "volumes", volume] if !app.is_empty() && !volume.is_empty() => Some(Self::Volume { app, volume }),
+            _ => None,
+        }
+    }
+
+    /// Whether the manifest has it; none where only rendering tells, because a cartridge may bring it.
+    fn exists(&self, root: &Node) -> Option<bool> {
+        match self {
+            Self::Environment(name) => Some(root.at(["environments", name]).is_some()),
+            Self::App(name) => Some(root.at(["apps", name]).is_some()),
+            Self::Volume { app, volume } => {
+                let app = root.at(["apps", app])?;
+                let volumes = |node: &Node| node.at(["volumes", volume]).is_some();
+                let overridden = || app.get("override").into_iter().flat_map(Node::entries).any(|(_, entry)| volumes(&entry.node));
+                if volumes(app) || overridden() { Some(true) } else { app.get("cartridge").is_none().then_some(false) }
+            }
+        }
+    }
+}
+
+fn moved(root: &Node, entry: &Node, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
+    let mut address = |key: &str| {
+        let node = entry.get(key)?;
+        let text = node.as_str()?;
+        let parsed = Address::parse(text);
+        if parsed.is_none() {
+            let message = format!("`{key}` must be `apps.NAME`, `apps.NAME.volumes.NAME` or `environments.NAME`; found {text:?}");
+            problems.push(Diagnostic::new(message, node.span));
+        }
+        Some((parsed?, text, node.span))
+    };
+    let (from, to) = (address("from"), address("to"));
+    let (Some((from, old, from_span)), Some((to, new, to_span))) = (from, to) else { return };
+    match (&from, &to) {
+        (Address::Volume { app: a, .. }, Address::Volume { app: b, .. }) if a != b => {
+            let help = "give both under the app's new name; the app's own move is another entry";
+            problems.push(Diagnostic::new("a volume cannot move to another app", to_span).with_help(help));
+        }
+        (Address::Environment(_), Address::Environment(_))
+        | (Address::App(_), Address::App(_))
+        | (Address::Volume { .. }, Address::Volume { .. }) => {}
+        _ => problems.push(Diagnostic::new(format!("`{old}` and `{new}` are not of one kind"), to_span)),
+    }
+    if from.exists(root) == Some(true) {
+        let message = format!("`{old}` is still in the manifest, so it has not moved");
+        problems.push(Diagnostic::new(message, from_span).with_help("rename it, or remove this entry"));
+    }
+    match to {
+        Address::Environment(name) => known.require(Section::Environments, name, to_span, problems),
+        Address::App(name) | Address::Volume { app: name, .. } if !known.has(Section::Apps, name) => {
+            known.require(Section::Apps, name, to_span, problems);
+        }
+        Address::Volume { app, volume } if to.exists(root) == Some(false) => {
+            let volumes = root.at(["apps", app, "volumes"]).into_iter().flat_map(Node::entries).map(|(name, _)| name);
+            let help = suggest::help(volume, volumes.collect::<Vec<_>>(), "its volumes");
+            let problem = Diagnostic::new(format!("the app `{app}` has no volume `{volume}`"), to_span);
+            problems.push(Diagnostic { help, ..problem });
+        }
+        Address::App(_) | Address::Volume { .. } => {}
+    }
+}

@@ -1,0 +1,87 @@
+//! Stage 4: what each platform really holds. The only caller of [`Platform::observe`]. Reads the network.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::desired::document::Leaf;
+use crate::desired::owner::Owner;
+use crate::desired::resource::{Resource, ResourceId};
+use crate::platform::{Gap, ObservedResource, Platform, PlatformError, Scope, Sink};
+use crate::render::secret::{Attributes, Salt, Secrets};
+use crate::retry::Retry;
+
+/// What an environment really holds.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// By id; also what is not ours, where it has a name that is wanted.
+    pub resources: BTreeMap<ResourceId, ObservedResource>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+}
+
+/// Reads what is ours, and what has a name that we want.
+pub async fn observe(platform: &dyn Platform, scope: &Scope, desired: &[Resource]) -> Result<Observed, PlatformError> {
+    let mut wanted = BTreeSet::new();
+    for resource in desired {
+        wanted.insert(resource.id.clone());
+        wanted.extend(resource.moved_from.clone());
+        wanted.extend(resource.depends_on.iter().filter(|id| id.environment == resource.id.environment).cloned());
+    }
+    read(platform, scope, &wanted).await
+}
+
+/// Reads only these resources.
+pub async fn observe_only(platform: &dyn Platform, owner: &Owner, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
+    read(platform, &Scope { owner: owner.clone(), apps: Some(BTreeSet::new()) }, wanted).await
+}
+
+async fn read(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
+    let mut retry = Retry::default();
+    let sink = loop {
+        let mut sink = Sink::default();
+        match platform.observe(scope, wanted, &mut sink).await {
+            Ok(()) => break sink,
+            Err(error) => retry.after(error, |_, _| {}).await?,
+        }
+    };
+    let resources = sink.resources.into_iter().map(|resource| (resource.id.clone(), resource)).collect();
+    Ok(Observed { resources, gaps: sink.gaps })
+}
+
+impl Observed {
+    /// The attributes of everything that is there.
+    pub fn attributes(&self) -> Attributes {
+        self.resources.values().map(|r| (r.id.clone(), r.attributes.clone())).collect()
+    }
+
+    /// The salt of this environment: that of any live fingerprint, or a new one.
+    pub fn salt(&self) -> Salt {
+        let leaves = self.resources.values().filter(|r| r.ownership.marks().is_some()).flat_map(|r| r.document.leaves());
+        let live = leaves.filter_map(|(_, leaf)| match leaf {
+            Leaf::Secret { fingerprint, .. } => fingerprint.map(|f| f.salt),
+            _ => None,
+        });
+        live.min().unwrap_or_else(Salt::random)
+    }
+
+    /// Makes secret leaves comparable: a live value that the platform returned is compared as it is and dropped, without
+    /// any derivation; elsewhere the desired leaf gets its fingerprint, with the salt of the live one.
+    pub fn seal(&mut self, desired: &mut [Resource], secrets: &Secrets, salt: Salt) {
+        let attributes = self.attributes();
+        for resource in desired {
+            let before = resource.moved_from.as_ref().filter(|_| !self.resources.contains_key(&resource.id));
+            let live = self.resources.get_mut(before.unwrap_or(&resource.id));
+            let Some(live) = live else { continue };
+            for (path, leaf) in resource.document.leaves_mut() {
+                let Leaf::Secret { text: Some(text), fingerprint } = leaf else { continue };
+                if let Some((_, value)) = live.secret_values.iter().find(|(at, _)| at == path) {
+                    if secrets.resolve(text, &attributes).is_ok_and(|wanted| wanted != *value) {
+                        live.secrets_moved.push(path.clone());
+                    }
+                } else if let Some(Leaf::Secret { fingerprint: seen, .. }) = live.document.get(path) {
+                    *fingerprint = secrets.fingerprint(text, seen.map_or(salt, |f| f.salt)).ok();
+                }
+            }
+            live.secret_values.clear();
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What follows from the changes of an environment for others, what each waits for, and the order of all.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::compare::FieldChange;
+use crate::desired::document::Leaf;
+use crate::desired::name::Name;
+use crate::desired::resource::{Resource, ResourceId};
+use crate::observe::Observed;
+
+use super::change::{Action, Change, Reason};
+use super::choose::{Choices, write};
+use super::{Held, HeldReason};
+
+/// Adds the updates of unchanged resources that refer to something made anew. Those that stay unchanged are returned.
+pub fn follow(choices: &mut Choices, unchanged: Vec<Resource>, observed: &Observed) -> Vec<Resource> {
+    let anew: HashSet<ResourceId> = choices
+        .changes
+        .iter()
+        .filter(|change| matches!(change.action, Action::Create | Action::Replace(_)))
+        .map(|change| change.id.clone())
+        .collect();
+    let mut left = Vec::new();
+    for resource in unchanged {
+        let mut fields = Vec::new();
+        let mut cause = None;
+        for (path, leaf) in resource.document.leaves() {
+            let of = leaf.text().and_then(|text| text.attributes().map(|(of, _)| of).find(|of| anew.contains(of)));
+            if let Some(of) = of {
+                cause = cause.or(Some(of.clone()));
+                fields.push(FieldChange { path: path.clone(), old: Some(leaf.clone()), new: Some(Leaf::Unknown) });
+            }
+        }
+        match (cause, observed.resources.get(&resource.id)) {
+            (Some(of), Some(live)) => {
+                choices.changes.push(write(resource, Some(live), Action::Update, Reason::Follows(of), fields));
+            }
+            _ => left.push(resource),
+        }
+    }
+    left
+}
+
+/// Holds what needs something that is held and not there.
+pub fn hold_dependents(choices: &mut Choices, observed: &Observed) {
+    let there = |id: &ResourceId| observed.resources.get(id).is_some_and(|live| live.ownership.marks().is_some());
+    let mut blocked: HashSet<ResourceId> = choices.held.iter().map(|held| held.id.clone()).filter(|id| !there(id)).collect();
+    loop {
+        let needs = |change: &Change| change.desired.as_ref().and_then(|d| d.depends_on.iter().find(|id| blocked.contains(*id)).cloned());
+        let Some((at, cause)) = choices.changes.iter().enumerate().find_map(|(at, change)| Some((at, needs(change)?))) else { return };
+        let change = choices.changes.remove(at);
+        if !there(&change.id) {
+            blocked.insert(change.id.clone());
+        }
+        let instead_of = match change.action {
+            Action::Create => "create",
+            Action::Replace(_) => "replace",
+            _ => "update",
+        };
+        choices.held.push(Held { id: change.id, app: Some(change.app), instead_of: instead_of.into(), why: HeldReason::Follows(cause) });
+    }
+}
+
+/// Fills in what each change waits for: what it needs, where that changes or has health; and a deletion waits for
+/// everything that still needs what it deletes.
+pub fn wait(choices: &mut Choices, unchanged: &[Resource], observed: &Observed) {
+    let changing: HashSet<ResourceId> = choices.changes.iter().map(|change| change.id.clone()).collect();
+    let gates: HashSet<&ResourceId> = unchanged.iter().filter(|r| r.shape.has_health).map(|r| &r.id).collect();
+    let mut needed_by: HashMap<ResourceId, Vec<ResourceId>> = HashMap::new();
+    for change in &choices.changes {
+        let before = change.fence.before.as_ref().map_or(&change.id, |seen| &seen.id);
+        for needed in observed.resources.get(before).map(|live| live.depends_on.as_slice()).unwrap_or_default() {
+            needed_by.entry(needed.clone()).or_default().push(change.id.clone());
+        }
+    }
+    for change in &mut choices.changes {
+        if let Some(desired) = &change.desired {
+            let needs = desired.depends_on.iter().filter(|id| changing.contains(*id) || gates.contains(*id));
+            change.waits_for.extend(needs.cloned());
+        } else if change.action == Action::Delete {
+            change.waits_for.extend(needed_by.remove(&change.id).unwrap_or_default());
+        }
+        change.waits_for.retain(|id| *id != change.id);
+        change.waits_for.sort();
+        change.waits_for.dedup();
+    }
+}
+
+/// Sorts changes so that each comes after what it waits for; among equals by environment, deletions last, then by id.
+pub fn sort(changes: Vec<Change>, environments: &[Name]) -> Vec<Change> {
+    let place = |change: &Change| {
+        let environment = environments.iter().position(|name| *name == change.id.environment).unwrap_or(usize::MAX);
+        (environment, change.action == Action::Delete, change.id.clone())
+    };
+    let index: HashMap<ResourceId, usize> = changes.iter().enumerate().map(|(i, change)| (change.id.clone(), i)).collect();
+    let mut waiting: Vec<usize> = Vec::with_capacity(changes.len());
+    let mut then: Vec<Vec<usize>> = vec![Vec::new(); changes.len()];
+    for (i, change) in changes.iter().enumerate() {
+        let before: Vec<usize> = change.waits_for.iter().filter_map(|id| index.get(id).copied()).collect();
+        waiting.push(before.len());
+        before.into_iter().for_each(|b| then[b].push(i));
+    }
+    let mut ready: BTreeSet<_> = (0..changes.len()).filter(|i| waiting[*i] == 0).map(|i| (place(&changes[i]), i)).collect();
+    let mut slots: Vec<Option<Change>> = changes.into_iter().map(Some).collect();
+    let mut out = Vec::with_capacity(slots.len());
+    while let Some((_, i)) = ready.pop_first() {
+        out.extend(slots[i].take());
+        for &next in &then[i] {
+            waiting[next] -= 1;
+            if let (0, Some(change)) = (waiting[next], &slots[next]) {
+                ready.insert((place(change), next));
+            }
+        }
+    }
+    // A circle among live objects (the manifest's own are refused before): what is left waits for itself. Its
+    // members keep their order, and wait for nothing that would come later.
+    for mut change in slots.into_iter().flatten() {
+        change.waits_for.retain(|id| out.iter().any(|done: &Change| done.id == *id));
+        out.push(change);
+    }
+    out
+}

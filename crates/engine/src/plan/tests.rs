@@ -1,0 +1,298 @@
+//! What is chosen, held and ordered, from hand-made resources.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::change::{Action, Change, Reason, Verdict};
+use super::policy::Policy;
+use super::{Compared, HeldReason, choose, finish};
+use crate::compare::compare;
+use crate::desired::document::{Document, DocumentBuilder, Leaf};
+use crate::desired::name::Name;
+use crate::desired::owner::{Marks, Owner, Ownership};
+use crate::desired::resource::{ReplaceOrder, Replacement, Resource, ResourceId, Shape};
+use crate::desired::text::{Segment, Text};
+use crate::observe::Observed;
+use crate::platform::{Gap, ObservedResource};
+
+const ANEW: Replacement = Replacement { order: ReplaceOrder::CreateFirst, downtime: false, loses_data: false };
+static SERVICE: Shape = Shape { kind: "service", replaces: &[("mode", ANEW)], restarts: &["image"], has_health: true, ..Shape::UNKNOWN };
+static VOLUME: Shape = Shape { kind: "volume", replaces: &[("driver", ANEW)], holds_data: true, ..Shape::UNKNOWN };
+static DISK: Shape = Shape { kind: "disk", holds_data: true, renames: true, ..Shape::UNKNOWN };
+
+fn name(text: &str) -> Name {
+    Name::new(text).unwrap()
+}
+
+fn marks(app: &str) -> Marks {
+    let owner = Owner { project: "shop".into(), environment: name("dev") };
+    Marks { owner, app: name(app), protect: false, revision: None, specification: None }
+}
+
+fn resource(shape: &'static Shape, app: &str, fields: &[(&str, &str)]) -> Resource {
+    let mut document = DocumentBuilder::default();
+    for (path, value) in fields {
+        document.text(path.split('.'), value);
+    }
+    Resource {
+        id: ResourceId::new(&name("dev"), shape.kind, app),
+        marks: marks(app),
+        document: document.build(),
+        depends_on: vec![],
+        rollout_timeout: None,
+        moved_from: None,
+        shape,
+    }
+}
+
+fn live(resource: &Resource) -> ObservedResource {
+    let ours = Ownership::Ours(resource.marks.clone());
+    ObservedResource {
+        holds_data: resource.shape.holds_data,
+        has_health: resource.shape.has_health,
+        depends_on: resource.depends_on.clone(),
+        ..ObservedResource::new(resource.id.clone(), ours, resource.document.clone())
+    }
+}
+
+/// A plan as a person would note it down: `create service/web (NotFound)`, held ones with a `!`.
+fn noted(desired: Vec<Resource>, observed: Vec<ObservedResource>, policy: Policy) -> Vec<String> {
+    noted_with(desired, Observed { resources: by_id(observed), gaps: vec![] }, policy)
+}
+
+fn by_id(observed: Vec<ObservedResource>) -> BTreeMap<ResourceId, ObservedResource> {
+    observed.into_iter().map(|live| (live.id.clone(), live)).collect()
+}
+
+fn noted_with(desired: Vec<Resource>, observed: Observed, policy: Policy) -> Vec<String> {
+    let has_apps = !desired.is_empty();
+    let differences = compare(desired, &observed.resources);
+    let (chosen, _) = choose(Compared { differences, observed, has_apps }, &policy);
+    let mut out: Vec<String> = finish(chosen.changes, &[name("dev")]).iter().map(note).collect();
+    out.extend(chosen.held.iter().map(|held| format!("! {} {}/{}: {:?}", held.instead_of, held.id.kind, held.id.name, held.why)));
+    out
+}
+
+fn note(change: &Change) -> String {
+    let action = match change.action {
+        Action::Replace(_) => "replace".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    };
+    let mut out = format!("{action} {}/{} ({:?})", change.id.kind, change.id.name, change.reason);
+    for waited in &change.waits_for {
+        out += &format!(" after {}/{}", waited.kind, waited.name);
+    }
+    out
+}
+
+#[test]
+fn nothing_to_do() {
+    assert_eq!(noted(vec![], vec![], Policy::default()), [""; 0]);
+    let web = resource(&SERVICE, "web", &[("image", "web:1")]);
+    assert_eq!(noted(vec![web.clone()], vec![live(&web)], Policy::default()), [""; 0]);
+}
+
+#[test]
+fn what_is_missing_is_created_after_what_it_needs() {
+    let volume = resource(&VOLUME, "web", &[]);
+    let mut web = resource(&SERVICE, "web", &[("image", "web:1")]);
+    web.depends_on = vec![volume.id.clone()];
+    assert_eq!(
+        noted(vec![web, volume], vec![], Policy::default()),
+        ["create volume/web (NotFound)", "create service/web (NotFound) after volume/web"]
+    );
+}
+
+#[test]
+fn a_field_decides_between_update_and_replacement() {
+    let before = live(&resource(&SERVICE, "web", &[("image", "web:1"), ("mode", "a")]));
+    let update = resource(&SERVICE, "web", &[("image", "web:2"), ("mode", "a")]);
+    assert_eq!(noted(vec![update], vec![before.clone()], Policy::default()), ["update service/web (Differs)"]);
+    let replace = resource(&SERVICE, "web", &[("image", "web:1"), ("mode", "b")]);
+    assert_eq!(noted(vec![replace], vec![before], Policy::default()), ["replace service/web (Differs)"]);
+}
+
+#[test]
+fn data_is_neither_replaced_nor_pruned_unless_the_user_says_so() {
+    let before = live(&resource(&VOLUME, "db", &[("driver", "a")]));
+    let after = resource(&VOLUME, "db", &[("driver", "b")]);
+    let deleting = Policy { delete_data: true, allow_delete: true, ..Policy::default() };
+    assert_eq!(noted(vec![after.clone()], vec![before.clone()], Policy::default()), ["! replace volume/db: HoldsData"]);
+    assert_eq!(noted(vec![after], vec![before.clone()], deleting), ["replace volume/db (Differs)"]);
+    let allowed = Policy { allow_delete: true, ..Policy::default() };
+    assert_eq!(noted(vec![], vec![before.clone()], allowed), ["! delete volume/db: HoldsData"]);
+    assert_eq!(noted(vec![], vec![before], deleting), ["delete volume/db (NoLongerDeclared)"]);
+}
+
+#[test]
+fn what_is_protected_on_the_live_object_stays_also_on_destroy() {
+    let mut web = resource(&SERVICE, "web", &[("mode", "a")]);
+    web.marks.protect = true;
+    let destroy = Policy { destroy: true, ..Policy::default() };
+    assert_eq!(noted(vec![], vec![live(&web)], destroy), ["! delete service/web: Protected"]);
+    let unprotected = resource(&SERVICE, "web", &[("mode", "b")]);
+    assert_eq!(noted(vec![unprotected], vec![live(&web)], Policy::default()), ["! replace service/web: Protected"]);
+}
+
+#[test]
+fn deletions_over_the_budget_are_held_all_together() {
+    let all: Vec<Resource> = ["a", "b", "c", "d", "e"].iter().map(|app| resource(&SERVICE, app, &[])).collect();
+    let observed: Vec<ObservedResource> = all.iter().map(live).collect();
+    let within = noted(all[3..].to_vec(), observed.clone(), Policy::default());
+    assert_eq!(within.len(), 3, "{within:?}");
+    assert!(within.iter().all(|line| line.starts_with("delete ")), "{within:?}");
+    let over = noted(all[4..].to_vec(), observed.clone(), Policy::default());
+    assert!(over.iter().all(|line| line.contains("OverDeletionBudget { deletions: 4, allowed: 3 }")), "{over:?}");
+    let allowed = noted(all[4..].to_vec(), observed, Policy { allow_delete: true, ..Policy::default() });
+    assert_eq!(allowed.iter().filter(|line| line.starts_with("delete ")).count(), 4);
+}
+
+#[test]
+fn the_last_app_of_an_environment_is_held() {
+    let web = live(&resource(&SERVICE, "web", &[]));
+    assert_eq!(noted(vec![], vec![web], Policy::default()), ["! delete service/web: LastApp"]);
+}
+
+#[test]
+fn a_name_that_is_taken_is_a_conflict_until_the_user_adopts_it() {
+    let web = resource(&SERVICE, "web", &[("image", "web:1")]);
+    let foreign = ObservedResource::new(web.id.clone(), Ownership::Unmarked, Document::default());
+    let mut needs = resource(&SERVICE, "needs", &[]);
+    needs.depends_on = vec![web.id.clone()];
+    assert_eq!(
+        noted(vec![web.clone(), needs], vec![foreign.clone()], Policy::default()),
+        ["! create service/web: NotOurs { owner: None }", "! create service/needs: Follows(dev/service/web)"]
+    );
+    let adopt = Policy { adopt: true, ..Policy::default() };
+    assert_eq!(noted(vec![web], vec![foreign], adopt), ["update service/web (Adopted)"]);
+}
+
+#[test]
+fn what_a_gap_could_contain_is_held() {
+    let gap = Gap { environment: name("dev"), kind: Some("service".into()), name: None, why: "denied".into() };
+    let observed = Observed { resources: BTreeMap::new(), gaps: vec![gap] };
+    let desired = vec![resource(&SERVICE, "web", &[]), resource(&VOLUME, "web", &[])];
+    assert_eq!(
+        noted_with(desired, observed, Policy::default()),
+        ["create volume/web (NotFound)", r#"! create service/web: Unreadable { why: "denied" }"#]
+    );
+}
+
+#[test]
+fn what_refers_to_something_made_anew_follows_it() {
+    let cache = resource(&SERVICE, "cache", &[("mode", "b")]);
+    let mut web = resource(&SERVICE, "web", &[]);
+    let address = Segment::Attribute { of: Box::new(cache.id.clone()), name: "port".into() };
+    web.document =
+        [(crate::desired::path::Path::new(["env", "CACHE_PORT"]), Leaf::from_text(&Text::from_iter([address])))].into_iter().collect();
+    web.depends_on = vec![cache.id.clone()];
+    let observed = vec![live(&resource(&SERVICE, "cache", &[("mode", "a")])), live(&web)];
+    assert_eq!(
+        noted(vec![cache, web], observed, Policy::default()),
+        ["replace service/cache (Differs)", "update service/web (Follows(dev/service/cache)) after service/cache"]
+    );
+}
+
+#[test]
+fn what_is_needed_is_deleted_after_what_needs_it() {
+    let volume = resource(&VOLUME, "a", &[]);
+    let mut web = resource(&SERVICE, "b", &[]);
+    web.depends_on = vec![volume.id.clone()];
+    let destroy = Policy { destroy: true, delete_data: true, ..Policy::default() };
+    assert_eq!(
+        noted(vec![], vec![live(&volume), live(&web)], destroy),
+        ["delete service/b (Requested)", "delete volume/a (Requested) after service/b"]
+    );
+}
+
+#[test]
+fn a_rename_keeps_what_the_platform_can_rename_and_names_what_is_lost() {
+    let moved = |shape: &'static Shape, from: &str, to: &str| {
+        let before = live(&resource(shape, from, &[("x", "1")]));
+        let mut after = resource(shape, to, &[("x", "1")]);
+        after.moved_from = Some(before.id.clone());
+        noted(vec![after], vec![before], Policy::default())
+    };
+    assert_eq!(moved(&DISK, "old", "new"), ["update disk/new (Moved)"]);
+    assert_eq!(moved(&SERVICE, "old", "new"), ["create service/new (Moved)", "delete service/old (Moved) after service/new"]);
+    assert_eq!(moved(&VOLUME, "old", "new"), ["create volume/new (Moved)", "! rename volume/old: NotRenamed { to: dev/volume/new }"]);
+}
+
+#[test]
+fn the_fence_knows_before_after_and_everything_else() {
+    let before = live(&resource(&SERVICE, "web", &[("image", "web:1")]));
+    let after = resource(&SERVICE, "web", &[("image", "web:2")]);
+    let other = live(&resource(&SERVICE, "web", &[("image", "web:3")]));
+    let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![] };
+    let differences = compare(vec![after.clone()], &observed.resources);
+    let (chosen, _) = choose(Compared { differences, observed, has_apps: true }, &Policy::default());
+    let change = &finish(chosen.changes, &[name("dev")])[0];
+    assert_eq!(change.reason, Reason::Differs);
+    let judge = |live: Option<&ObservedResource>| change.judge(live, live);
+    assert_eq!(judge(Some(&before)), Verdict::Proceed);
+    assert_eq!(judge(Some(&live(&after))), Verdict::AlreadyDone);
+    assert!(matches!(judge(Some(&other)), Verdict::Stale(_)));
+    assert!(matches!(judge(None), Verdict::Stale(_)));
+    let anew = ObservedResource { uid: Some("2".into()), ..before };
+    assert!(matches!(judge(Some(&anew)), Verdict::Stale(_)));
+}
+
+#[test]
+fn held_reasons_are_written_as_one_word_or_a_table() {
+    assert_eq!(serde_json::to_string(&HeldReason::LastApp).unwrap(), r#""last_app""#);
+}
+
+fn world() -> impl Strategy<Value = (Vec<Resource>, Vec<ObservedResource>)> {
+    let one = (0usize..6, 0usize..3, prop::option::of(0usize..6));
+    let build = |declared: bool| {
+        move |picked: Vec<(usize, usize, Option<usize>)>| {
+            let mut resources: BTreeMap<ResourceId, Resource> = BTreeMap::new();
+            for (app, value, needs) in picked {
+                let shape = if app % 2 == 0 { &SERVICE } else { &DISK };
+                let mut made = resource(shape, &format!("app{app}"), &[("image", ["1", "2", "3"][value])]);
+                // Needs point to smaller numbers alone, as a checked manifest's do.
+                made.depends_on = needs
+                    .filter(|n| *n < app)
+                    .map(|n| resource(if n % 2 == 0 { &SERVICE } else { &DISK }, &format!("app{n}"), &[]).id)
+                    .into_iter()
+                    .collect();
+                made.marks.protect = !declared && value == 2;
+                resources.insert(made.id.clone(), made);
+            }
+            resources.into_values().collect::<Vec<_>>()
+        }
+    };
+    let desired = prop::collection::vec(one.clone(), 0..8).prop_map(build(true));
+    let observed = prop::collection::vec(one, 0..8).prop_map(build(false));
+    (desired, observed).prop_map(|(desired, observed)| (desired, observed.iter().map(live).collect()))
+}
+
+proptest! {
+    #[test]
+    fn the_plan_is_the_same_under_shuffling((desired, observed) in world(), seed in any::<u64>()) {
+        let mut shuffled = desired.clone();
+        let mut state = seed;
+        for i in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            shuffled.swap(i, (state >> 33) as usize % (i + 1));
+        }
+        prop_assert_eq!(
+            noted(desired, observed.clone(), Policy::default()),
+            noted(shuffled, observed, Policy::default())
+        );
+    }
+
+    #[test]
+    fn each_change_comes_after_what_it_waits_for((desired, observed) in world()) {
+        let observed = Observed { resources: by_id(observed), gaps: vec![] };
+        let has_apps = !desired.is_empty();
+        let differences = compare(desired, &observed.resources);
+        let (chosen, _) = choose(Compared { differences, observed, has_apps }, &Policy { allow_delete: true, ..Policy::default() });
+        let changes = finish(chosen.changes, &[name("dev")]);
+        for (i, change) in changes.iter().enumerate() {
+            let later: Vec<&ResourceId> = changes[i..].iter().map(|c| &c.id).filter(|id| change.waits_for.contains(id)).collect();
+            prop_assert!(later.is_empty(), "{} waits for {:?}", change.id, later);
+        }
+    }
+}

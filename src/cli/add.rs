@@ -1,0 +1,193 @@
+//! `stratos add`
+
+use stratos_engine::desired::name::Name;
+use stratos_engine::manifest::edit;
+use stratos_engine::render::cartridge::catalogue::Catalogue;
+use toml_edit::{Array, InlineTable, Value};
+
+use super::Context;
+use super::edit::ManifestText;
+use super::error::{Exit, Failure};
+use super::global::assignment;
+
+const EXAMPLES: &str = "\
+Examples:
+  stratos add env dev --platform local
+  stratos add env myswarm --platform swarm https://swarm-host/
+  stratos add app redis                                            from the cartridge of that name
+  stratos add app web --image nginx:1.27 --port http=80:8080
+  stratos add app web --port http=8080 -- ./web --port '$(PORT_HTTP)'
+Comments, order and everything else in stratos.toml stay as they are.";
+
+/// Add an environment or an app to stratos.toml.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Env(EnvArgs),
+    App(AppArgs),
+}
+
+/// Add an environment: a place where apps run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+struct EnvArgs {
+    /// The environment's name.
+    #[arg(value_name = "NAME")]
+    name: Name,
+
+    /// Where the platform is; the default depends on the platform.
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+
+    /// The kind of platform: local, docker, swarm, kubernetes, aws-ecs, mesos or cloudfoundry.
+    #[arg(long, value_name = "KIND")]
+    platform: String,
+
+    /// A setting of the platform's connection (repeat it for more).
+    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = assignment)]
+    options: Vec<(String, String)>,
+}
+
+/// Add an app: something that runs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+struct AppArgs {
+    /// The app's name.
+    #[arg(value_name = "NAME")]
+    name: Name,
+
+    /// The container image.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+
+    /// A cartridge: a name from the catalogue, or a folder.
+    #[arg(long, value_name = "CARTRIDGE")]
+    cartridge: Option<String>,
+
+    /// A parameter of the cartridge (repeat it for more).
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = assignment)]
+    parameters: Vec<(String, String)>,
+
+    /// A port that it listens on, and where it is published (repeat it for more).
+    #[arg(long = "port", value_name = "NAME=PORT[:PUBLISH]", value_parser = port)]
+    ports: Vec<PortArgument>,
+
+    /// How many instances run.
+    #[arg(long, value_name = "N")]
+    replicas: Option<u32>,
+
+    /// The environments that it runs in; the default is all of them.
+    #[arg(long = "in", value_name = "ENV", value_delimiter = ',')]
+    environments: Vec<Name>,
+
+    /// The program and its arguments, behind `--`.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// `http=8080:80`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PortArgument {
+    name: Name,
+    port: u16,
+    publish: Option<u16>,
+}
+
+fn port(text: &str) -> Result<PortArgument, String> {
+    let (name, numbers) = text.split_once('=').ok_or("expected NAME=PORT or NAME=PORT:PUBLISH, such as http=8080")?;
+    let number = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0).ok_or(format!("{text:?} is not a port from 1 to 65535"));
+    let name = Name::new(name).map_err(|error| error.to_string())?;
+    let (port, publish) = match numbers.split_once(':') {
+        Some((port, publish)) => (number(port)?, Some(number(publish)?)),
+        None => (number(numbers)?, None),
+    };
+    Ok(PortArgument { name, port, publish })
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let manifest = ManifestText::read()?;
+    let (what, name, changed) = match &args.what {
+        What::Env(EnvArgs { name, url, platform, options }) => {
+            let edit = |text: &str| edit::add_environment(text, name, platform, url.as_deref(), options);
+            ("environment", name, manifest.edit(edit)?)
+        }
+        What::App(args) => ("app", &args.name, add_app(&manifest, args)?),
+    };
+    let said = if changed { format!("Added the {what} {name}.") } else { format!("The {what} {name} is there already, just so.") };
+    context.output.note(&said);
+    Ok(Exit::Success)
+}
+
+fn add_app(manifest: &ManifestText, args: &AppArgs) -> Result<bool, Failure> {
+    let AppArgs { name, image, cartridge, parameters, ports, replicas, environments, command } = args;
+    let nothing_runs = image.is_none() && cartridge.is_none() && command.is_empty();
+    let by_name = nothing_runs.then(|| cartridge_of(name)).transpose()?;
+    let mut fields: Vec<(Vec<&str>, Value)> = Vec::new();
+    if let Some(cartridge) = cartridge.as_deref().or(by_name.as_deref()) {
+        fields.push((vec!["cartridge"], cartridge.into()));
+    }
+    for (parameter, value) in parameters {
+        fields.push((vec!["parameters", parameter], scalar(value)));
+    }
+    if let Some(image) = image {
+        fields.push((vec!["image"], image.into()));
+    }
+    if !command.is_empty() {
+        fields.push((vec!["command"], command.iter().collect::<Array>().into()));
+    }
+    if !environments.is_empty() {
+        fields.push((vec!["environments"], environments.iter().map(Name::as_str).collect::<Array>().into()));
+    }
+    if let Some(replicas) = replicas {
+        fields.push((vec!["replicas"], i64::from(*replicas).into()));
+    }
+    for PortArgument { name, port, publish } in ports {
+        let port_number = i64::from(*port);
+        let value = match publish {
+            None => port_number.into(),
+            Some(publish) => InlineTable::from_iter([("port", port_number), ("publish", i64::from(*publish))]).into(),
+        };
+        fields.push((vec!["ports", name], value));
+    }
+    manifest.edit(|text| edit::add_app(text, name, &fields))
+}
+
+/// The cartridge of an app's own name, where nothing else says what runs.
+pub fn cartridge_of(name: &Name) -> Result<String, Failure> {
+    let catalogue = Catalogue::embedded();
+    if catalogue.names().any(|there| there == name.as_str()) {
+        return Ok(name.to_string());
+    }
+    let names: Vec<&str> = catalogue.names().collect();
+    Err(Failure::usage(format!("nothing says what the app {name} runs, and there is no cartridge of that name"))
+        .with_hint(format!("give it an image (--image), a command (behind `--`), or a cartridge (--cartridge): {}", names.join(", "))))
+}
+
+/// A number or a boolean as such, everything else as text.
+fn scalar(text: &str) -> Value {
+    match text.parse::<Value>() {
+        Ok(value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) => value,
+        _ => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_read() {
+        let http = |port, publish| Ok(PortArgument { name: Name::new("http").unwrap(), port, publish });
+        assert_eq!(port("http=8080"), http(8080, None));
+        assert_eq!(port("http=8080:80"), http(8080, Some(80)));
+        for wrong in ["8080", "http=0", "http=70000", "http=80:", "HTTP=80", "http="] {
+            assert!(port(wrong).is_err(), "{wrong}");
+        }
+    }
+}

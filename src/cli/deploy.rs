@@ -1,0 +1,64 @@
+//! `stratos deploy`
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use stratos_engine::deploy;
+use stratos_engine::desired::name::Name;
+use stratos_engine::manifest::edit;
+use stratos_engine::plan::change::Action;
+
+use super::Context;
+use super::add::cartridge_of;
+use super::carry_out::{How, Run, carry_out};
+use super::edit::ManifestText;
+use super::error::{Exit, Failure};
+use super::policy::PolicyArgs;
+use super::session::Session;
+
+const EXAMPLES: &str = "\
+Examples:
+  stratos deploy redis --env=dev       adds redis to stratos.toml from the cartridge of that name, and applies it
+  stratos deploy web --env=prod        plans and applies web alone
+It asks only before something is deleted or replaced.";
+
+/// Plan and apply one app; where the manifest does not have it, add it from the cartridge of its name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The app.
+    #[arg(value_name = "APP")]
+    app: Name,
+
+    #[command(flatten)]
+    how: How,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let begun = Instant::now();
+    let app = &args.app;
+    let mut session = Session::load(&context.global)?;
+    let command = format!("deploy {app}");
+    session.needs_one_environment_or(false, &command)?;
+    if !session.manifest.apps.contains_key(app) {
+        let cartridge = cartridge_of(app)?;
+        ManifestText::read()?.edit(|text| edit::add_app(text, app, &[(vec!["cartridge"], cartridge.as_str().into())]))?;
+        context.output.note(&format!("Added the app {app} from the cartridge {cartridge} to stratos.toml."));
+        session = Session::load(&context.global)?;
+    }
+    for environment in session.environments() {
+        if !session.manifest.apps_of(environment).any(|(name, _)| name == app) {
+            return Err(Failure::new(format!("the app {app} does not go to the environment {environment}"))
+                .with_hint(format!("add it to `environments` of [apps.{app}]")));
+        }
+    }
+    let request = session.request_for(session.selected(), BTreeSet::from([app.clone()]), args.policy.policy(false));
+    let plan = deploy::plan(&args.policy.complete(request), &session.connector).await?;
+    let hurts = plan.changes.iter().any(|change| matches!(change.action, Action::Delete | Action::Replace(_)));
+    let (secrets, connector) = (&session.secrets, &session.connector);
+    let question = hurts.then_some("Something is deleted or replaced. Apply this plan?");
+    carry_out(Run { plan: &plan, secrets, connector, how: &args.how, question, command: &command }, Some(begun.elapsed()), context).await
+}

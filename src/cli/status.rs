@@ -1,0 +1,140 @@
+//! `stratos status`
+
+use std::time::Duration;
+
+use owo_colors::{OwoColorize as _, Style};
+use serde::Serialize;
+use std::fmt::Write as _;
+use stratos_engine::deploy::{self, AppStatus, EnvironmentStatus, Policy, StatusTree};
+use stratos_engine::health::{Health, Status};
+
+use super::error::{Exit, Failure};
+use super::output::Format;
+use super::session::Session;
+use super::{Context, words};
+
+const EXAMPLES: &str = "\
+Examples:
+  stratos status                     every environment, its apps and their instances
+  stratos status --env=dev --watch   again and again, until Ctrl-C
+  stratos status --output json       for programs
+Ends with exit code 5 when something that should run is not healthy.";
+
+/// How everything is: environment, app, instance, and what is wrong in the platform's own words.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Show it again and again.
+    #[arg(short, long)]
+    watch: bool,
+
+    /// The time between two looks with --watch, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    every: u64,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    format: u32,
+    #[serde(flatten)]
+    tree: &'a StatusTree,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let session = Session::load(&context.global)?;
+    loop {
+        let tree = deploy::status(&session.request(Policy::default()), &session.connector).await?;
+        if args.watch {
+            context.output.clear_screen();
+        }
+        match context.output.format() {
+            Format::Text => context.output.result(&text(&tree)),
+            Format::Json => context.output.json(&Document { format: 1, tree: &tree })?,
+            Format::Markdown => {
+                let text = anstream::adapter::strip_str(&text(&tree)).to_string();
+                context.output.result(&format!("~~~~~text\n{}\n~~~~~", text.trim_end()));
+            }
+        }
+        if !args.watch || !context.output.is_open() {
+            return Ok(if all_well(&tree) { Exit::Success } else { Exit::Unhealthy });
+        }
+        tokio::time::sleep(Duration::from_secs(args.every)).await;
+    }
+}
+
+/// Whether everything that is declared could be read and is healthy.
+fn all_well(tree: &StatusTree) -> bool {
+    let well = |app: &AppStatus| !app.declared || (!app.health.is_empty() && app.health.iter().all(|(_, h)| h.settled() == Some(true)));
+    tree.environments.iter().all(|environment| environment.unreachable.is_none() && environment.apps.iter().all(well))
+}
+
+/// The tree, one line for each app and each instance.
+pub fn text(tree: &StatusTree) -> String {
+    let mut out = String::new();
+    for EnvironmentStatus { name, platform, unreachable, apps } in &tree.environments {
+        let _ = writeln!(out, "{} ({platform})", name.bold());
+        if let Some(why) = unreachable {
+            let _ = writeln!(out, "  {} {}", "could not be read:".red(), words::printable(why));
+        } else if apps.is_empty() {
+            let _ = writeln!(out, "  nothing is declared here, and nothing of ours runs here");
+        }
+        let width = apps.iter().map(|app| app.name.len()).max().unwrap_or(0);
+        for (i, app) in apps.iter().enumerate() {
+            app_lines(&mut out, app, width, i + 1 == apps.len());
+        }
+        out.push('\n');
+    }
+    if tree.environments.is_empty() {
+        out.push_str("The manifest has no environments: `stratos add env NAME --platform local` adds one.\n");
+    }
+    out
+}
+
+fn app_lines(out: &mut String, app: &AppStatus, width: usize, last: bool) {
+    let (branch, stem) = if last { ("└─", "   ") } else { ("├─", "│  ") };
+    let undeclared = if app.declared { "" } else { "  (not declared any more)" };
+    if app.health.is_empty() {
+        let _ = writeln!(out, "{branch} {:<width$}  {}{undeclared}", app.name, "missing".style(color(Status::Missing)));
+    }
+    for (i, (_, health)) in app.health.iter().enumerate() {
+        let (branch, name) = if i == 0 { (branch, app.name.as_str()) } else { (stem, "") };
+        let _ = writeln!(out, "{branch} {name:<width$}  {}{undeclared}", summary(health));
+        if let Some(rollout) = words::rollout(&health.rollout) {
+            let _ = writeln!(out, "{stem}   {rollout}");
+        }
+        let widest = health.instances.iter().map(|i| i.name.chars().count()).max().unwrap_or(0);
+        for (j, instance) in health.instances.iter().enumerate() {
+            let branch = if j + 1 == health.instances.len() { "└─" } else { "├─" };
+            let message = if instance.message.is_empty() { String::new() } else { format!("  {}", words::printable(&instance.message)) };
+            let restarts = if instance.restarts == 0 { String::new() } else { format!("  restarts: {}", instance.restarts) };
+            let status = format!("{:<11}", instance.status);
+            let line = format!("{:<widest$}  {}{message}{restarts}", instance.name, status.style(color(instance.status)));
+            let _ = writeln!(out, "{stem}{branch} {}", line.trim_end());
+            for line in &instance.last_log {
+                let _ = writeln!(out, "{stem}     {} {}", "|".dimmed(), words::printable(line));
+            }
+        }
+    }
+}
+
+/// `healthy  2 of 2  http://127.0.0.1:8080  message`.
+fn summary(health: &Health) -> String {
+    let healthy = health.instances.iter().filter(|i| i.status == Status::Healthy).count();
+    let mut parts = vec![format!("{:<11}", health.status).style(color(health.status)).to_string()];
+    if !health.instances.is_empty() {
+        parts.push(format!("{healthy} of {}", health.instances.len()));
+    }
+    parts.extend(health.endpoints.iter().map(|endpoint| words::printable(endpoint).into_owned()));
+    if !health.message.is_empty() && health.status != Status::Healthy {
+        parts.push(words::printable(&health.message).into_owned());
+    }
+    parts.join("  ")
+}
+
+fn color(status: Status) -> Style {
+    match status {
+        Status::Healthy => Style::new().green(),
+        Status::Progressing | Status::Degraded | Status::Unknown => Style::new().yellow(),
+        Status::Missing | Status::Failed => Style::new().red(),
+    }
+}

@@ -1,0 +1,111 @@
+//! From an environment's settings to a platform: the one place that names all of them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use stratos_engine::deploy::Connector;
+use stratos_engine::desired::name::Name;
+use stratos_engine::manifest::schema::{Environment, PlatformKind, Project};
+use stratos_engine::platform::{Platform, PlatformError, PlatformErrorKind};
+
+/// The platforms that this build can reach.
+pub const BUILT: &[PlatformKind] = &[
+    #[cfg(feature = "local")]
+    PlatformKind::Local,
+];
+
+/// The command, hidden from help, whose further arguments [`supervise`] takes.
+pub const SUPERVISE: &str = "supervise";
+
+/// Makes platforms of environments.
+#[cfg_attr(not(feature = "local"), allow(dead_code, reason = "these places are those of the platform local"))]
+pub struct Connect {
+    /// Where the platform `local` keeps its environments. None where no place for it is known.
+    state: Option<PathBuf>,
+    /// The manifest's folder.
+    folder: PathBuf,
+}
+
+impl Connect {
+    /// For the manifest of this folder, with the places that the process's environment names: `STRATOS_STATE_DIR`, else
+    /// `$XDG_STATE_HOME/stratos`, else `~/.local/state/stratos`. A relative place is none, as the XDG specification has it.
+    pub fn from_environment(folder: &Path) -> Self {
+        let folder_of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = folder_of("STRATOS_STATE_DIR")
+            .or_else(|| folder_of("XDG_STATE_HOME").map(|state| state.join("stratos")))
+            .or_else(|| folder_of("HOME").map(|home| home.join(".local/state/stratos")));
+        Self { state, folder: folder.to_owned() }
+    }
+
+    #[cfg(feature = "local")]
+    fn local(&self, project: &Project, name: &Name) -> Result<Arc<dyn Platform>, PlatformError> {
+        use stratos_engine::desired::owner::Owner;
+        use stratos_local::{LocalConfig, LocalPlatform};
+
+        let attempted = format!("finding the folder of the local environment {name}");
+        let failed = |why: &str, hint: &str| PlatformError::new(PlatformErrorKind::Rejected, attempted.clone(), why).with_hint(hint);
+        let state = self.state.as_ref().ok_or_else(|| {
+            failed("neither STRATOS_STATE_DIR nor XDG_STATE_HOME nor HOME is an absolute path", "set STRATOS_STATE_DIR to a folder")
+        })?;
+        let program = std::env::current_exe()
+            .map_err(|error| failed(&format!("the path of this program is not known: {error}"), "start it by its full path"))?;
+        let owner = Owner { project: owner_of(project).to_owned(), environment: name.clone() };
+        let platform = LocalPlatform::connect(LocalConfig {
+            folder: state.join("local").join(format!("{}-{name}", owner.project)),
+            environment: name.clone(),
+            owner,
+            supervisor: vec![program.into(), SUPERVISE.into()],
+            directory: Some(self.folder.clone()),
+        })?;
+        Ok(Arc::new(platform))
+    }
+}
+
+/// What live objects are marked with: the project's id, or its name where it has none.
+#[cfg(feature = "local")]
+fn owner_of(project: &Project) -> &str {
+    project.id.as_deref().unwrap_or(&project.name)
+}
+
+#[async_trait]
+impl Connector for Connect {
+    #[cfg_attr(not(feature = "local"), allow(unused_variables, reason = "a build without any platform only refuses"))]
+    async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        match environment.platform {
+            #[cfg(feature = "local")]
+            PlatformKind::Local => self.local(project, name),
+            kind => {
+                let there: Vec<&str> = BUILT.iter().map(|kind| kind.as_str()).collect();
+                let why = format!("this build does not have the platform {kind} yet");
+                let error = PlatformError::new(PlatformErrorKind::Rejected, format!("connecting to {name}"), why);
+                Err(error.with_hint(format!("it has: {}", there.join(", "))))
+            }
+        }
+    }
+}
+
+/// What a platform does with secrets that a user should know. None where only the app gets to see them.
+pub fn secrets_readable(kind: PlatformKind) -> Option<&'static str> {
+    match kind {
+        PlatformKind::Local => None,
+        PlatformKind::Docker => Some("environment variables of a container can be read by everyone who may use the engine"),
+        PlatformKind::Swarm => Some("environment variables of a service can be read by everyone who may use the swarm"),
+        PlatformKind::Kubernetes => Some("Secrets can be read by everyone who may read them in the namespace"),
+        PlatformKind::AwsEcs => None,
+        PlatformKind::Mesos => Some("environment variables of an app can be read by everyone who may use Marathon"),
+        PlatformKind::Cloudfoundry => Some("environment variables of an app can be read by every developer of the space"),
+    }
+}
+
+/// Runs the supervisor of a local environment until it is told to end.
+///
+/// # Errors
+/// Where it could not start, and in a build without the platform.
+pub fn supervise(arguments: &[OsString]) -> Result<(), Box<dyn std::error::Error>> {
+    #[cfg(feature = "local")]
+    return Ok(stratos_local::supervisor::run(arguments)?);
+    #[cfg(not(feature = "local"))]
+    return Err(format!("this build does not have the platform local (arguments: {arguments:?})").into());
+}
