@@ -1,4 +1,4 @@
-//! The program as a user runs it: one file per command. Files that are no module here fail a test, see `layout`.
+//! The program as a user runs it: one file per command. Files that are no module here fail a test, see `architecture`.
 
 #![allow(missing_docs, reason = "tests")]
 
