@@ -2,11 +2,16 @@
 
 #![allow(missing_docs, reason = "tests")]
 
+mod apply;
 mod architecture;
+mod deploy;
 mod edit;
+mod hello;
 mod init;
 mod layout;
+mod plan;
 mod plan_display;
 mod schema;
+mod status;
 mod support;
 mod usage;
