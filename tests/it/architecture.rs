@@ -58,7 +58,9 @@ fn only_the_program_reads_the_environment_and_the_home_directory() {
 fn no_module_is_a_drawer() {
     let drawers = ["utils", "util", "helpers", "common", "core", "misc"];
     let all = [sources("src"), sources("crates")].concat();
-    let named = all.iter().filter(|(path, _)| path.components().any(|c| drawers.iter().any(|d| c.as_os_str() == *d || c.as_os_str() == format!("{d}.rs").as_str())));
+    let named = all.iter().filter(|(path, _)| {
+        path.components().any(|c| drawers.iter().any(|d| c.as_os_str() == *d || c.as_os_str() == format!("{d}.rs").as_str()))
+    });
     assert_eq!(named.count(), 0);
 }
 

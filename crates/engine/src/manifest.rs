@@ -7,6 +7,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod edit;
 pub mod include;
+pub mod json_schema;
 pub mod schema;
 pub mod source;
 mod suggest;

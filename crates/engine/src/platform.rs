@@ -35,6 +35,8 @@ use crate::plan::change::Change;
 use crate::render::secret::{Attributes, ResolveError, Secrets};
 
 #[cfg(any(test, feature = "contract"))]
+pub mod contract;
+#[cfg(any(test, feature = "contract"))]
 pub mod memory;
 pub mod support;
 

@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use stratos_engine::manifest::diagnostic::Report;
-use stratos_engine::manifest::{Manifest, edit};
+use stratos_engine::manifest::diagnostic::{FileId, Report};
+use stratos_engine::manifest::{Manifest, edit, source};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -123,4 +123,35 @@ fn edits_change_nothing_else() {
         compare(&folder.join(file), &actual, &mut differing);
     }
     assert!(differing.is_empty(), "these texts differ (STRATOS_BLESS=1 writes them):\n{}", differing.join("\n"));
+}
+
+#[test]
+fn published_schemas_are_what_the_types_say() {
+    let mut differing = Vec::new();
+    for (file, text) in stratos_engine::manifest::json_schema::published() {
+        compare(&root().join("schemas").join(file), &text, &mut differing);
+    }
+    assert!(differing.is_empty(), "schemas/ is stale; STRATOS_BLESS=1 writes it anew");
+}
+
+/// The schema is for editors, so it must not refuse what the program takes; and it should find what is plainly wrong.
+#[test]
+fn the_published_schema_agrees_with_the_program() {
+    let schema = serde_json::from_str(&stratos_engine::manifest::json_schema::manifest_schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let json = source::parse(&text, FileId(0)).unwrap().to_json();
+        validator.iter_errors(&json).map(|error| error.to_string()).collect::<Vec<_>>()
+    };
+    let valid = cases("valid").into_iter().map(|(_, path)| if path.is_dir() { path.join("stratos.toml") } else { path });
+    for path in valid.chain([root().join("stratos.toml.example")]) {
+        assert_eq!(errors(&path), [""; 0], "{}", path.display());
+    }
+    for name in
+        ["unknown-key", "misspelt-platform", "wrong-types", "port-range", "project-missing", "secret-sources", "override", "quantities"]
+    {
+        let path = root().join("tests/manifests/invalid").join(format!("{name}.toml"));
+        assert!(!errors(&path).is_empty(), "the schema finds nothing wrong with {name}");
+    }
 }

@@ -13,6 +13,10 @@ pub mod fault;
 pub mod read;
 pub mod rollout;
 pub mod server;
+#[cfg(test)]
+mod subject;
+#[cfg(test)]
+mod tests;
 pub mod translate;
 pub mod world;
 pub mod write;
@@ -77,6 +81,12 @@ pub(crate) struct Process {
     dead: AtomicBool,
 }
 
+impl Process {
+    fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
+    }
+}
+
 /// Makes [`MemoryPlatform`]s. An environment's `url` names the place in the world; without one its name does.
 #[derive(Clone)]
 pub struct MemoryConnector {
@@ -116,6 +126,7 @@ impl MemoryPlatform {
         }
         if fault.effect == Effect::Crash {
             self.process.dead.store(true, Ordering::Relaxed);
+            self.world.lock().leases.end(&self.process);
             self.world.crashed().notify_one();
             // A killed process does nothing more; whoever started it drops the future.
             return std::future::pending().await;
@@ -221,7 +232,7 @@ impl Platform for MemoryPlatform {
     async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
         let on = format!("the lease of {owner}");
         let key = format!("{}/{owner}", self.place);
-        let taken = self.call(Call::Lease, &on, |state| state.leases.take(&key, holder)).await.map_err(|lost| lost.error)?;
+        let taken = self.call(Call::Lease, &on, |state| state.leases.take(&key, holder, &self.process)).await.map_err(|lost| lost.error)?;
         match taken {
             Ok(()) => Ok(Lease::Held(Box::new(Held { world: self.world.clone(), key, process: self.process.clone() }))),
             Err(other) => Err(PlatformError::new(
@@ -247,8 +258,7 @@ struct Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let killed = self.process.dead.load(Ordering::Relaxed);
-        self.world.lock().leases.give_back(&self.key, killed);
+        self.world.lock().leases.give_back(&self.key, &self.process);
     }
 }
 

@@ -245,7 +245,7 @@ fn encode(value: &str, encoding: Encoding) -> Zeroizing<String> {
 }
 
 /// Percent-encodes what RFC 3986 does not call unreserved.
-fn urlencode(value: &str) -> String {
+pub(super) fn urlencode(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for byte in value.bytes() {
         match byte {

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use super::fault::{Fault, Script};
 use super::rollout::Progress;
 use super::server::{self, Spec};
-use super::{Quirks, read, write};
+use super::{Process, Quirks, read, write};
 use crate::desired::document::Leaf;
 use crate::desired::name::Name;
 use crate::desired::owner::{Marks, Owner};
@@ -120,28 +120,42 @@ impl Hidden {
 
 /// Who writes where.
 #[derive(Debug, Default)]
-pub(crate) struct Leases(BTreeMap<String, (String, Option<Instant>)>);
+pub(crate) struct Leases(BTreeMap<String, TakenLease>);
+
+#[derive(Debug)]
+struct TakenLease {
+    holder: String,
+    process: Arc<Process>,
+    /// When it ends by itself; a process that lives renews it.
+    expires: Option<Instant>,
+}
 
 impl Leases {
     /// How long a lease lasts after its holder was killed.
     pub const TIME_TO_LIVE: Duration = Duration::from_secs(15);
 
     /// Takes a lease, or says who has it.
-    pub fn take(&mut self, key: &str, holder: &str) -> Result<(), String> {
+    pub fn take(&mut self, key: &str, holder: &str, process: &Arc<Process>) -> Result<(), String> {
         match self.0.get(key) {
-            Some((other, expires)) if expires.is_none_or(|at| Instant::now() < at) => Err(other.clone()),
+            Some(taken) if taken.expires.is_none_or(|at| Instant::now() < at) => Err(taken.holder.clone()),
             _ => {
-                self.0.insert(key.to_owned(), (holder.to_owned(), None));
+                self.0.insert(key.to_owned(), TakenLease { holder: holder.to_owned(), process: process.clone(), expires: None });
                 Ok(())
             }
         }
     }
 
-    /// Gives it back, at once or (after a kill) when it expires.
-    pub fn give_back(&mut self, key: &str, killed: bool) {
-        match self.0.get_mut(key) {
-            Some((_, expires)) if killed => *expires = Some(Instant::now() + Self::TIME_TO_LIVE),
-            _ => drop(self.0.remove(key)),
+    /// Gives a lease back. A killed process cannot.
+    pub fn give_back(&mut self, key: &str, process: &Arc<Process>) {
+        if !process.is_dead() && self.0.get(key).is_some_and(|taken| Arc::ptr_eq(&taken.process, process)) {
+            self.0.remove(key);
+        }
+    }
+
+    /// Renews the leases of a process no more.
+    pub fn end(&mut self, process: &Arc<Process>) {
+        for taken in self.0.values_mut().filter(|taken| Arc::ptr_eq(&taken.process, process)) {
+            taken.expires = Some(Instant::now() + Self::TIME_TO_LIVE);
         }
     }
 }
@@ -288,6 +302,12 @@ impl World {
         if matches!(object.spec, Spec::Config(_)) {
             return Err("a config is immutable".into());
         }
+        if *path == Path::new(["protect"]) {
+            let object = state.object_mut(place, &key).and_then(|object| object.marks.as_mut());
+            let marks = object.ok_or_else(|| format!("{key} carries no marks"))?;
+            marks.protect = leaf == Some(Leaf::Bool(true));
+            return Ok(());
+        }
         let kept = read::document(state, place, id, object);
         if matches!(kept.get(path), Some(Leaf::Secret { .. })) && matches!(leaf, Some(Leaf::Secret { .. })) {
             return if state.quirks.returns_secrets {
@@ -299,6 +319,13 @@ impl World {
         let spec = write::edited(state, place, object, &kept.with([(path.clone(), leaf)]))?;
         state.replace_spec(place, &key, spec);
         Ok(())
+    }
+
+    /// An object as JSON, without what moves unasked; None where there is none.
+    pub fn describe(&self, place: &str, key: &Key) -> Option<String> {
+        let state = self.lock();
+        let object = Object { version: 0, ..state.object(place, key)?.clone() };
+        serde_json::to_string(&object).ok()
     }
 
     /// The world as JSON. Secret values are left out.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use zeroize::Zeroizing;
-
 use super::MemoryPlatform;
 use super::fault::{Call, Lost};
 use super::read;
@@ -35,7 +33,7 @@ pub(crate) async fn carry_out(platform: &MemoryPlatform, change: &Change, contex
         Ok(Err(error)) => return Outcome::Failed(error),
         Err(lost) => return Outcome::Failed(lost.error),
     };
-    match judge(change, context, live.as_ref(), before.as_ref()) {
+    match change.judge(live.as_ref(), before.as_ref()) {
         Verdict::Stale(why) => return Outcome::Stale { why },
         Verdict::AlreadyDone => {
             return Outcome::AlreadyDone { attributes: live.or(before).map(|live| live.attributes).unwrap_or_default() };
@@ -91,18 +89,6 @@ fn look(
     };
     let found = |id| state.object(&platform.place, &Key::of(id)).map(|object| (Key::of(id), object.version));
     Ok((found(earlier), see(id), see(earlier)))
-}
-
-/// Judges by what is live. Where the server gives secret values back, one that is not what we would write makes its label
-/// worthless: the label alone would say that nothing is to be done.
-fn judge(change: &Change, context: &ApplyContext<'_>, live: Option<&ObservedResource>, before: Option<&ObservedResource>) -> Verdict {
-    let verdict = change.judge(live, before);
-    let (Verdict::AlreadyDone, Some(desired), Some(live)) = (&verdict, &change.desired, live) else { return verdict };
-    let moved = |(path, value): &(Path, Zeroizing<String>)| {
-        let text = desired.document.get(path).and_then(Leaf::text);
-        text.and_then(|text| context.resolve(text).ok()).is_some_and(|wanted| wanted != *value)
-    };
-    if live.secret_values.iter().any(moved) { Verdict::Proceed } else { verdict }
 }
 
 struct Write<'a> {

@@ -1,0 +1,182 @@
+//! How the engine grows: manifests of 100, 1,000 and 10,000 resources, unchanged, on the platform in memory.
+//!
+//! `cargo bench --package stratos-engine --features contract --bench scale` prints a table. Each size runs in a process of its own, so that its peak memory is its own;
+//! where valgrind is installed the instructions of a plan are counted too, which no load of the machine changes. What is
+//! compared are ratios within one run: ten times the resources should cost ten times as much.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Instant;
+
+use stratos_engine::apply::{ApplyOptions, Quiet, RunVerdict};
+use stratos_engine::deploy::{self, Policy, Request};
+use stratos_engine::desired::name::Name;
+use stratos_engine::manifest::Manifest;
+use stratos_engine::platform::memory::{MemoryConnector, World};
+use stratos_engine::render::secret::Secrets;
+use stratos_engine::render::{VariableInputs, render};
+
+const SIZES: [usize; 3] = [100, 1_000, 10_000];
+/// Callgrind is about fifty times slower than the machine: the largest size is left out.
+const COUNTED: [usize; 2] = [100, 1_000];
+
+fn manifest_text(apps: usize) -> String {
+    let mut text = String::from("[project]\nname = \"bench\"\n[variables]\ntag = \"1.4.2\"\n[environments.dev]\nplatform = \"local\"\n");
+    for i in 0..apps {
+        text += &format!(
+            "[apps.app-{i}]\nimage = \"registry.example.com/app-{i}:{{{{ vars.tag }}}}\"\nreplicas = 3\n\
+             ports.http = 8080\nenv = {{ LOG_LEVEL = \"info\", NAME = \"app-{i}\", MODE = \"{{{{ env.name }}}}\" }}\n\
+             resources = {{ cpu = \"500m\", memory = \"256MiB\" }}\nhealth = {{ http = \"/healthz\" }}\n"
+        );
+    }
+    text
+}
+
+/// Milliseconds of the fastest of several runs.
+fn fastest<T>(mut run: impl FnMut() -> T) -> (T, f64) {
+    let mut best = f64::INFINITY;
+    let mut last = None;
+    for _ in 0..5 {
+        let start = Instant::now();
+        last = Some(run());
+        best = best.min(start.elapsed().as_secs_f64() * 1e3);
+    }
+    (last.expect("it ran"), best)
+}
+
+struct Bench {
+    manifest: Manifest,
+    variables: VariableInputs,
+    secrets: Secrets,
+    connector: MemoryConnector,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Bench {
+    fn new(apps: usize) -> Self {
+        Self {
+            manifest: Manifest::parse(&manifest_text(apps)).expect("a valid manifest"),
+            variables: VariableInputs::default(),
+            secrets: Secrets::default(),
+            connector: MemoryConnector::new(World::new()),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime"),
+        }
+    }
+
+    fn plan(&self) -> stratos_engine::plan::Plan {
+        let request = Request {
+            manifest: &self.manifest,
+            variables: &self.variables,
+            secrets: &self.secrets,
+            history: None,
+            registry: None,
+            refresh_images: false,
+            environments: BTreeSet::new(),
+            apps: BTreeSet::new(),
+            policy: Policy::default(),
+        };
+        self.runtime.block_on(deploy::plan(&request, &self.connector)).expect("a plan")
+    }
+
+    fn apply(&self) {
+        let plan = self.plan();
+        let options = ApplyOptions::default();
+        let applied = self.runtime.block_on(deploy::apply(&plan, &self.secrets, &self.connector, &options, &Quiet));
+        assert_eq!(applied.expect("an apply").verdict(), RunVerdict::Success);
+        assert!(self.plan().is_empty(), "a plan right after an apply is empty");
+    }
+}
+
+/// Measures one size, in this process.
+fn measure(resources: usize) {
+    let text = manifest_text(resources);
+    let (_, load) = fastest(|| Manifest::parse(&text).expect("a valid manifest"));
+    let bench = Bench::new(resources);
+    let dev = Name::new("dev").expect("a valid name");
+    let (_, rendered) = fastest(|| render(&bench.manifest, &dev, &bench.variables).expect("it renders"));
+    let start = Instant::now();
+    bench.apply();
+    let apply = start.elapsed().as_secs_f64() * 1e3;
+    let before = peak_memory();
+    let (plan, planned) = fastest(|| bench.plan());
+    println!("{resources} {load} {rendered} {planned} {apply} {} {} {}", plan.coverage.requests, before, peak_memory());
+}
+
+/// One plan and nothing else, for counting instructions; without a plan where `planned` is false, to subtract.
+fn count(resources: usize, planned: bool) {
+    let bench = Bench::new(resources);
+    bench.apply();
+    if planned {
+        assert!(bench.plan().is_empty());
+    }
+}
+
+/// The peak of this process's memory in KiB, where the system tells.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+fn own(arguments: &[&str]) -> String {
+    let output = Command::new(std::env::current_exe().expect("this program")).args(arguments).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Instructions of one plan, or None without valgrind.
+fn instructions(resources: usize) -> Option<u64> {
+    let program = std::env::current_exe().ok()?;
+    let run = |what: &str| {
+        let mut valgrind = Command::new("valgrind");
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program).args([what, &resources.to_string()]);
+        let output = valgrind.output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = text.lines().find_map(|line| line.split("Collected : ").nth(1).map(str::to_owned))?;
+        line.trim().parse::<u64>().ok()
+    };
+    Some(run("count-plan")?.saturating_sub(run("count-base")?))
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["measure", size] => measure(size.parse().expect("a size")),
+        ["count-plan", size] => count(size.parse().expect("a size"), true),
+        ["count-base", size] => count(size.parse().expect("a size"), false),
+        _ => table(),
+    }
+}
+
+fn table() {
+    println!(
+        "{:>10} {:>10} {:>10} {:>10} {:>12} {:>9} {:>12}",
+        "resources", "load ms", "render ms", "plan ms", "first apply", "requests", "peak MiB"
+    );
+    let mut rows = Vec::new();
+    for size in SIZES {
+        let line = own(&["measure", &size.to_string()]);
+        let row: Vec<f64> = line.split_whitespace().map(|field| field.parse().expect("a number")).collect();
+        println!(
+            "{:>10} {:>10.2} {:>10.2} {:>10.2} {:>12.1} {:>9} {:>12.1}",
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            row[5],
+            row[7] / 1024.0
+        );
+        rows.push(row);
+    }
+    for pair in rows.windows(2) {
+        let growth: Vec<String> = [1, 2, 3].iter().map(|i| format!("{:.1}", pair[1][*i] / pair[0][*i])).collect();
+        println!("{:>5} times the resources: load, render and plan take {} times as long", pair[1][0] / pair[0][0], growth.join(", "));
+    }
+    for size in COUNTED {
+        match instructions(size) {
+            Some(count) => println!("{size} resources: {:.1} thousand instructions each in a plan", count as f64 / size as f64 / 1e3),
+            None => return println!("instructions are not counted: valgrind is not installed"),
+        }
+    }
+}

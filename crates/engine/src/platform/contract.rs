@@ -1,0 +1,152 @@
+//! The conformance suite: what every platform guarantees, checked through the main path alone.
+//!
+//! A platform implements [`Subject`] (an environment of it that a test may do anything to) and adds one line:
+//!
+//! ```ignore
+//! stratos_engine::contract_suite!(memory: MemorySubject);
+//! ```
+//!
+//! Each case is its own `#[test]`. A case plans and applies manifests as a user would, and ends with the law that matters
+//! most: plan again, and there is nothing to do. What a platform cannot be made to do (a value that nobody can edit by
+//! hand) it says with a reason, and the case prints that instead of passing it over in silence.
+
+pub mod crash;
+pub mod fields;
+pub mod health;
+pub mod ownership;
+pub mod plans;
+pub mod secrets;
+pub mod stage;
+mod suite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Field, Support};
+use crate::deploy::Connector;
+use crate::desired::document::Leaf;
+use crate::desired::path::Path;
+use crate::desired::resource::ResourceId;
+use crate::plan::Plan;
+
+/// One environment of a platform, made for one test.
+#[async_trait]
+pub trait Subject: Send + Sync + Sized + 'static {
+    /// The platform's word, for what is printed.
+    const NAME: &'static str;
+
+    /// What the case runs on. A platform without a clock of its own takes one whose time is paused.
+    fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    }
+
+    /// An environment with nothing in it.
+    async fn fresh() -> Self;
+
+    /// Ends what [`Subject::fresh`] began, also after a case that failed.
+    async fn clean_up(&self) {}
+
+    /// The lines of `[environments.dev]`: `platform = "…"`, and what it takes to reach this very environment.
+    fn environment(&self) -> Vec<String>;
+
+    /// A new connection each time that it is called, as another process would make it.
+    fn connector(&self) -> Arc<dyn Connector>;
+
+    /// What the platform makes of a field.
+    fn support(&self, field: Field) -> Support;
+
+    /// The lines of an app that behaves like this here: `image = "…"`, `command = […]`. It has a port `http`, which is
+    /// declared beside the body.
+    fn body(&self, body: Body) -> Vec<String>;
+
+    /// A port that can be published now.
+    fn free_port(&self) -> u16;
+
+    /// Lets another program have a port that is published.
+    async fn take_port(&self, port: u16) -> Edited;
+
+    /// Changes one leaf of a live object by hand, as an administrator would, past Stratos. None removes it.
+    async fn edit(&self, id: &ResourceId, path: &Path, leaf: Option<&Leaf>) -> Edited;
+
+    /// Makes an object that is not ours and has this id.
+    async fn make_foreign(&self, id: &ResourceId) -> Edited;
+
+    /// Makes an object unreadable until [`Subject::reveal`].
+    async fn hide(&self, id: &ResourceId) -> Edited;
+
+    /// Makes everything readable again.
+    async fn reveal(&self);
+
+    /// Applies a plan in a process that is killed at its call number `call` (from 0), before or after the call takes
+    /// effect; and waits until nothing of that process is left, its lease included.
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash;
+
+    /// Everything that someone who may look at the platform, but may not read secrets, can see of it.
+    async fn dump(&self) -> String;
+
+    /// What can be seen of one object, for telling whether it was touched; None where there is none.
+    async fn state(&self, id: &ResourceId) -> Option<String>;
+}
+
+/// How an app behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// It works, answers `GET /healthz` with 200 on its port `http`, and listens there. Versions differ in the image
+    /// where the platform has images, and in the command elsewhere.
+    Web(u32),
+    /// The same; versions differ in the command alone.
+    WebByCommand(u32),
+    /// It runs, and `GET /healthz` fails.
+    NeverHealthy,
+    /// It ends right after each start.
+    CrashLoop,
+    /// Its image or its program does not exist.
+    Missing,
+    /// It never starts, and the platform never gives up: no room, a stuck dependency. None where that cannot be made.
+    NeverSettles,
+}
+
+/// Whether a subject could do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edited {
+    /// It did.
+    Done,
+    /// It cannot be done on this platform, because of this.
+    NotPossible(String),
+}
+
+/// When a process is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before its call has an effect.
+    Before,
+    /// After its call has had its effect, before it hears of it.
+    After,
+}
+
+/// What came of a run that was to be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// It was killed at the call.
+    Crashed,
+    /// It made fewer calls, and ended by itself.
+    Finished,
+}
+
+/// Runs one case against a fresh environment. For [`contract_suite!`](crate::contract_suite).
+///
+/// # Panics
+/// When the case fails, or the runtime cannot be made.
+pub fn run<S: Subject>(case: impl AsyncFnOnce(&S)) {
+    let runtime = S::runtime().unwrap_or_else(|error| panic!("no runtime for {}: {error}", S::NAME));
+    runtime.block_on(async {
+        let subject = S::fresh().await;
+        let guarded = std::panic::AssertUnwindSafe(case(&subject));
+        let result = futures::FutureExt::catch_unwind(guarded).await;
+        subject.clean_up().await;
+        if let Err(panic) = result {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}

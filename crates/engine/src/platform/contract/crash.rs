@@ -1,0 +1,130 @@
+//! Once is as good as twice: killed at any call of an apply and run again, the end is the same.
+
+use super::stage::{Stage, brief};
+use super::{Crash, Subject, When};
+use crate::platform::{Field, Support};
+
+/// No apply of these cases makes more calls than this.
+const MANY: usize = 400;
+
+/// Kills the apply of what `change` makes of a manifest at each of its calls in turn, each time in an environment that
+/// holds the same, and then plans and applies again.
+async fn at_every_call<S: Subject>(when: When, start: fn(&mut Stage<'_, S>), change: fn(&mut Stage<'_, S>)) {
+    for call in 0..MANY {
+        let subject = S::fresh().await;
+        let crash = one(&subject, call, when, start, change).await;
+        subject.clean_up().await;
+        if crash == Crash::Finished {
+            println!("{}: killed at each of {call} calls ({when:?})", S::NAME);
+            assert!(call > 0, "an apply that makes no call");
+            return;
+        }
+    }
+    panic!("an apply of this size makes fewer than {MANY} calls");
+}
+
+async fn one<S: Subject>(subject: &S, call: usize, when: When, start: fn(&mut Stage<'_, S>), change: fn(&mut Stage<'_, S>)) -> Crash {
+    let mut stage = Stage::new(subject);
+    start(&mut stage);
+    if !stage.apps.is_empty() {
+        stage.converge().await;
+    }
+    change(&mut stage);
+    let plan = stage.plan().await;
+    let crash = subject.apply_and_crash(&plan, &stage.secret_pairs(), call, when).await;
+    let again = stage.plan().await;
+    if crash == Crash::Finished {
+        assert!(again.is_empty(), "not finished: {:#?}", brief(&again));
+    }
+    assert!(again.held.is_empty(), "after a crash at call {call} ({when:?}) something is held: {:#?}", brief(&again));
+    stage.apply_well(&again).await;
+    let end = stage.expect_nothing().await;
+    // Nothing lost, nothing made twice: what is there is what is declared.
+    assert_eq!(end.coverage.observed, end.coverage.unchanged, "after a crash at call {call} ({when:?})");
+    crash
+}
+
+/// Two apps that need one another, with everything that an app can have.
+fn two_apps<S: Subject>(stage: &mut Stage<'_, S>) {
+    stage.secrets.insert("password".into(), Some("s3cr3t".into()));
+    stage.web("cache", 1);
+    stage.web("web", 1).add("web", &["env.PASSWORD = \"{{ secrets.password }}\""]);
+    let lines = [
+        (Field::Bind, "bind.cache = {}"),
+        (Field::Files, "files.\"/etc/web/app.conf\" = { content = \"one\" }"),
+        (Field::Volumes, "volumes.data = { path = \"/var/lib/web\" }"),
+    ];
+    for (field, line) in lines {
+        stage.add_where_supported("web", field, line);
+    }
+}
+
+fn nothing<S: Subject>(_: &mut Stage<'_, S>) {}
+
+/// An update of both, the file exchanged, an app added and one removed.
+fn before_the_update<S: Subject>(stage: &mut Stage<'_, S>) {
+    two_apps(stage);
+    stage.web("old", 1);
+}
+
+fn the_update<S: Subject>(stage: &mut Stage<'_, S>) {
+    stage.remove("old").web("new", 1).web("cache", 2);
+    if let Some(line) = stage.apps["web"].iter_mut().find(|line| line.starts_with("files.")) {
+        *line = line.replace("one", "two");
+    }
+    stage.add("web", &["env.LATER = \"yes\""]);
+}
+
+/// What forces a replacement on most platforms: another published port, and a rename.
+fn before_the_replacement<S: Subject>(stage: &mut Stage<'_, S>) {
+    stage.web("cache", 1);
+    stage.web("web", 1).add_where_supported("web", Field::Bind, "bind.cache = {}");
+    stage.web("frontend", 1);
+}
+
+fn the_replacement<S: Subject>(stage: &mut Stage<'_, S>) {
+    let publish = matches!(stage.subject.support(Field::PortsPublish), Support::Full | Support::Adapted(_));
+    let udp = matches!(stage.subject.support(Field::PortsUdp), Support::Full | Support::Adapted(_));
+    let mut ports = vec!["ports.http = 8080".to_owned()];
+    if publish {
+        ports = vec![format!("ports.http = {{ port = 8080, publish = {} }}", stage.subject.free_port())];
+    }
+    if udp {
+        ports.push("ports.dns = { port = 5353, protocol = \"udp\" }".to_owned());
+    }
+    stage.app("cache", super::Body::Web(2), &ports);
+    let frontend = stage.apps["frontend"].clone();
+    stage.remove("frontend");
+    stage.apps.insert("shop".into(), frontend);
+    stage.moved.push(("apps.frontend".into(), "apps.shop".into()));
+}
+
+/// Everything is created.
+pub async fn creation_killed_before_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::Before, nothing, two_apps).await;
+}
+
+/// Everything is created.
+pub async fn creation_killed_after_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::After, nothing, two_apps).await;
+}
+
+/// Things are updated, created and deleted.
+pub async fn update_killed_before_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::Before, before_the_update, the_update).await;
+}
+
+/// Things are updated, created and deleted.
+pub async fn update_killed_after_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::After, before_the_update, the_update).await;
+}
+
+/// Things are replaced, and what refers to them follows.
+pub async fn replacement_killed_before_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::Before, before_the_replacement, the_replacement).await;
+}
+
+/// Things are replaced, and what refers to them follows.
+pub async fn replacement_killed_after_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::After, before_the_replacement, the_replacement).await;
+}

@@ -1,0 +1,201 @@
+//! The in-memory platform as a subject of the conformance suite.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+use super::world::Leases;
+use super::{Effect, Fault, Key, MemoryConnector, Quirks, World};
+use crate::apply::{ApplyOptions, Quiet};
+use crate::deploy::{self, Connector};
+use crate::desired::document::Leaf;
+use crate::desired::path::Path;
+use crate::desired::resource::ResourceId;
+use crate::plan::Plan;
+use crate::platform::contract::{Body, Crash, Edited, Subject, When};
+use crate::platform::{Field, Support};
+use crate::render::secret::Secrets;
+
+/// A world of its own for each case.
+pub struct MemorySubject {
+    /// The world.
+    pub world: World,
+    next_port: AtomicU16,
+}
+
+/// The same, and the server gives secret values back.
+pub struct OpenMemorySubject(MemorySubject);
+
+const PLACE: &str = "dev";
+
+impl MemorySubject {
+    /// A world that neglects some duties.
+    pub fn with_quirks(quirks: Quirks) -> Self {
+        Self { world: World::with_quirks(quirks), next_port: AtomicU16::new(8000) }
+    }
+}
+
+fn edited(result: Result<(), String>) -> Edited {
+    result.map_or_else(Edited::NotPossible, |()| Edited::Done)
+}
+
+fn paused() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()
+}
+
+#[async_trait]
+impl Subject for MemorySubject {
+    const NAME: &'static str = "memory";
+
+    fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+        paused()
+    }
+
+    async fn fresh() -> Self {
+        Self::with_quirks(Quirks::default())
+    }
+
+    fn environment(&self) -> Vec<String> {
+        // The word matters to the program's `connect` alone, which knows no memory.
+        vec!["platform = \"local\"".into()]
+    }
+
+    fn connector(&self) -> Arc<dyn Connector> {
+        Arc::new(MemoryConnector::new(self.world.clone()))
+    }
+
+    fn support(&self, field: Field) -> Support {
+        self.world.support(field)
+    }
+
+    fn body(&self, body: Body) -> Vec<String> {
+        let image = |image: String| vec![format!("image = \"{image}\"")];
+        match body {
+            Body::Web(version) => image(format!("shop/web:{version}")),
+            Body::WebByCommand(version) => {
+                vec![
+                    "image = \"shop/web:1\"".into(),
+                    format!("command = [\"web\", \"--port\", \"$(PORT_HTTP)\", \"--version\", \"{version}\"]"),
+                ]
+            }
+            Body::NeverHealthy => image("fail/web:1".into()),
+            Body::CrashLoop => image("crash/web:1".into()),
+            Body::Missing => image("missing/web:1".into()),
+            Body::NeverSettles => image("wait/web:1".into()),
+        }
+    }
+
+    fn free_port(&self) -> u16 {
+        self.next_port.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn take_port(&self, port: u16) -> Edited {
+        self.world.take_port(port);
+        Edited::Done
+    }
+
+    async fn edit(&self, id: &ResourceId, path: &Path, leaf: Option<&Leaf>) -> Edited {
+        edited(self.world.edit_leaf(PLACE, id, path, leaf.cloned()))
+    }
+
+    async fn make_foreign(&self, id: &ResourceId) -> Edited {
+        if &*id.kind == "config" {
+            return Edited::NotPossible("a config's name holds a hash of its content".into());
+        }
+        edited(self.world.insert_foreign(PLACE, &id.kind, &id.name))
+    }
+
+    async fn hide(&self, id: &ResourceId) -> Edited {
+        self.world.hide(PLACE, Some(&id.kind), Some(&id.name), "this account may not read it");
+        Edited::Done
+    }
+
+    async fn reveal(&self) {
+        self.world.reveal();
+    }
+
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash {
+        let when = match when {
+            When::Before => super::When::Before,
+            When::After => super::When::After,
+        };
+        self.world.fault(Fault { call: None, index: call, when, effect: Effect::Crash });
+        let secrets = Secrets::new(secrets.iter().map(|(name, value)| (name.clone(), Ok(Zeroizing::new(value.clone())))));
+        let (connector, options) = (self.connector(), ApplyOptions::default());
+        let crashed = tokio::select! {
+            _ = deploy::apply(plan, &secrets, &*connector, &options, &Quiet) => false,
+            () = self.world.crashed().notified() => true,
+        };
+        self.world.clear_faults();
+        if !crashed {
+            return Crash::Finished;
+        }
+        // The killed process has left its lease, which expires.
+        tokio::time::sleep(Leases::TIME_TO_LIVE).await;
+        Crash::Crashed
+    }
+
+    async fn dump(&self) -> String {
+        self.world.to_json()
+    }
+
+    async fn state(&self, id: &ResourceId) -> Option<String> {
+        self.world.describe(PLACE, &Key::of(id))
+    }
+}
+
+#[async_trait]
+impl Subject for OpenMemorySubject {
+    const NAME: &'static str = "memory (open)";
+
+    fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+        paused()
+    }
+    async fn fresh() -> Self {
+        Self(MemorySubject::with_quirks(Quirks { returns_secrets: true, ..Quirks::default() }))
+    }
+    fn environment(&self) -> Vec<String> {
+        self.0.environment()
+    }
+    fn connector(&self) -> Arc<dyn Connector> {
+        self.0.connector()
+    }
+    fn support(&self, field: Field) -> Support {
+        self.0.support(field)
+    }
+    fn body(&self, body: Body) -> Vec<String> {
+        self.0.body(body)
+    }
+    fn free_port(&self) -> u16 {
+        self.0.free_port()
+    }
+    async fn take_port(&self, port: u16) -> Edited {
+        self.0.take_port(port).await
+    }
+    async fn edit(&self, id: &ResourceId, path: &Path, leaf: Option<&Leaf>) -> Edited {
+        self.0.edit(id, path, leaf).await
+    }
+    async fn make_foreign(&self, id: &ResourceId) -> Edited {
+        self.0.make_foreign(id).await
+    }
+    async fn hide(&self, id: &ResourceId) -> Edited {
+        self.0.hide(id).await
+    }
+    async fn reveal(&self) {
+        self.0.reveal().await;
+    }
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash {
+        self.0.apply_and_crash(plan, secrets, call, when).await
+    }
+    async fn dump(&self) -> String {
+        self.0.dump().await
+    }
+    async fn state(&self, id: &ResourceId) -> Option<String> {
+        self.0.state(id).await
+    }
+}
+
+crate::contract_suite!(memory: MemorySubject);
+crate::contract_suite!(memory_that_returns_secrets: OpenMemorySubject);

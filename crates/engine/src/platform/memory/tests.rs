@@ -1,0 +1,1 @@
+//! What the in-memory platform itself must do, and that the suite fails on one that does not.
