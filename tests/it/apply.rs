@@ -72,7 +72,7 @@ fn what_never_gets_healthy_is_reported_with_its_last_words() {
     let place = Place::with(&manifest(free_port(), ", \"--unhealthy\"", rollout));
     let run = place.run(&["apply", "--yes"]).code(5);
     assert!(run.out.contains("not healthy"), "{}", run.out);
-    assert!(run.out.contains("| listening on http://127.0.0.1:"), "the last log lines are shown: {}", run.out);
+    assert!(run.out.contains("| GET /healthz 503 in"), "the last log lines are shown: {}", run.out);
     let again = place.run(&["apply", "--yes"]);
     assert_ne!(again.code, Some(0), "a second run over something broken is no success: {again:?}");
 }
