@@ -149,12 +149,24 @@ fn main() {
 }
 
 fn table() {
-    println!("{:>10} {:>10} {:>10} {:>10} {:>12} {:>9} {:>12}", "resources", "load ms", "render ms", "plan ms", "first apply", "requests", "peak MiB");
+    println!(
+        "{:>10} {:>10} {:>10} {:>10} {:>12} {:>9} {:>12}",
+        "resources", "load ms", "render ms", "plan ms", "first apply", "requests", "peak MiB"
+    );
     let mut rows = Vec::new();
     for size in SIZES {
         let line = own(&["measure", &size.to_string()]);
         let row: Vec<f64> = line.split_whitespace().map(|field| field.parse().expect("a number")).collect();
-        println!("{:>10} {:>10.2} {:>10.2} {:>10.2} {:>12.1} {:>9} {:>12.1}", row[0], row[1], row[2], row[3], row[4], row[5], row[7] / 1024.0);
+        println!(
+            "{:>10} {:>10.2} {:>10.2} {:>10.2} {:>12.1} {:>9} {:>12.1}",
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            row[4],
+            row[5],
+            row[7] / 1024.0
+        );
         rows.push(row);
     }
     for pair in rows.windows(2) {

@@ -190,8 +190,46 @@ fn usage(error: &clap::Error) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
+    /// Every command with its path, such as `add env`.
+    fn commands(command: &clap::Command, path: &str, out: &mut Vec<(String, clap::Command)>) {
+        out.push((path.to_owned(), command.clone()));
+        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+            commands(inner, format!("{path} {}", inner.get_name()).trim(), out);
+        }
+    }
+
+    fn all() -> Vec<(String, clap::Command)> {
+        let mut root = super::Cli::command().term_width(100);
+        root.build();
+        let mut out = Vec::new();
+        commands(&root, "stratos", &mut out);
+        out
+    }
+
     #[test]
     fn the_arguments_do_not_contradict_each_other() {
-        <super::Cli as clap::CommandFactory>::command().debug_assert();
+        super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_sentence_and_examples() {
+        for (path, command) in all() {
+            assert!(command.get_about().is_some(), "{path} does not say what it does");
+            let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.contains("stratos "), "{path} has no examples");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{path}: {} does not say what it does", argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn help() {
+        for (path, command) in all() {
+            let text = command.term_width(100).render_long_help().to_string();
+            insta::assert_snapshot!(path.replace(' ', "_"), text);
+        }
     }
 }

@@ -103,16 +103,9 @@ pub fn secrets_readable(kind: PlatformKind) -> Option<&'static str> {
 ///
 /// # Errors
 /// Where it could not start, and in a build without the platform.
-#[cfg(feature = "local")]
-pub fn supervise(arguments: Vec<OsString>) -> Result<(), PlatformError> {
-    stratos_local::supervisor::run(arguments)
-}
-
-/// Runs the supervisor of a local environment until it is told to end.
-///
-/// # Errors
-/// Where it could not start, and in a build without the platform.
-#[cfg(not(feature = "local"))]
-pub fn supervise(_arguments: Vec<OsString>) -> Result<(), PlatformError> {
-    Err(PlatformError::new(PlatformErrorKind::Rejected, "supervising", "this build does not have the platform local"))
+pub fn supervise(arguments: &[OsString]) -> Result<(), Box<dyn std::error::Error>> {
+    #[cfg(feature = "local")]
+    return Ok(stratos_local::supervisor::run(arguments)?);
+    #[cfg(not(feature = "local"))]
+    return Err(format!("this build does not have the platform local (arguments: {arguments:?})").into());
 }

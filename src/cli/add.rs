@@ -165,10 +165,8 @@ pub fn cartridge_of(name: &Name) -> Result<String, Failure> {
         return Ok(name.to_string());
     }
     let names: Vec<&str> = catalogue.names().collect();
-    Err(Failure::usage(format!("nothing says what the app {name} runs, and there is no cartridge of that name")).with_hint(format!(
-        "give it an image (--image), a command (behind `--`), or a cartridge (--cartridge): {}",
-        names.join(", ")
-    )))
+    Err(Failure::usage(format!("nothing says what the app {name} runs, and there is no cartridge of that name"))
+        .with_hint(format!("give it an image (--image), a command (behind `--`), or a cartridge (--cartridge): {}", names.join(", "))))
 }
 
 /// A number or a boolean as such, everything else as text.

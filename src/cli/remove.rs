@@ -90,7 +90,9 @@ async fn refuse_while_it_holds_anything(name: &Name, context: &Context) -> Resul
         }
     };
     if let Some(gap) = plan.coverage.gaps.first() {
-        return Err(Failure::new(format!("what {name} holds could not be found out: {}", gap.why)).with_hint(format!("repair that, {leave}")));
+        return Err(
+            Failure::new(format!("what {name} holds could not be found out: {}", gap.why)).with_hint(format!("repair that, {leave}"))
+        );
     }
     let ours = plan.changes.iter().map(|change| &change.id);
     let ours: Vec<String> = ours.chain(plan.held.iter().map(|held| &held.id)).map(ToString::to_string).collect();

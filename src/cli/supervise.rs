@@ -15,6 +15,6 @@ pub struct Args {
 
 /// The supervisor brings its own runtime: it outlives the command that starts it.
 pub fn run(args: Args, _context: &Context) -> Result<Exit, Failure> {
-    crate::connect::supervise(args.arguments)?;
+    crate::connect::supervise(&args.arguments).map_err(|error| Failure::new(format!("supervising: {error}")))?;
     Ok(Exit::Success)
 }

@@ -50,7 +50,7 @@ fn platforms_are_read_and_written_from_one_place_each() {
 #[test]
 fn only_the_program_reads_the_environment_and_the_home_directory() {
     let words = ["std::env::var", "env::vars", "env::home_dir", "env::var_os"];
-    assert_eq!(offenders("crates/engine/src", &words, &[]), NOTHING);
+    assert_eq!(offenders("crates/engine/src", &words, &["tests.rs"]), NOTHING);
     assert_eq!(offenders("crates/local/src", &words, &["supervisor/process.rs"]), NOTHING);
 }
 
@@ -58,7 +58,9 @@ fn only_the_program_reads_the_environment_and_the_home_directory() {
 fn no_module_is_a_drawer() {
     let drawers = ["utils", "util", "helpers", "common", "core", "misc"];
     let all = [sources("src"), sources("crates")].concat();
-    let named = all.iter().filter(|(path, _)| path.components().any(|c| drawers.iter().any(|d| c.as_os_str() == *d || c.as_os_str() == format!("{d}.rs").as_str())));
+    let named = all.iter().filter(|(path, _)| {
+        path.components().any(|c| drawers.iter().any(|d| c.as_os_str() == *d || c.as_os_str() == format!("{d}.rs").as_str()))
+    });
     assert_eq!(named.count(), 0);
 }
 

@@ -1,14 +1,34 @@
 //! Stage 2: the manifest with its variables, templates and cartridges filled in, for one environment at a time.
+//!
+//! For each app: a cartridge's table, the app's own keys on it, the environment's override on that, then the templates in
+//! its strings, then its types, then its files. It touches files only, and only inside the manifest's folder. Whatever is
+//! wrong with any app is reported at once, each thing at its place.
+//!
+//! What a template can use: `vars.*`, `secrets.*`, `env.name`, `env.platform`, `project.name`, `app.name`; in the files of
+//! a cartridge also `parameters.*`, and in its exports `host` and `port`. Keys are never templates. Templates cannot
+//! include, import or extend other templates. A secret's value is never in a template's reach: `render/sandbox.rs` says how.
 
+mod app;
+pub mod cartridge;
+mod folder;
+mod merge;
+mod place;
+mod sandbox;
 pub mod secret;
+mod template;
+mod values;
+
+use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
+use serde_json::{Value, json};
 
 use crate::desired::name::Name;
-use crate::desired::text::Text;
+use crate::desired::text::{OPEN, Text};
 use crate::manifest::Manifest;
-use crate::manifest::diagnostic::Report;
+use crate::manifest::diagnostic::{Diagnostic, Report};
 use crate::manifest::schema::{App, Environment};
+use crate::manifest::suggest;
 use crate::platform::FileContent;
 
 /// Values of variables from outside the manifest, from the weakest to the strongest. Text is read as the variable's type.
@@ -48,6 +68,73 @@ pub struct RenderedApp {
 }
 
 /// Renders one environment.
-pub fn render(_manifest: &Manifest, _environment: &Name, _inputs: &VariableInputs) -> Result<Rendered, Report> {
-    todo!()
+pub fn render(manifest: &Manifest, environment: &Name, inputs: &VariableInputs) -> Result<Rendered, Report> {
+    let report = |diagnostics| Report::new(manifest.sources.clone(), diagnostics);
+    let Some(settings) = manifest.environments.get(environment) else {
+        let names: Vec<&str> = manifest.environments.keys().map(|name| &**name).collect();
+        let help = suggest::help(environment, names, "there are").unwrap_or_else(|| "declare it in [environments]".into());
+        return Err(report(vec![Diagnostic::new(format!("there is no environment `{environment}`"), None).with_help(help)]));
+    };
+    let variables = values::resolve(manifest, environment, inputs).map_err(report)?;
+    let vault = sandbox::Vault::default();
+    let engines = app::Engines::new(&vault);
+    let mut session = app::Session::new(manifest, environment, settings, &variables, &engines, &vault);
+    let mut apps = IndexMap::with_capacity(manifest.apps.len());
+    for (name, node) in manifest.apps_of(environment) {
+        if let Some(rendered) = session.app(name, node) {
+            apps.insert(name.clone(), rendered);
+        }
+    }
+    session.finish()?;
+    Ok(Rendered { environment: environment.clone(), settings: settings.clone(), apps })
 }
+
+impl Rendered {
+    /// The names of the secrets that are used here: those whose values are needed to apply it.
+    pub fn secrets_used(&self) -> BTreeSet<&str> {
+        self.apps.values().flat_map(RenderedApp::texts).flat_map(Text::secrets).collect()
+    }
+
+    /// For people: the apps as JSON, with secrets and addresses as the expressions that they came from.
+    pub fn to_json(&self) -> Value {
+        self.apps.iter().map(|(name, app)| (name.to_string(), app.to_json())).collect::<serde_json::Map<_, _>>().into()
+    }
+}
+
+impl RenderedApp {
+    /// All texts that can hold a secret.
+    fn texts(&self) -> impl Iterator<Item = &Text> {
+        let command = self.app.command.iter().flatten();
+        let files = self.files.values().map(|file| &file.content);
+        command.chain(self.app.env.values()).chain(files).chain(self.exports.values())
+    }
+
+    /// For people: see [`Rendered::to_json`].
+    pub fn to_json(&self) -> Value {
+        let mut app = readable(serde_json::to_value(&self.app).unwrap_or_else(|error| json!({ "error": error.to_string() })));
+        if let Some(app) = app.as_object_mut() {
+            let file = |file: &FileContent| json!({ "content": file.content.to_string(), "mode": format!("{:04o}", file.mode) });
+            if !self.files.is_empty() {
+                app.insert("files".into(), self.files.iter().map(|(path, content)| (path.clone(), file(content))).collect());
+            }
+            if !self.exports.is_empty() {
+                let exports = self.exports.iter().map(|(name, text)| (name.clone(), text.to_string().into()));
+                app.insert("exports".into(), Value::Object(exports.collect()));
+            }
+        }
+        app
+    }
+}
+
+/// Placeholders in strings become the expressions that they came from.
+fn readable(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.contains(OPEN) => Text::from_rendered(&text).map_or(Value::Null, |text| text.to_string().into()),
+        Value::Array(items) => items.into_iter().map(readable).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(key, value)| (key, readable(value))).collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests;

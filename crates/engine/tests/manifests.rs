@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use stratos_engine::manifest::diagnostic::Report;
-use stratos_engine::manifest::{Manifest, edit};
+use stratos_engine::manifest::diagnostic::{FileId, Report};
+use stratos_engine::manifest::{Manifest, edit, source};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -85,6 +85,18 @@ fn a_link_does_not_lead_out_of_the_folder() {
     assert_eq!(report, "stratos.toml:1:12: cannot read apps/web.toml: it leads out of the manifest's folder");
 }
 
+#[test]
+#[cfg(unix)]
+fn linked_folders_are_not_walked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stratos.toml"), "include = [\"apps/**/*.toml\"]\n[project]\nname = \"a\"\n").unwrap();
+    std::fs::create_dir(folder.path().join("apps")).unwrap();
+    std::fs::write(folder.path().join("apps/web.toml"), "image = \"x\"\n").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("apps"), folder.path().join("apps/again")).unwrap();
+    let manifest = Manifest::load(folder.path()).unwrap();
+    assert_eq!(manifest.apps.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["web"]);
+}
+
 /// Carries out one line of `edits`: a verb and its words, separated by spaces.
 fn carry_out(text: &str, line: &str) -> Result<String, Report> {
     let words: Vec<&str> = line.split(' ').collect();
@@ -123,4 +135,35 @@ fn edits_change_nothing_else() {
         compare(&folder.join(file), &actual, &mut differing);
     }
     assert!(differing.is_empty(), "these texts differ (STRATOS_BLESS=1 writes them):\n{}", differing.join("\n"));
+}
+
+#[test]
+fn published_schemas_are_what_the_types_say() {
+    let mut differing = Vec::new();
+    for (file, text) in stratos_engine::manifest::json_schema::published() {
+        compare(&root().join("schemas").join(file), &text, &mut differing);
+    }
+    assert!(differing.is_empty(), "schemas/ is stale; STRATOS_BLESS=1 writes it anew");
+}
+
+/// The schema is for editors, so it must not refuse what the program takes; and it should find what is plainly wrong.
+#[test]
+fn the_published_schema_agrees_with_the_program() {
+    let schema = serde_json::from_str(&stratos_engine::manifest::json_schema::manifest_schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let json = source::parse(&text, FileId(0)).unwrap().to_json();
+        validator.iter_errors(&json).map(|error| error.to_string()).collect::<Vec<_>>()
+    };
+    let valid = cases("valid").into_iter().map(|(_, path)| if path.is_dir() { path.join("stratos.toml") } else { path });
+    for path in valid.chain([root().join("stratos.toml.example")]) {
+        assert_eq!(errors(&path), [""; 0], "{}", path.display());
+    }
+    for name in
+        ["unknown-key", "misspelt-platform", "wrong-types", "port-range", "project-missing", "secret-sources", "override", "quantities"]
+    {
+        let path = root().join("tests/manifests/invalid").join(format!("{name}.toml"));
+        assert!(!errors(&path).is_empty(), "the schema finds nothing wrong with {name}");
+    }
 }

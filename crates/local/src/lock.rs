@@ -7,7 +7,14 @@ use std::path::Path;
 
 /// A locked file. The kernel takes the lock back when the holder dies, however it dies.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "held for its lock, which ends when it is closed")] File);
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// The same lock for another process: it ends when both have let go.
+    pub fn share(&self) -> io::Result<File> {
+        self.0.try_clone()
+    }
+}
 
 /// What came of an attempt to lock.
 pub(crate) enum Attempt {

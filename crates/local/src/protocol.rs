@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use stratos_engine::desired::document::Document;
+use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::{Marks, Owner, Ownership};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
@@ -12,6 +12,8 @@ use stratos_engine::health::Health;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{LogLine, ObservedResource, PlatformError, PlatformErrorKind};
 use zeroize::Zeroizing;
+
+use crate::translate::{VOLUME, WORKLOAD};
 
 /// A supervisor outlives the program that started it: another version of the program may find it.
 pub(crate) const VERSION: u32 = 1;
@@ -100,7 +102,18 @@ impl SeenObject {
             Some(marks) => Ownership::Another(marks.owner),
             None => Ownership::Unmarked,
         };
-        ObservedResource { id, ownership, document, uid: Some(uid), attributes, secret_values: vec![], holds_data }
+        let has_health = *id.kind == *WORKLOAD.kind;
+        let sources = document.leaves().iter().filter(|(path, _)| path.matches("volumes.*.source"));
+        let volume = |name: &str| ResourceId::new(&id.environment, VOLUME.kind, name);
+        let depends_on = sources.filter_map(|(_, leaf)| if let Leaf::Text(name) = leaf { Some(volume(name)) } else { None }).collect();
+        ObservedResource {
+            uid: Some(uid),
+            attributes,
+            holds_data,
+            has_health,
+            depends_on,
+            ..ObservedResource::new(id, ownership, document)
+        }
     }
 }
 
@@ -129,6 +142,8 @@ pub(crate) struct WireError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WireErrorKind {
     Rejected,
+    /// Refused because of something of ours that may be about to change.
+    Busy,
     Denied,
     Internal,
 }
@@ -153,7 +168,7 @@ impl WireError {
     /// It, as the engine knows errors.
     pub fn into_platform_error(self, attempted: &str) -> PlatformError {
         let kind = match self.kind {
-            WireErrorKind::Rejected => PlatformErrorKind::Rejected,
+            WireErrorKind::Rejected | WireErrorKind::Busy => PlatformErrorKind::Rejected,
             WireErrorKind::Denied => PlatformErrorKind::Denied,
             WireErrorKind::Internal => PlatformErrorKind::Internal,
         };

@@ -26,6 +26,7 @@ mod balancer;
 mod change;
 pub(crate) mod expand;
 mod files;
+mod guard;
 mod instance;
 mod launch;
 pub(crate) mod log;
@@ -67,8 +68,8 @@ pub enum SupervisorError {
 /// Runs a supervisor until it is told to end; the program calls this from a hidden command.
 ///
 /// `arguments` is everything that follows [`LocalConfig::supervisor`](crate::LocalConfig::supervisor) on the command
-/// line, as it is: the folder; for a moment in the start of each process more (`launch`), where this function becomes
-/// another program. Call it on the main thread, outside of any runtime, before other threads are started.
+/// line, as it is: the folder; with one more word for the process that guards the supervisor (`guard`); and for a moment in
+/// the start of each process more (`launch`), where this function becomes another program. Call it on the main thread, outside of any runtime, before other threads are started.
 ///
 /// It detaches from the terminal, and returns at once where another supervisor has the folder.
 ///
@@ -77,6 +78,10 @@ pub enum SupervisorError {
 pub fn run(arguments: &[OsString]) -> Result<(), SupervisorError> {
     match arguments {
         [folder] => supervise(Path::new(folder)),
+        [folder, word] if word == guard::WORD => {
+            let error = |e: std::io::Error| SupervisorError::Start { folder: folder.display().to_string(), why: e.to_string() };
+            guard::guard(Path::new(folder)).map_err(error)
+        }
         [_, word, rest @ ..] if word == launch::WORD => Err(launch::launch(rest)),
         _ => Err(SupervisorError::Usage("the folder of the environment is missing".into())),
     }
@@ -85,10 +90,10 @@ pub fn run(arguments: &[OsString]) -> Result<(), SupervisorError> {
 fn supervise(folder: &Path) -> Result<(), SupervisorError> {
     let error = |why: String| SupervisorError::Start { folder: folder.display().to_string(), why };
     // Fails only for the leader of a process group, which a shell makes of it: then it stays on the terminal.
-    drop(nix::unistd::setsid());
+    let _ = nix::unistd::setsid();
     Folder::new(folder).create().map_err(|e| error(e.to_string()))?;
     let folder = Folder::new(&folder.canonicalize().map_err(|e| error(e.to_string()))?);
-    let _lock = match acquire(&folder.supervisor_lock(), &format!("process {}", std::process::id())).map_err(|e| error(e.to_string()))? {
+    let lock = match acquire(&folder.supervisor_lock(), &format!("process {}", std::process::id())).map_err(|e| error(e.to_string()))? {
         Attempt::Locked(lock) => lock,
         Attempt::HeldBy(_) => return Ok(()),
     };
@@ -97,12 +102,13 @@ fn supervise(folder: &Path) -> Result<(), SupervisorError> {
     clean(&folder, &state);
     let launcher = launcher().map_err(|e| error(e.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| error(e.to_string()))?;
+    let guard = lock.share().and_then(|lock| guard::start(&launcher, lock)).map_err(|e| error(format!("starting its guard: {e}")))?;
     let world = world::World::new(folder, launcher, state);
-    LocalSet::new().block_on(&runtime, serve(world)).map_err(|e| error(e.to_string()))
+    LocalSet::new().block_on(&runtime, serve(world, guard)).map_err(|e| error(e.to_string()))
 }
 
 /// Serves until a signal, or until nothing is left and it is told to end.
-async fn serve(world: std::rc::Rc<world::World>) -> std::io::Result<()> {
+async fn serve(world: std::rc::Rc<world::World>, guard: guard::Guard) -> std::io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (retire, mut retired) = mpsc::unbounded_channel::<UnixStream>();
     let listener = server::listen(&world)?;
@@ -115,9 +121,14 @@ async fn serve(world: std::rc::Rc<world::World>) -> std::io::Result<()> {
     // From here on, nobody finds us: what comes now starts another one, which waits for our lock.
     drop(std::fs::remove_file(world.folder.socket()));
     world.end_all().await;
+    guard.dismiss()?;
     if let Some(mut client) = client {
-        remove_traces(&world.folder)?;
-        drop(server::send(&mut client, &Reply::Ok(true)).await);
+        // Something may have been written between the question and now.
+        let empty = world.is_empty();
+        if empty {
+            remove_traces(&world.folder)?;
+        }
+        drop(server::send(&mut client, &Reply::Ok(empty)).await);
     }
     Ok(())
 }
@@ -140,8 +151,13 @@ pub(crate) fn remove_traces(folder: &Folder) -> std::io::Result<()> {
 /// Removes what an earlier supervisor left half-removed, and the folders of instances that ended with it.
 fn clean(folder: &Folder, state: &State) {
     let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
-    for entry in entries(folder.volumes()).filter(|e| e.file_name().as_encoded_bytes().starts_with(b".deleted-")) {
-        drop(std::fs::remove_dir_all(entry.path()));
+    for entry in entries(folder.volumes()) {
+        if entry.file_name().as_encoded_bytes().starts_with(b".deleted-") {
+            drop(std::fs::remove_dir_all(entry.path()));
+        } else if !state.objects.iter().any(|object| entry.file_name() == object.uid.as_str()) {
+            // Made, and never written down. This removes what is empty and nothing else.
+            drop(std::fs::remove_dir(entry.path()));
+        }
     }
     for entry in entries(folder.workloads()) {
         let known = state.objects.iter().any(|object| entry.file_name() == object.uid.as_str());

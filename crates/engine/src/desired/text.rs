@@ -103,6 +103,9 @@ impl Text {
         while let Some(start) = rest.find(OPEN) {
             let after = &rest[start + OPEN.len_utf8()..];
             let end = after.find(CLOSE)?;
+            if rest[..start].contains(CLOSE) {
+                return None;
+            }
             segments.push(Segment::Literal(rest[..start].to_owned()));
             segments.push(serde_json::from_str(&after[..end]).ok()?);
             rest = &after[end + CLOSE.len_utf8()..];
@@ -220,6 +223,8 @@ mod tests {
         assert_eq!(Text::from_rendered(&rendered.to_uppercase()), None);
         assert_eq!(Text::from_rendered(&rendered[..rendered.len() - 3]), None);
         assert_eq!(Text::from_rendered(&rendered[3..]), None);
+        // Also where a whole one follows.
+        assert_eq!(Text::from_rendered(&format!("{}{rendered}", &rendered[3..])), None);
     }
 
     #[test]

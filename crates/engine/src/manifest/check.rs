@@ -357,8 +357,11 @@ fn found(value: &NodeValue) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::manifest::diagnostic::FileId;
+    use crate::manifest::schema::NOT_BUILT_YET;
     use crate::manifest::source;
 
     fn app(text: &str) -> Node {
@@ -417,5 +420,64 @@ mod tests {
         let problems = typed_app(&node).unwrap_err();
         assert!(problems[0].message.starts_with("`rollout.timeout`: \"99999999999999999999s\" is not a duration"), "{problems:?}");
         assert!(problems[0].span.unwrap().start > 20);
+    }
+
+    /// Marks each key of each rule that a tree uses.
+    fn cover(id: RuleId, node: &Node, used: &mut HashSet<(RuleId, String)>) {
+        match (RULES.get(id), &node.value) {
+            (Rule::Table(rule), NodeValue::Table(table)) => {
+                for (key, entry) in table {
+                    let known = rule.properties.get(key);
+                    used.extend(known.map(|_| (id, key.clone())));
+                    known.copied().or(rule.others).into_iter().for_each(|inner| cover(inner, &entry.node, used));
+                }
+            }
+            (Rule::OneKey(keys), NodeValue::Table(table)) => {
+                used.extend(table.keys().filter(|key| keys.contains_key(*key)).map(|key| (id, key.clone())));
+            }
+            (Rule::List(items), NodeValue::Array(nodes)) => nodes.iter().for_each(|node| cover(*items, node, used)),
+            (Rule::AnyOf(choices), value) => closest(choices, value).into_iter().for_each(|choice| cover(choice, node, used)),
+            _ => {}
+        }
+    }
+
+    /// All keys of all rules, but for those below an override (they are an app's) and below what is not built yet.
+    fn all_keys(id: RuleId, seen: &mut HashSet<RuleId>, keys: &mut HashSet<(RuleId, String)>) {
+        if !seen.insert(id) {
+            return;
+        }
+        match RULES.get(id) {
+            Rule::Table(rule) => {
+                for (key, inner) in rule.properties.iter().filter(|(key, _)| id != RULES.overrides || *key == "unset") {
+                    if !NOT_BUILT_YET.contains(&key.as_str()) {
+                        keys.insert((id, key.clone()));
+                        all_keys(*inner, seen, keys);
+                    }
+                }
+                rule.others.into_iter().for_each(|others| all_keys(others, seen, keys));
+            }
+            Rule::OneKey(inner) => keys.extend(inner.keys().map(|key| (id, key.clone()))),
+            Rule::List(items) => all_keys(*items, seen, keys),
+            Rule::AnyOf(choices) => choices.iter().for_each(|choice| all_keys(*choice, seen, keys)),
+            Rule::Any | Rule::Text | Rule::Parsed(_) | Rule::Words(_) | Rule::Scalar(_) => {}
+        }
+    }
+
+    #[test]
+    fn the_example_shows_every_key() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../stratos.toml.example");
+        if let Err(report) = crate::manifest::Manifest::load(&path) {
+            panic!("{report}");
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (mut used, mut keys) = (HashSet::new(), HashSet::new());
+        cover(RULES.manifest, &app(&text), &mut used);
+        all_keys(RULES.manifest, &mut HashSet::new(), &mut keys);
+        assert!(keys.len() > 60);
+        let missing: Vec<_> = keys.difference(&used).map(|(_, key)| key).collect();
+        assert!(missing.is_empty(), "{missing:?} are not shown");
+        for key in NOT_BUILT_YET {
+            assert!(text.lines().any(|line| line.starts_with('#') && line.contains(key)), "{key} is not shown, as a comment");
+        }
     }
 }

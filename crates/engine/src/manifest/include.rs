@@ -114,7 +114,7 @@ impl Tree {
         };
         *bytes += text.len();
         if *bytes > 4 * MAX_BYTES {
-            return self.missing(Diagnostic::new(format!("the included files are larger than {} MiB", 4 * MAX_BYTES >> 20), pattern));
+            return self.missing(Diagnostic::new(format!("the included files are larger than {} MiB", (4 * MAX_BYTES) >> 20), pattern));
         }
         let file = self.sources.add(&name, &text);
         match source::parse(&text, file) {

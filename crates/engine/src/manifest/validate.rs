@@ -8,7 +8,7 @@ mod graph;
 mod sections;
 
 use super::Manifest;
-use super::diagnostic::{Diagnostic, Span};
+use super::diagnostic::{Diagnostic, Report, Span};
 use super::schema::App;
 use super::source::Node;
 use super::suggest;
@@ -45,6 +45,11 @@ pub fn validate_environment<'a>(environment: &str, apps: impl IntoIterator<Item 
 fn is_identifier(text: &str) -> bool {
     let start = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     start && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The parts of a dotted key as TOML writes it: `files."/etc/app.conf"`. None where it is not one.
+fn dotted(key: &str) -> Option<Vec<String>> {
+    Some(toml_edit::Key::parse(key).ok()?.iter().map(|key| key.get().to_owned()).collect())
 }
 
 const IDENTIFIER: &str = "letters, digits and '_', not starting with a digit";
@@ -111,11 +116,99 @@ impl<'a> Known<'a> {
 
     /// Reports a name that is not given.
     fn require(&self, section: Section, name: &str, span: Span, problems: &mut Vec<Diagnostic>) {
-        if !self.has(section, name) {
-            let names = self.names(section);
-            let all = format!("the manifest has the {}", section.key());
-            let help = suggest::help(name, names, &all).unwrap_or_else(|| format!("it would stand under `[{}]`", section.key()));
-            problems.push(Diagnostic::new(format!("there is no {} `{name}`", section.singular()), span).with_help(help));
+        if self.has(section, name) {
+            return;
         }
+        let problem = Diagnostic::new(format!("there is no {} `{name}`", section.singular()), span);
+        // A suggestion looks at all names. Beyond what a report shows, that would only cost time, the square of the apps' number.
+        let help = (problems.len() < Report::MOST).then(|| {
+            let all = format!("the manifest has the {}", section.key());
+            suggest::help(name, self.names(section), &all).unwrap_or_else(|| format!("it would stand under `[{}]`", section.key()))
+        });
+        problems.push(Diagnostic { help, ..problem });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::diagnostic::FileId;
+    use crate::manifest::{check, source};
+
+    const MANIFEST: &str = "
+        [project]
+        name = \"shop\"
+        [secrets]
+        key = { file = \"key\" }
+        [environments.dev]
+        platform = \"local\"
+        [apps.web]
+        image = \"web\"
+        [apps.cache]
+        image = \"redis\"
+    ";
+
+    /// What is wrong with an app that a cartridge and templates have been rendered into.
+    fn rendered(text: &str) -> Vec<String> {
+        let node = source::parse(text, FileId(0)).unwrap();
+        let app = check::typed_app(&node).unwrap();
+        let problems = validate_app(&Name::new("web").unwrap(), &app, &node, &Manifest::parse(MANIFEST).unwrap());
+        problems.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn a_rendered_app_that_is_right() {
+        let text = "image = \"x\"\nports.http = 80\nhealth.http = \"/\"\nbind.cache = {}\nfiles.\"/key\" = { secret = \"key\" }\n";
+        assert_eq!(rendered(text), [""; 0]);
+    }
+
+    #[test]
+    fn after_rendering_braces_are_text_and_nothing_is_left_to_a_cartridge() {
+        assert_eq!(rendered("image = \"x\"\ndepends_on = [\"cache\"]\nenv.A = \"{{ not a template }}\"\n"), [""; 0]);
+        let text = "cartridge = \"x\"\nhealth = { interval = \"5s\" }\nfiles.\"/a\" = {}\nfiles.\"/b\" = { secret = \"{{ x }}\" }\n";
+        let expected = [
+            "the file \"/a\" has no content: give `template`, `content` or `secret`",
+            "there is no secret `{{ x }}`",
+            "a probe needs one of `http`, `tcp` and `command`",
+        ];
+        assert_eq!(rendered(text), expected);
+    }
+
+    #[test]
+    fn apps_of_an_environment_are_checked_together() {
+        let apps = [
+            ("web", "image = \"x\"\nbind.cache = {}\nports.http = { port = 1, publish = 80 }\n"),
+            ("cache", "image = \"x\"\ndepends_on = [\"web\"]\nports.http = { port = 2, publish = 80 }\n"),
+            ("api", "image = \"x\"\ndepends_on = [\"search\"]\n"),
+        ];
+        let apps: Vec<(Name, Node)> =
+            apps.iter().map(|(name, text)| (Name::new(name).unwrap(), source::parse(text, FileId(0)).unwrap())).collect();
+        let problems = validate_environment("dev", apps.iter().map(|(name, node)| (name, node)));
+        let messages: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+        let expected = [
+            "the app `api` goes to environment `dev`, and `search`, which it needs, does not",
+            "apps wait for each other: web -> cache -> web",
+            "port 80 is published by `web` and by `cache` in environment `dev`",
+        ];
+        assert_eq!(messages, expected);
+    }
+
+    #[test]
+    fn an_app_goes_where_it_says_or_everywhere_but_where_asked_for() {
+        let text = "
+            [project]
+            name = \"shop\"
+            [environments]
+            dev = { platform = \"local\" }
+            preview = { platform = \"local\", opt_in = true }
+            [apps]
+            everywhere = { image = \"x\" }
+            named = { image = \"x\", environments = [\"preview\"] }
+            nowhere = { image = \"x\", environments = [] }
+        ";
+        let manifest = Manifest::parse(text).unwrap();
+        let of = |environment| manifest.apps_of(environment).map(|(name, _)| name.as_str()).collect::<Vec<_>>();
+        assert_eq!(of("dev"), ["everywhere"]);
+        assert_eq!(of("preview"), ["named"]);
     }
 }

@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
@@ -201,10 +201,8 @@ impl Instance {
                 End::Ended(why) => self.ended(began.elapsed(), why, 1),
                 End::NotStarted(why) => self.ended(began.elapsed(), why, CRASH_LOOP),
             };
-            tokio::select! {
-                () = sleep(delay) => self.restarts.set(self.restarts.get() + 1),
-                () = self.stop.cancelled() => {}
-            }
+            drop(timeout(delay, self.stop.cancelled()).await);
+            self.restarts.set(self.restarts.get() + 1);
         }
         drop(std::fs::remove_dir_all(&self.folder));
         self.phase.set(Phase::Gone);
@@ -395,21 +393,25 @@ impl Instance {
                 }
                 Err(why) => {
                     failures += 1;
-                    let times = if failures > 1 { format!(" ({failures} times)") } else { String::new() };
                     match ready {
                         Some(true) if failures >= retries => {
                             ready = Some(false);
                             self.serve(backends, false);
-                            self.set(Phase::Unready, format!("it is not ready any more: {why}{times}"));
+                            self.set(Phase::Unready, format!("it is not ready any more: {why}"));
                         }
                         Some(true) => {}
-                        Some(false) => *self.message.borrow_mut() = format!("it is not ready any more: {why}{times}"),
+                        Some(false) => *self.message.borrow_mut() = format!("it is not ready any more: {why}"),
                         None if self.phase.get() == Phase::Failed => {}
-                        None => *self.message.borrow_mut() = format!("it is not ready yet: {why}{times}"),
+                        None => *self.message.borrow_mut() = format!("it is not ready yet: {why}"),
                     }
                 }
             }
             let pause = match ready {
+                // Without a probe there is nothing more to find out, until there is one.
+                Some(true) if spec.ready.is_none() => {
+                    self.respecified.notified().await;
+                    continue;
+                }
                 Some(true) => interval,
                 Some(false) => interval.min(UNREADY_INTERVAL),
                 None => interval.min(START_INTERVAL),

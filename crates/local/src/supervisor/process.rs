@@ -108,7 +108,7 @@ impl Process {
     fn signal(&self, signal: Signal) {
         // That there is nobody left to signal is what is wanted.
         if let Some(group) = self.group {
-            drop(killpg(group, signal));
+            let _ = killpg(group, signal);
         }
     }
 }

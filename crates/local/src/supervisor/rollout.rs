@@ -133,14 +133,13 @@ mod tests {
             most = most.max(views.iter().filter(|v| v.state != Stopping).count());
             fewest = fewest.min(views.iter().filter(|v| v.state == Ready).count());
             if next.is_empty() {
-                let waiting = views.iter_mut().find(|v| v.state == NotReady);
-                match waiting {
-                    Some(view) => view.state = Ready,
-                    None if views.iter().any(|v| v.state == Stopping) => views.retain(|v| v.state != Stopping),
-                    None => {
-                        assert!(views.len() == 3 && views.iter().all(|v| v.current), "{views:?}");
-                        return (most, fewest);
-                    }
+                if let Some(view) = views.iter_mut().find(|v| v.state == NotReady) {
+                    view.state = Ready;
+                } else if views.iter().any(|v| v.state == Stopping) {
+                    views.retain(|v| v.state != Stopping);
+                } else {
+                    assert!(views.len() == 3 && views.iter().all(|v| v.current), "{views:?}");
+                    return (most, fewest);
                 }
             }
         }

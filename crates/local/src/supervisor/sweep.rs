@@ -22,7 +22,7 @@ pub(crate) fn sweep(folder: &Path) {
         let Ok(environment) = std::fs::read(process.path().join("environ")) else { continue };
         if !spared.contains(&id) && environment.split(|byte| *byte == 0).any(|variable| variable == mark) {
             tracing::warn!(process = %id, "ending a process that outlived its supervisor");
-            drop(kill(id, Signal::SIGKILL));
+            let _ = kill(id, Signal::SIGKILL);
         }
     }
 }

@@ -29,7 +29,7 @@ pub struct Rules {
 }
 
 /// A rule's index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RuleId(usize);
 
 /// What a value must be.

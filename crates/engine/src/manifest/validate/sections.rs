@@ -24,8 +24,24 @@ pub(super) fn validate(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
         secret(name, entry, problems);
     }
     environments(root, known, problems);
+    for section in [Section::Environments, Section::Secrets] {
+        root.get(section.key()).into_iter().for_each(|node| without_templates(node, problems));
+    }
     for moved in root.get("moved").and_then(Node::as_array).unwrap_or_default() {
         self::moved(root, moved, known, problems);
+    }
+}
+
+/// A template outside an app would be taken as it stands, which nobody means.
+fn without_templates(node: &Node, problems: &mut Vec<Diagnostic>) {
+    match &node.value {
+        NodeValue::String(_) if node.is_template() => {
+            let problem = Diagnostic::new("a template cannot stand here", node.span);
+            problems.push(problem.with_help("templates are filled in inside apps alone"));
+        }
+        NodeValue::Array(items) => items.iter().for_each(|item| without_templates(item, problems)),
+        NodeValue::Table(table) => table.values().for_each(|entry| without_templates(&entry.node, problems)),
+        _ => {}
     }
 }
 

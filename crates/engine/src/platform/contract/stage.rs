@@ -25,13 +25,16 @@ pub struct Stage<'a, S> {
     /// Lines of `[[moved]]`: from, to.
     pub moved: Vec<(String, String)>,
     /// The secrets and their values; without a value it is declared and not available.
-    pub secrets: IndexMap<String, Option<String>>,
+    pub secrets: Declared,
     /// What the user agrees to.
     pub policy: Policy,
     /// The revision of the manifest; revisions are ordered as text.
     pub revision: Option<String>,
-    known: Mutex<Option<(IndexMap<String, Option<String>>, Arc<Secrets>)>>,
+    known: Mutex<Option<(Declared, Arc<Secrets>)>>,
 }
+
+/// Secrets by name, with their values where they are available.
+type Declared = IndexMap<String, Option<String>>;
 
 /// A history of revisions that are ordered as text.
 struct Line(String);

@@ -232,7 +232,7 @@ impl<'a> Reader<'a> {
             }
             Stored::Composed { value, made_from } => {
                 let current = resolved(self.state, self.place, made_from);
-                if !current.is_none_or(|current| current == *value) {
+                if current.is_some_and(|current| current != *value) {
                     self.dangling(value)
                 } else if self.quirks().follows_references {
                     Leaf::Ref(Arc::new(made_from.clone()))

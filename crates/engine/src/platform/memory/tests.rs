@@ -135,7 +135,7 @@ async fn applied_with(fault: Fault) -> (Applied, Duration, Vec<String>) {
     let began = Instant::now();
     let applied = stage.apply(&plan).await;
     let took = began.elapsed();
-    println!("{}", told(&plan, &applied));
+    assert!(!applied.changes.is_empty(), "{}", told(&plan, &applied));
     stage.converge().await;
     (applied, took, subject.world.journal())
 }

@@ -1,0 +1,162 @@
+//! Files that templates and cartridges are read from: only inside one folder, whatever a path or a symbolic link says.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+/// The largest file that is read.
+pub(super) const MAX_FILE: u64 = 1024 * 1024;
+/// The most files, and the deepest folders, that a cartridge may have.
+const MAX_FILES: usize = 256;
+const MAX_DEPTH: usize = 4;
+
+/// A folder that cannot be left.
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder at this path; an empty path is the current one.
+    pub(super) fn open(path: &Path) -> Result<Self, String> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let root = path.canonicalize().map_err(|e| format!("the folder {} cannot be opened: {e}", path.display()))?;
+        Ok(Self { root })
+    }
+
+    /// The folder at a relative path inside this one.
+    pub(super) fn inner(&self, relative: &str) -> Result<Self, String> {
+        let root = self.resolve(relative)?;
+        if !root.is_dir() {
+            return Err(format!("`{relative}` is not a folder"));
+        }
+        Ok(Self { root })
+    }
+
+    /// The text of a file at a relative path inside.
+    pub(super) fn read(&self, relative: &str) -> Result<String, String> {
+        read_text(&self.resolve(relative)?, relative)
+    }
+
+    /// All files inside, by their path with `/`. Symbolic links are refused: a cartridge is what is in its folder.
+    pub(super) fn read_all(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut files = BTreeMap::new();
+        self.collect(&self.root, "", 0, &mut files)?;
+        Ok(files)
+    }
+
+    fn collect(&self, folder: &Path, prefix: &str, depth: usize, files: &mut BTreeMap<String, String>) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("`{prefix}` is more than {MAX_DEPTH} folders deep"));
+        }
+        let unreadable = |e: std::io::Error| format!("the folder `{prefix}` cannot be read: {e}");
+        for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name();
+            let name = name.to_str().ok_or_else(|| format!("a file name in `{prefix}` is not UTF-8"))?;
+            let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
+            let kind = entry.file_type().map_err(unreadable)?;
+            if kind.is_symlink() {
+                return Err(format!("`{path}` is a symbolic link, which a cartridge must not hold"));
+            } else if kind.is_dir() {
+                self.collect(&entry.path(), &path, depth + 1, files)?;
+            } else if files.len() >= MAX_FILES {
+                return Err(format!("there are more than {MAX_FILES} files"));
+            } else {
+                let text = read_text(&entry.path(), &path)?;
+                files.insert(path, text);
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, relative: &str) -> Result<PathBuf, String> {
+        let path = Path::new(relative);
+        let inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if relative.is_empty() || !inside {
+            return Err(format!("`{relative}` is not a path inside this folder: it must be relative and must not hold \"..\""));
+        }
+        let found = self.root.join(path).canonicalize().map_err(|e| format!("`{relative}` cannot be read: {}", plain(&e)))?;
+        if !found.starts_with(&self.root) {
+            return Err(format!("`{relative}` leads out of this folder through a symbolic link"));
+        }
+        Ok(found)
+    }
+}
+
+/// An I/O error in words, without the number.
+fn plain(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        kind => kind.to_string(),
+    }
+}
+
+fn read_text(path: &Path, shown: &str) -> Result<String, String> {
+    let unreadable = |e: std::io::Error| format!("`{shown}` cannot be read: {}", plain(&e));
+    // Asked before opening: opening a named pipe would wait for a writer.
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(format!("`{shown}` is not a file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).map_err(unreadable)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(format!("`{shown}` is larger than {} KiB", MAX_FILE / 1024));
+    }
+    checked_text(bytes).map_err(|why| format!("`{shown}` {why}"))
+}
+
+/// Text that may be rendered: UTF-8, and without the characters that mark placeholders.
+pub(super) fn checked_text(bytes: Vec<u8>) -> Result<String, String> {
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    if text.contains(|c| ('\u{FDD0}'..='\u{FDEF}').contains(&c)) {
+        return Err("holds Unicode noncharacters (U+FDD0 to U+FDEF), which no text may hold".into());
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    fn error(result: Result<String, String>) -> String {
+        result.unwrap_err()
+    }
+
+    #[test]
+    fn only_files_inside_are_read() {
+        let outer = tempfile::tempdir().unwrap();
+        let inner = outer.path().join("inner");
+        std::fs::create_dir_all(inner.join("sub")).unwrap();
+        std::fs::write(outer.path().join("outside"), "secret").unwrap();
+        std::fs::write(inner.join("sub/file"), "text").unwrap();
+        std::fs::write(inner.join("binary"), [0xff, 0xfe]).unwrap();
+        std::fs::write(inner.join("marks"), "\u{FDD0}").unwrap();
+        std::fs::write(inner.join("large"), vec![b'x'; MAX_FILE as usize + 1]).unwrap();
+        std::os::unix::fs::symlink("../outside", inner.join("link")).unwrap();
+        std::os::unix::fs::symlink("..", inner.join("up")).unwrap();
+        std::os::unix::fs::symlink("sub/file", inner.join("harmless")).unwrap();
+
+        let folder = Folder::open(&inner).unwrap();
+        assert_eq!(folder.read("sub/file").unwrap(), "text");
+        assert_eq!(folder.read("./sub/file").unwrap(), "text");
+        assert_eq!(folder.read("harmless").unwrap(), "text");
+        for (path, why) in [
+            ("../outside", "must be relative"),
+            ("sub/../../outside", "must be relative"),
+            ("/etc/passwd", "must be relative"),
+            ("", "must be relative"),
+            ("link", "leads out of this folder"),
+            ("up/outside", "leads out of this folder"),
+            ("missing", "there is no such file"),
+            ("sub", "is not a file"),
+            ("binary", "is not UTF-8"),
+            ("marks", "noncharacters"),
+            ("large", "is larger than 1024 KiB"),
+        ] {
+            let error = error(folder.read(path));
+            assert!(error.contains(why), "{path}: {error}");
+        }
+        assert!(folder.read_all().is_err() && folder.inner("up").is_err());
+        assert_eq!(folder.inner("sub").unwrap().read_all().unwrap().into_iter().collect::<Vec<_>>(), [("file".into(), "text".into())]);
+    }
+}

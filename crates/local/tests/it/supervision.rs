@@ -1,0 +1,189 @@
+//! What ends is started again, and what should have ended has.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde_json::json;
+use stratos_engine::health::Status;
+use stratos_engine::plan::change::Action;
+use stratos_engine::platform::{LogOptions, Outcome, Platform};
+
+use crate::bench::{Bench, PROGRAM, change, kill, requested, serving, volume, wait_for, workload};
+
+#[tokio::test]
+async fn a_killed_supervisor_leaves_nothing_running_and_an_apply_brings_it_all_back() {
+    let bench = Bench::new();
+    // The shell is a parent between the supervisor and the server: what only a direct child would notice is not enough.
+    let command = format!("{PROGRAM} serve healthy & wait");
+    let body = serving("healthy", json!({ "command": ["sh", "-c", command], "volumes": { "data": { "path": "/data" } } }));
+    let desired = bench.resources("web", body);
+    bench.deploy(desired.clone()).await;
+    bench.healthy(&workload("web")).await;
+    let port = bench.port("web").await;
+    let place = bench.get("web", "/env/STRATOS_VOLUME_DATA").await;
+    std::fs::write(format!("{place}/kept"), "still here").unwrap();
+    let before = bench.processes();
+    bench.kill_supervisor().await;
+
+    // What is there is still known, and that it does not run is a difference.
+    assert!(bench.live(&volume("web", "data")).await.is_some());
+    assert_eq!(bench.health(&workload("web")).await.status, Status::Failed);
+    let differences = bench.plan(desired.clone()).await.differences;
+    let stratos_engine::compare::Difference::Differs { fields, .. } = &differences[0] else { panic!("{differences:?}") };
+    assert_eq!(fields.iter().map(|f| f.path.to_string()).collect::<Vec<_>>(), ["running"]);
+
+    bench.deploy(desired.clone()).await;
+    bench.healthy(&workload("web")).await;
+    bench.assert_nothing_to_do(desired).await;
+    assert_eq!(bench.port("web").await, port, "others find it where it was");
+    assert_eq!(std::fs::read_to_string(format!("{place}/kept")).unwrap(), "still here");
+    let after = bench.processes();
+    assert_eq!(after.len(), before.len(), "nothing runs twice");
+    assert!(before.iter().all(|old| !after.contains(old)), "and nothing of before runs at all");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_told_to_end_ends_everything_in_order() {
+    let bench = Bench::new();
+    bench.deploy(bench.resources("web", serving("healthy", json!({ "replicas": 2 })))).await;
+    bench.healthy(&workload("web")).await;
+    let supervisor = nix::unistd::Pid::from_raw(bench.supervisor().unwrap());
+    nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGTERM).unwrap();
+    wait_for("everything to end", || bench.processes().is_empty() && bench.guard().is_none()).await;
+    assert!(!bench.state().join("socket").exists() && bench.state().join("state.json").exists());
+    assert!(bench.live(&workload("web")).await.is_some(), "what should run is still known");
+}
+
+#[tokio::test]
+async fn what_outlived_a_supervisor_all_the_same_ends_before_it_is_started_again() {
+    let bench = Bench::new();
+    let command = format!("{PROGRAM} serve healthy & wait");
+    let desired = bench.resources("web", serving("healthy", json!({ "command": ["sh", "-c", command] })));
+    bench.deploy(desired.clone()).await;
+    bench.healthy(&workload("web")).await;
+    let before = bench.processes();
+    // Without its guard, nobody is left to end what the shell started.
+    kill(bench.guard().unwrap());
+    kill(bench.supervisor().unwrap());
+    wait_for("all but the server to end", || bench.processes().len() == 1).await;
+    bench.deploy(desired).await;
+    bench.healthy(&workload("web")).await;
+    let after = bench.processes();
+    assert!(before.iter().all(|old| !after.contains(old)), "{before:?} {after:?}");
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_read_is_a_gap_and_nothing_is_begun_anew_over_it() {
+    let bench = Bench::new();
+    let desired = bench.resources("web", serving("healthy", json!({})));
+    let create = change(&bench.plan(desired.clone()).await.differences[0]);
+    bench.deploy(desired).await;
+    bench.kill_supervisor().await;
+    std::fs::write(bench.state().join("state.json"), "{ \"format\": 1, ").unwrap();
+    let sink = bench.observe(&[&workload("web")]).await;
+    assert!(sink.resources.is_empty());
+    assert!(sink.gaps[0].contains(&workload("web")) && sink.gaps[0].why.contains("state.json"), "{:?}", sink.gaps);
+    let Outcome::Failed(error) = bench.apply(&create).await else { panic!("it cannot be known what is there") };
+    assert!(error.to_string().contains("state.json"), "{error}");
+}
+
+#[tokio::test]
+async fn what_crashes_is_started_again() {
+    let bench = Bench::new();
+    bench.deploy(bench.resources("web", serving("healthy", json!({})))).await;
+    bench.healthy(&workload("web")).await;
+    let server = bench.processes().into_iter().find(|id| Some(*id) != bench.supervisor()).unwrap();
+    kill(server);
+    wait_for("another process", || bench.processes().iter().any(|id| Some(*id) != bench.supervisor() && *id != server)).await;
+    let health = bench.healthy(&workload("web")).await;
+    assert_eq!(health.instances[0].restarts, 1);
+}
+
+#[tokio::test]
+async fn a_crash_loop_fails_soon_and_says_why() {
+    let bench = Bench::new();
+    bench.deploy(bench.resources("web", serving("crash", json!({})))).await;
+    let (good, health) = bench.settled(&workload("web")).await;
+    assert!(!good);
+    assert_eq!(health.status, Status::Failed);
+    assert!(health.message.contains("exited with status 1, 4 times in a row; last output: boom"), "{}", health.message);
+    assert!(health.instances[0].last_log.iter().any(|line| line.starts_with("boom")));
+    // The second look is no better than the first.
+    assert!(!bench.settled(&workload("web")).await.0);
+}
+
+#[tokio::test]
+async fn a_command_that_is_not_there_fails_at_once() {
+    let bench = Bench::new();
+    bench.deploy(bench.resources("web", serving("", json!({ "command": ["no-such-program"] })))).await;
+    let (good, health) = bench.settled(&workload("web")).await;
+    assert!(!good && health.message.contains("the command \"no-such-program\" is not in PATH"), "{health:?}");
+}
+
+#[tokio::test]
+async fn a_live_probe_that_fails_starts_it_again() {
+    let bench = Bench::new();
+    let live = json!({ "ready": { "tcp": "http" }, "live": { "http": "/healthz", "interval": "50ms", "retries": 2 } });
+    bench.deploy(bench.resources("web", serving("never-healthy", json!({ "health": live })))).await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let health = bench.health(&workload("web")).await;
+        if health.instances.first().is_some_and(|i| i.restarts > 0 && i.message.contains("does not live: GET /healthz answered 503")) {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{health:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restart_exchanges_what_runs() {
+    let bench = Bench::new();
+    let desired = bench.resources("web", serving("healthy", json!({ "replicas": 2 })));
+    bench.deploy(desired.clone()).await;
+    let before = bench.healthy(&workload("web")).await.instances;
+    let live = bench.live(&workload("web")).await.unwrap();
+    assert!(matches!(bench.apply(&requested(&live, Action::Restart)).await, Outcome::Done { .. }));
+    let after = bench.healthy(&workload("web")).await.instances;
+    assert_eq!(after.len(), 2);
+    assert!(after.iter().all(|new| before.iter().all(|old| old.name != new.name)));
+    bench.assert_nothing_to_do(desired).await;
+}
+
+#[tokio::test]
+async fn a_deleted_workload_is_ended_kindly_with_all_that_it_started() {
+    let bench = Bench::new();
+    let script = "trap 'echo goodbye > \"$STRATOS_VOLUME_DATA/end\"; exit 0' TERM; sleep 1000 & while :; do wait; done";
+    let body = json!({ "command": ["sh", "-c", script], "volumes": { "data": { "path": "/data" } } });
+    bench.deploy(bench.resources("job", body)).await;
+    bench.healthy(&workload("job")).await;
+    let live = bench.live(&workload("job")).await.unwrap();
+    assert!(matches!(bench.apply(&requested(&live, Action::Delete)).await, Outcome::Done { .. }));
+    assert_eq!(bench.processes(), [bench.supervisor().unwrap()], "it is answered when everything is gone");
+    let volumes = std::fs::read_dir(bench.state().join("volumes")).unwrap().flatten();
+    assert!(volumes.map(|v| v.path().join("0/end")).any(|end| end.is_file()));
+}
+
+#[tokio::test]
+async fn logs_are_read_followed_and_read_again_when_the_supervisor_is_gone() {
+    let bench = Bench::new();
+    let script = "echo one; echo two >&2; while [ ! -e \"$STRATOS_VOLUME_DATA/go\" ]; do sleep 0.02; done; echo three; sleep 1000";
+    let body = json!({ "command": ["sh", "-c", script], "volumes": { "data": { "path": "/data" } } });
+    bench.deploy(bench.resources("job", body)).await;
+    bench.healthy(&workload("job")).await;
+    let logs = bench.platform.logs().unwrap();
+    let followed = logs.logs(&workload("job"), &LogOptions { follow: true, tail: Some(1) }).await.unwrap();
+    let volume = std::fs::read_dir(bench.state().join("volumes")).unwrap().flatten().next().unwrap().path();
+    std::fs::write(volume.join("0/go"), "").unwrap();
+    let lines: Vec<String> = followed.take(2).map(|line| line.unwrap().line).collect().await;
+    assert_eq!(lines, ["two", "three"]);
+
+    let all = async |bench: &Bench| {
+        let lines = bench.platform.logs().unwrap().logs(&workload("job"), &LogOptions::default()).await.unwrap();
+        lines.map(|line| line.unwrap()).map(|line| format!("{} {}", line.instance, line.line)).collect::<Vec<_>>().await
+    };
+    let expected = ["shop-job-1 one", "shop-job-1 two", "shop-job-1 three"];
+    assert_eq!(all(&bench).await, expected);
+    bench.kill_supervisor().await;
+    assert_eq!(all(&bench).await, expected);
+}

@@ -1,0 +1,140 @@
+//! A place to run the program in: a folder of its own, and nothing of the environment that the tests run in.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// A user's machine: a home, a state folder, and a folder with a project.
+pub struct Place {
+    /// Short, since a socket's path is: directly below the system's temporary folder.
+    root: TempDir,
+}
+
+impl Place {
+    /// An empty project.
+    pub fn new() -> Self {
+        let root = tempfile::Builder::new().prefix("st").tempdir().unwrap();
+        for folder in ["home", "state", "shop"] {
+            std::fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        Self { root }
+    }
+
+    /// A project with this manifest.
+    pub fn with(manifest: &str) -> Self {
+        let place = Self::new();
+        place.write("stratos.toml", manifest);
+        place
+    }
+
+    /// The project's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.root.path().join("shop")
+    }
+
+    /// Where the platform `local` keeps what runs.
+    pub fn state(&self) -> PathBuf {
+        self.root.path().join("state")
+    }
+
+    /// Writes a file of the project.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.folder().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Reads a file of the project.
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.folder().join(path)).unwrap()
+    }
+
+    /// The program with these arguments.
+    pub fn stratos(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.env_clear().current_dir(self.folder()).args(arguments).timeout(Duration::from_secs(60));
+        command.env("HOME", self.root.path().join("home")).env("STRATOS_STATE_DIR", self.root.path().join("state"));
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        command
+    }
+
+    /// Runs the program.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        let output = self.stratos(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&*self.root.path().to_string_lossy(), "ROOT");
+        Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl Drop for Place {
+    /// Nothing that a test started outlives it, also when it failed.
+    fn drop(&mut self) {
+        if self.root.path().join("state/local").exists() {
+            let _ = self.stratos(&["destroy", "--all", "--yes", "--delete-data", "--no-wait", "--quiet"]).output();
+        }
+    }
+}
+
+/// What a run of the program said.
+#[derive(Debug)]
+pub struct Run {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub out: String,
+    /// Its standard error.
+    pub err: String,
+}
+
+impl Run {
+    /// The same run, which must have ended with this exit code.
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    /// Its standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+}
+
+/// The program under test.
+pub fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_stratos"))
+}
+
+/// Waits until something is so, for at most this long.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen in time");
+        // The deadline above ends this; the pause only keeps the machine free for what is waited for.
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// `GET` over plain HTTP/1.1: status and body. None where nobody answers.
+pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}

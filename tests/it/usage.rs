@@ -1,0 +1,102 @@
+//! What the program makes of its command line, before any command does anything.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{Place, program};
+
+#[test]
+fn no_arguments_show_the_help() {
+    let run = Place::new().run(&[]);
+    assert_eq!(run.code, Some(64));
+    assert!(run.err.contains("Usage: stratos") && run.err.contains("stratos init"), "{}", run.err);
+}
+
+#[test]
+fn mistakes_have_an_exit_code_of_their_own_and_a_suggestion() {
+    let place = Place::new();
+    let run = place.run(&["aply"]).code(64);
+    assert!(run.err.contains("'apply'"), "{}", run.err);
+    let run = place.run(&["plan", "--detailed-exit"]).code(64);
+    assert!(run.err.contains("--detailed-exitcode"), "{}", run.err);
+    let run = place.run(&["plan", "--env=Dev"]).code(64);
+    assert!(run.err.contains("is not a valid name"), "{}", run.err);
+    place.run(&["plan", "--var", "x"]).code(64);
+    place.run(&["apply", "plan.json", "--adopt"]).code(64);
+}
+
+#[test]
+fn help_and_version_are_successes() {
+    let place = Place::new();
+    assert!(place.run(&["--help"]).code(0).out.contains("Exit codes:"));
+    assert_eq!(place.run(&["--version"]).code(0).out, format!("stratos {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(place.run(&["add", "env", "--help"]).code(0).out.contains("--platform"));
+}
+
+#[test]
+fn a_folder_without_a_manifest_says_what_to_do() {
+    let place = Place::new();
+    for command in [&["plan"][..], &["apply"], &["status"], &["validate"], &["deploy", "redis"], &["add", "app", "redis"]] {
+        let run = place.run(command).code(1);
+        assert!(run.err.contains("there is no stratos.toml in ROOT/shop"), "{}", run.err);
+        assert!(run.err.contains("hint: `stratos init` writes one"), "{}", run.err);
+    }
+}
+
+#[test]
+fn the_manifest_of_a_folder_above_is_found() {
+    let place = Place::with("[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n");
+    place.write("deep/down/file", "");
+    let run = place.run(&["-C", "deep/down", "validate"]).code(0);
+    assert!(run.out.contains("is valid"), "{}", run.out);
+    let run = place.run(&["-C", "nowhere", "validate"]).code(1);
+    assert!(run.err.contains("going to the folder nowhere"), "{}", run.err);
+}
+
+#[test]
+fn an_environment_that_is_not_there_is_named_with_those_that_are() {
+    let place = Place::with("[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n");
+    let run = place.run(&["plan", "--env=prod"]).code(1);
+    assert!(run.err.contains("no environment \"prod\"") && run.err.contains("dev"), "{}", run.err);
+}
+
+/// Colours come when they are asked for, and never by themselves where no terminal is.
+#[test]
+fn colours_are_written_on_request_alone() {
+    let place = Place::new();
+    assert!(!place.run(&["validate"]).err.contains('\x1b'));
+    assert!(place.run(&["validate", "--color", "always"]).err.contains('\x1b'));
+}
+
+/// Reading a part of the output and going away is no failure, and no panic.
+#[test]
+fn a_closed_pipe_is_no_panic() {
+    let mut child =
+        std::process::Command::new(program()).args(["schema", "manifest"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = std::process::Command::new(program()).args(["schema", "manifest"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("writing to standard output"));
+}
+
+/// Parsing does nothing else: no runtime, no files. The limit is generous, since debug builds and busy machines are slow; the
+/// real figure is in docs/performance.md.
+#[test]
+fn starting_is_fast() {
+    let place = Place::new();
+    let fastest = (0..5).map(|_| {
+        let begun = Instant::now();
+        place.run(&["--version"]).code(0);
+        begun.elapsed()
+    });
+    let fastest = fastest.min().unwrap();
+    assert!(fastest < Duration::from_millis(250), "{fastest:?}");
+}
