@@ -1,25 +1,25 @@
 //! The in-memory platform: as awkward as a real one, and with faults on demand.
 //!
 //! A [`World`] is the server: it outlives connections, and several [`MemoryPlatform`]s (several processes) share one. It
-//! does not keep our documents. It keeps its own *server form* ([`server`]): defaults are filled in, lists are sorted its
+//! does not keep our documents. It keeps its own *server form* (`server.rs`): defaults are filled in, lists are sorted its
 //! own way, quantities are rewritten, ids, addresses and ports are assigned, images are pinned, versions move unasked, and
-//! secret values are hidden. The platform in front of it ([`translate`], [`read`], [`write`]) has to undo all of that, as
+//! secret values are hidden. The platform in front of it (`translate.rs`, `read.rs`, `write.rs`) has to undo all of that, as
 //! every platform has; [`Quirks`] takes a part of it away, and then the conformance suite fails.
 //!
 //! There is no clock: a roll-out proceeds by one tick each time that its health is read. Delays and leases use tokio's
 //! time, so that a test may pause it.
 
-pub mod fault;
-pub mod read;
-pub mod rollout;
-pub mod server;
+mod fault;
+mod read;
+mod rollout;
+mod server;
 #[cfg(test)]
 mod subject;
 #[cfg(test)]
 mod tests;
-pub mod translate;
-pub mod world;
-pub mod write;
+mod translate;
+mod world;
+mod write;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,10 +37,10 @@ use crate::desired::resource::{Resource, ResourceId};
 use crate::health::Health;
 use crate::manifest::schema::{Environment, Project};
 use crate::plan::change::Change;
-use fault::{Call, Lost};
+use fault::Lost;
 use world::State;
 
-pub use fault::{Effect, Fault, When};
+pub use fault::{Call, Effect, Fault, When};
 pub use world::{Key, World};
 
 /// Which of its duties the platform neglects, and what kind of server stands behind it.

@@ -6,9 +6,13 @@ use futures::FutureExt;
 use tokio::time::Instant;
 
 use super::subject::MemorySubject;
-use super::{Call, Effect, Fault, Key, Quirks, When, World};
+use super::{Call, Effect, Fault, Key, Quirks, When, World, read};
 use crate::apply::{Applied, RunVerdict};
 use crate::deploy::PlanError;
+use crate::desired::document::Leaf;
+use crate::desired::name::Name;
+use crate::desired::owner::Owner;
+use crate::desired::resource::ResourceId;
 use crate::platform::contract::stage::{Stage, told};
 use crate::platform::contract::{Subject, fields, plans, secrets};
 use crate::platform::{Field, PlatformErrorKind};
@@ -214,4 +218,32 @@ async fn a_kind_that_cannot_be_listed_is_held() {
     let plan = stage.expect_no_changes().await;
     assert_eq!(plan.coverage.gaps[0].why, "no permission to list configs");
     assert_eq!(plan.held.len(), 1);
+}
+
+/// A text that holds a secret and an address has no reference that could dangle, and a fingerprint that knows the address by
+/// name alone: that the address has moved is told apart.
+#[tokio::test(start_paused = true)]
+async fn an_address_beside_a_secret_that_has_moved_is_told() {
+    let with_address = |address: &str| {
+        let fingerprint = "a2id:00000000000000000000000000000001:00000000000000000000000000000002";
+        let value = serde_json::json!({ "fingerprint": fingerprint, "with": { "service/shop-db#address": address } });
+        let marks = |app: &str| serde_json::json!({ "owner": "k3v9q2xw/dev", "app": app });
+        let db = serde_json::json!({
+            "marks": marks("db"), "spec": { "image": "db:1" }, "attributes": { "id": "s1", "address": "10.0.0.7" }
+        });
+        let spec = serde_json::json!({ "image": "web:1", "env": [{ "name": "URL", "value": value }] });
+        let web = serde_json::json!({ "marks": marks("web"), "spec": spec });
+        serde_json::json!({ "places": { "dev": { "service/shop-db": db, "service/shop-web": web } } }).to_string()
+    };
+    for (address, moved) in [("10.0.0.7", 0), ("10.0.0.9", 1)] {
+        let world = World::from_json(&with_address(address)).unwrap();
+        let environment = Name::new("dev").unwrap();
+        let owner = Owner { project: "k3v9q2xw".into(), environment: environment.clone() };
+        let id = ResourceId::new(&environment, "service", "shop-web");
+        let state = world.lock();
+        let object = state.object("dev", &key("service/shop-web")).unwrap();
+        let seen = read::observed(&state, "dev", id, object, &owner);
+        assert_eq!(seen.secrets_moved.len(), moved);
+        assert!(matches!(&seen.document.leaves()[0].1, Leaf::Secret { fingerprint: Some(_), .. }));
+    }
 }

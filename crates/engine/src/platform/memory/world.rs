@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Places are named by an environment's `url`, or by its name where it has none. An object without `marks` is foreign.
-//! What the specifications hold is in [`server`](super::server). Secret values are never written, and need not be there
+//! What the specifications hold is in `server.rs`. Secret values are never written, and need not be there
 //! to be read: their fingerprints are enough, as long as the world hides values.
 
 use std::collections::{BTreeMap, BTreeSet};
