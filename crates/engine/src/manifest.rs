@@ -1,6 +1,6 @@
 //! Stage 1: text becomes a manifest. Whatever is wrong with it is reported at once, each at its place.
 //!
-//! [`Manifest::load`] is the way: files are read into one tree ([`include`]), the tree is checked against the schema of its
+//! [`Manifest::load`] is the way: files are read into one tree ([`mod@include`]), the tree is checked against the schema of its
 //! types ([`check`]), and what the schema cannot say is checked by hand ([`validate`]).
 
 pub mod check;
@@ -10,7 +10,7 @@ pub mod include;
 pub mod json_schema;
 pub mod schema;
 pub mod source;
-mod suggest;
+pub(crate) mod suggest;
 pub mod validate;
 
 use std::path::{Path, PathBuf};

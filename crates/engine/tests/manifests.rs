@@ -85,6 +85,18 @@ fn a_link_does_not_lead_out_of_the_folder() {
     assert_eq!(report, "stratos.toml:1:12: cannot read apps/web.toml: it leads out of the manifest's folder");
 }
 
+#[test]
+#[cfg(unix)]
+fn linked_folders_are_not_walked() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stratos.toml"), "include = [\"apps/**/*.toml\"]\n[project]\nname = \"a\"\n").unwrap();
+    std::fs::create_dir(folder.path().join("apps")).unwrap();
+    std::fs::write(folder.path().join("apps/web.toml"), "image = \"x\"\n").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("apps"), folder.path().join("apps/again")).unwrap();
+    let manifest = Manifest::load(folder.path()).unwrap();
+    assert_eq!(manifest.apps.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["web"]);
+}
+
 /// Carries out one line of `edits`: a verb and its words, separated by spaces.
 fn carry_out(text: &str, line: &str) -> Result<String, Report> {
     let words: Vec<&str> = line.split(' ').collect();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::schema::{ManifestFile, Override};
@@ -36,7 +37,12 @@ pub fn manifest_schema() -> String {
 
 /// The schema of a saved plan and of `stratos plan --output json`.
 pub fn plan_schema() -> String {
-    let mut schema = schemars::schema_for!(Plan).to_value();
+    plain::<Plan>()
+}
+
+/// The schema of a type as it is.
+fn plain<T: JsonSchema>() -> String {
+    let mut schema = schemars::schema_for!(T).to_value();
     each_schema(&mut schema, &mut tidy);
     pretty(&schema)
 }

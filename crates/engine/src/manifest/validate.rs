@@ -47,6 +47,11 @@ fn is_identifier(text: &str) -> bool {
     start && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
+/// The parts of a dotted key as TOML writes it: `files."/etc/app.conf"`. None where it is not one.
+fn dotted(key: &str) -> Option<Vec<String>> {
+    Some(toml_edit::Key::parse(key).ok()?.iter().map(|key| key.get().to_owned()).collect())
+}
+
 const IDENTIFIER: &str = "letters, digits and '_', not starting with a digit";
 
 /// The names that a manifest gives, before and after it is typed.

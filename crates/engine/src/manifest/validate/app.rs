@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{IDENTIFIER, Known, Section, is_identifier};
+use super::{IDENTIFIER, Known, Section, dotted, is_identifier};
 use crate::desired::quantity::Duration;
 use crate::manifest::diagnostic::{Diagnostic, Span};
 use crate::manifest::schema::NOT_BUILT_YET;
@@ -126,13 +126,18 @@ impl<'a> AppCheck<'a> {
             return;
         }
         for item in self.list("unset") {
-            let Some(path) = self.text(item) else { continue };
-            if !has_path(self.whole, path) {
-                let message = format!("`unset` names `{path}`, which the app `{}` does not set", self.name);
-                let table = path.rsplit_once('.').map_or(Some(self.whole), |(table, _)| self.whole.at(table.split('.')));
+            let Some(written) = self.text(item) else { continue };
+            let Some(path) = dotted(written) else {
+                self.problem(format!("`unset` names {written:?}, which is no dotted key"), item.span);
+                continue;
+            };
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            if self.whole.at(path.iter().copied()).is_none() {
+                let message = format!("`unset` names `{written}`, which the app `{}` does not set", self.name);
+                let (last, table) = path.split_last().map_or(("", None), |(last, table)| (*last, self.whole.at(table.iter().copied())));
                 let siblings: Vec<&str> =
                     table.into_iter().flat_map(Node::entries).map(|(key, _)| key).filter(|key| *key != "override").collect();
-                let help = suggest::help(path.rsplit('.').next().unwrap_or(path), siblings, "there are");
+                let help = suggest::help(last, siblings, "there are");
                 self.problems.push(Diagnostic { help, ..Diagnostic::new(message, item.span) });
             }
         }
@@ -297,12 +302,6 @@ impl<'a> AppCheck<'a> {
             self.problems.push(problem.with_help("one of them must be at least 1"));
         }
     }
-}
-
-/// Whether a dotted path leads to something. Keys that hold dots themselves, such as paths of files, are found too.
-fn has_path(node: &Node, path: &str) -> bool {
-    let here = |key: &str, rest: &str| node.get(key).is_some_and(|inner| has_path(inner, rest));
-    node.get(path).is_some() || path.match_indices('.').any(|(at, _)| here(&path[..at], &path[at + 1..]))
 }
 
 /// Absolute paths that are all different.

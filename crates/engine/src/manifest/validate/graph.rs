@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::dotted;
 use crate::manifest::diagnostic::{Diagnostic, Span};
 use crate::manifest::goes_to;
 use crate::manifest::source::{Entry, Node};
@@ -23,9 +24,10 @@ struct Published<'a> {
 }
 
 impl<'a> Member<'a> {
-    fn is_unset(&self, key: &str) -> bool {
+    /// Whether the override removes this, or a table around it.
+    fn is_unset(&self, path: &[&str]) -> bool {
         let unset = self.overrides.and_then(|node| node.get("unset")).and_then(Node::as_array).unwrap_or_default();
-        unset.iter().filter_map(Node::as_str).any(|unset| unset == key)
+        unset.iter().filter_map(Node::as_str).filter_map(dotted).any(|unset| path.iter().take(unset.len()).eq(&unset))
     }
 
     /// The entries of a table of the app, the override's over the app's own.
@@ -33,7 +35,7 @@ impl<'a> Member<'a> {
         let over = self.overrides.and_then(|node| node.get(table)).into_iter().flat_map(Node::entries);
         let mut merged: Vec<_> = over.collect();
         let own = self.node.get(table).into_iter().flat_map(Node::entries);
-        let kept = own.filter(|(key, _)| !self.is_unset(table) && !self.is_unset(&format!("{table}.{key}")));
+        let kept = own.filter(|(key, _)| !self.is_unset(&[table, key]));
         merged.extend(kept);
         merged
     }
@@ -41,7 +43,7 @@ impl<'a> Member<'a> {
     /// The apps that it waits for.
     fn dependencies(&self) -> Vec<(&'a str, Span)> {
         let mut found: Vec<_> = self.merged("bind").into_iter().map(|(name, entry)| (name, entry.key_span)).collect();
-        let own = self.node.get("depends_on").filter(|_| !self.is_unset("depends_on"));
+        let own = self.node.get("depends_on").filter(|_| !self.is_unset(&["depends_on"]));
         let list = self.overrides.and_then(|node| node.get("depends_on")).or(own);
         let list = list.and_then(Node::as_array).unwrap_or_default();
         found.extend(list.iter().filter(|item| !item.is_template()).filter_map(|item| Some((item.as_str()?, item.span))));
@@ -53,7 +55,8 @@ impl<'a> Member<'a> {
         let mut seen = HashSet::new();
         let first = |key: &'a str, what: &str| {
             let find = |node: &'a Node| node.at(["ports", key, what]);
-            self.overrides.and_then(find).or_else(|| find(self.node))
+            let own = || find(self.node).filter(|_| !self.is_unset(&["ports", key, what]));
+            self.overrides.and_then(find).or_else(own)
         };
         let names = self.merged("ports").into_iter().map(|(name, _)| name).filter(|name| seen.insert(*name));
         let ports = names.filter_map(|name| {
