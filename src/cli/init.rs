@@ -135,6 +135,7 @@ const DEMO: &str = "\
 [apps.hello]
 cartridge = \"hello\"
 replicas = 2
+ports.http = { port = 8080, publish = 8080 }  # http://127.0.0.1:8080
 ";
 
 const EMPTY: &str = "\

@@ -98,17 +98,17 @@ fn block(change: &Change, detail: Detail) -> String {
     if detail == Detail::Lines {
         return out;
     }
-    for field in &change.differences {
-        match words::lines_of(field) {
+    for row in words::rows(change) {
+        match row.lines {
             Some((old, new)) => {
-                let _ = writeln!(out, "    {}", field.path);
+                let _ = writeln!(out, "    {}", row.name);
                 let diff = TextDiff::from_lines(old, new).unified_diff().context_radius(2).missing_newline_hint(false).to_string();
                 for line in diff.lines() {
                     let _ = writeln!(out, "{}", words::printable(line));
                 }
             }
             None => {
-                let _ = writeln!(out, "    {}: {}", field.path, words::field_values(field, change.action == Action::Create));
+                let _ = writeln!(out, "    {}: {}", row.name, row.values);
             }
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use owo_colors::{OwoColorize as _, Style};
 use similar::{ChangeTag, TextDiff};
-use stratos_engine::compare::FieldChange;
 use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::{Action, Change};
 
@@ -75,14 +74,14 @@ fn block(out: &mut String, change: &Change) {
     let id = words::short(&change.id, &change.id.environment);
     let (sign, intent) = (words::sign(change.action), words::intent(change));
     let _ = writeln!(out, "  {:>3} {}  {}: {}", sign.style(style), id.bold(), intent.style(style), words::reason(change));
-    let one_line = change.differences.iter().filter(|field| words::lines_of(field).is_none());
-    let width = one_line.map(|f| f.path.to_string().chars().count()).filter(|w| *w <= WIDEST_NAME).max().unwrap_or(0);
-    let creates = change.action == Action::Create;
-    for field in &change.differences {
-        match words::lines_of(field) {
-            Some((old, new)) => text_field(out, field, old, new),
+    let rows = words::rows(change);
+    let one_line = rows.iter().filter(|row| row.lines.is_none());
+    let width = one_line.map(|row| row.name.chars().count()).filter(|width| *width <= WIDEST_NAME).max().unwrap_or(0);
+    for row in &rows {
+        match row.lines {
+            Some((old, new)) => text_field(out, &row.name, old, new),
             None => {
-                let _ = writeln!(out, "        {:<width$}  {}", field.path.to_string(), words::field_values(field, creates));
+                let _ = writeln!(out, "        {:<width$}  {}", row.name, row.values);
             }
         }
     }
@@ -93,9 +92,9 @@ fn block(out: &mut String, change: &Change) {
 }
 
 /// Text of several lines: a unified diff, or the first lines of what is new.
-fn text_field(out: &mut String, field: &FieldChange, old: &str, new: &str) {
+fn text_field(out: &mut String, name: &str, old: &str, new: &str) {
     let (removed, added) = (Style::new().red(), Style::new().green());
-    let _ = writeln!(out, "        {}", field.path);
+    let _ = writeln!(out, "        {name}");
     if old.is_empty() {
         let count = new.lines().count();
         for line in new.lines().take(NEW_TEXT_LINES) {

@@ -128,14 +128,16 @@ fn spinner(id: &ResourceId) -> ProgressBar {
 
 const TEMPLATE: &str = "  {spinner} {prefix}: {wide_msg} {elapsed:.dim}";
 
-/// How a resource is, in a few words.
+/// How a resource is, in a few words: the platform's own where it has some.
 pub fn health_words(health: &Health) -> String {
-    let instances = match health.instances.len() {
-        0 => String::new(),
-        all => format!(" ({} of {all})", health.instances.iter().filter(|i| i.status == Status::Healthy).count()),
-    };
-    let message = if health.message.is_empty() { String::new() } else { format!(": {}", words::printable(&health.message)) };
-    format!("{}{instances}{message}", health.status)
+    let instances = health.instances.len();
+    if !health.message.is_empty() {
+        return format!("{}: {}", health.status, words::printable(&health.message));
+    }
+    match instances {
+        0 => health.status.to_string(),
+        all => format!("{} ({} of {all})", health.status, health.instances.iter().filter(|i| i.status == Status::Healthy).count()),
+    }
 }
 
 /// What came of a change, in a few words.

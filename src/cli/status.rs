@@ -107,9 +107,8 @@ fn app_lines(out: &mut String, app: &AppStatus, width: usize, last: bool) {
             let branch = if j + 1 == health.instances.len() { "└─" } else { "├─" };
             let message = if instance.message.is_empty() { String::new() } else { format!("  {}", words::printable(&instance.message)) };
             let restarts = if instance.restarts == 0 { String::new() } else { format!("  restarts: {}", instance.restarts) };
-            let status = format!("{:<11}", instance.status);
-            let line = format!("{:<widest$}  {}{message}{restarts}", instance.name, status.style(color(instance.status)));
-            let _ = writeln!(out, "{stem}{branch} {}", line.trim_end());
+            let status = instance.status.style(color(instance.status)).to_string();
+            let _ = writeln!(out, "{stem}{branch} {:<widest$}  {status}{message}{restarts}", instance.name);
             for line in &instance.last_log {
                 let _ = writeln!(out, "{stem}     {} {}", "|".dimmed(), words::printable(line));
             }
@@ -120,7 +119,7 @@ fn app_lines(out: &mut String, app: &AppStatus, width: usize, last: bool) {
 /// `healthy  2 of 2  http://127.0.0.1:8080  message`.
 fn summary(health: &Health) -> String {
     let healthy = health.instances.iter().filter(|i| i.status == Status::Healthy).count();
-    let mut parts = vec![format!("{:<11}", health.status).style(color(health.status)).to_string()];
+    let mut parts = vec![health.status.style(color(health.status)).to_string()];
     if !health.instances.is_empty() {
         parts.push(format!("{healthy} of {}", health.instances.len()));
     }

@@ -8,6 +8,7 @@ use stratos_engine::apply::Applied;
 use stratos_engine::compare::FieldChange;
 use stratos_engine::desired::document::Leaf;
 use stratos_engine::desired::name::Name;
+use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::{ReplaceOrder, Replacement, ResourceId};
 use stratos_engine::health::RolloutState;
 use stratos_engine::plan::change::{Action, Change, Reason};
@@ -243,8 +244,59 @@ pub fn short<'a>(id: &'a ResourceId, environment: &Name) -> Cow<'a, str> {
     }
 }
 
+/// A field as it is shown: its name, and what it was and will be.
+pub struct Row<'a> {
+    /// The dotted name.
+    pub name: String,
+    /// On one line.
+    pub values: String,
+    /// Both sides of text of several lines, which is shown as a difference instead.
+    pub lines: Option<(&'a str, &'a str)>,
+}
+
+/// The fields of a change as they are shown. The items of a new list stand together on one line.
+pub fn rows(change: &Change) -> Vec<Row<'_>> {
+    let creates = change.action == Action::Create;
+    let mut out: Vec<Row<'_>> = Vec::new();
+    let mut list: Option<(String, Vec<String>)> = None;
+    for field in &change.differences {
+        let (parent, item) = name_of(&field.path);
+        let lines = lines_of(field);
+        let values = field_values(field, creates);
+        if let (true, Some(_), None) = (creates, item, lines) {
+            match &mut list {
+                Some((name, items)) if *name == parent => items.push(values),
+                _ => {
+                    out.extend(list.take().map(list_row));
+                    list = Some((parent, vec![values]));
+                }
+            }
+            continue;
+        }
+        out.extend(list.take().map(list_row));
+        let name = item.map_or(parent.clone(), |item| format!("{parent}[{item}]"));
+        out.push(Row { name, values, lines });
+    }
+    out.extend(list.map(list_row));
+    out
+}
+
+fn list_row<'a>((name, items): (String, Vec<String>)) -> Row<'a> {
+    Row { name, values: format!("[{}]", items.join(", ")), lines: None }
+}
+
+/// A path's dotted name and, where it ends in one, the position in a list. Positions are padded in paths, so that they sort.
+fn name_of(path: &Path) -> (String, Option<usize>) {
+    let text = path.to_string();
+    let item = text.strip_suffix(']').and_then(|text| text.rsplit_once('['));
+    match item.and_then(|(parent, item)| Some((parent, item.parse().ok()?))) {
+        Some((parent, item)) => (parent.to_owned(), Some(item)),
+        None => (text, None),
+    }
+}
+
 /// A field's change on one line: `old → new`, or the new value of a creation.
-pub fn field_values(field: &FieldChange, creates: bool) -> String {
+fn field_values(field: &FieldChange, creates: bool) -> String {
     let secrets = |old: &Option<Leaf>, new: &Option<Leaf>| matches!((old, new), (Some(Leaf::Secret { .. }), Some(Leaf::Secret { .. })));
     match (&field.old, &field.new) {
         (None, Some(new)) if creates => new.to_string(),
@@ -257,7 +309,7 @@ pub fn field_values(field: &FieldChange, creates: bool) -> String {
 }
 
 /// Both sides of a change of text of several lines; a side that is not there is empty.
-pub fn lines_of(field: &FieldChange) -> Option<(&str, &str)> {
+fn lines_of(field: &FieldChange) -> Option<(&str, &str)> {
     fn side(leaf: &Option<Leaf>) -> Option<&str> {
         match leaf {
             None => Some(""),

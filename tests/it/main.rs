@@ -1,13 +1,17 @@
-//! The program as a user runs it: one file per command. Files that are no module here fail a test, see `layout`.
+//! The program as a user runs it: one file per command. Files that are no module here fail a test, see `architecture`.
 
 #![allow(missing_docs, reason = "tests")]
 
+mod apply;
 mod architecture;
-mod architecture;
+mod deploy;
 mod edit;
+mod hello;
 mod init;
 mod layout;
+mod plan;
 mod plan_display;
 mod schema;
+mod status;
 mod support;
 mod usage;

@@ -72,7 +72,8 @@ fn everything() -> Plan {
         Action::Create,
         Reason::NotFound,
         vec![
-            field("command", None, text("redis-server")),
+            field("command.[0000]", None, text("redis-server")),
+            field("command.[0001]", None, text("/etc/redis.conf")),
             field("env.PASSWORD", None, secret()),
             field("files|/etc/redis.conf|content", None, text("maxmemory 64mb\nappendonly no\n")),
             field("ports.tcp.port", None, Some(Leaf::Unknown)),
@@ -84,6 +85,7 @@ fn everything() -> Plan {
         Action::Update,
         Reason::Differs,
         vec![
+            field("command.[0011]", text("-v"), None),
             field("env.DB", secret(), secret()),
             field("env.GREETING", text("hello\x1b[31m"), text("good morning")),
             field("env.OLD", text("x"), None),

@@ -34,6 +34,11 @@ impl Place {
         self.root.path().join("shop")
     }
 
+    /// Where the platform `local` keeps what runs.
+    pub fn state(&self) -> PathBuf {
+        self.root.path().join("state")
+    }
+
     /// Writes a file of the project.
     pub fn write(&self, path: &str, text: &str) {
         let path = self.folder().join(path);

@@ -102,6 +102,15 @@ impl Health {
         Self { status: Status::Missing, message: message.into(), instances: vec![], endpoints: vec![], rollout: RolloutState::Done }
     }
 
+    /// The same, where a roll-out that the platform took back is no news: somebody has agreed with it since.
+    #[must_use]
+    pub fn apart_from_rollback(self) -> Self {
+        match self.rollout {
+            RolloutState::RolledBack { .. } => Self { rollout: RolloutState::Done, ..self },
+            RolloutState::Done | RolloutState::Running | RolloutState::Paused { .. } => self,
+        }
+    }
+
     /// Whether a wait for health is over: true for good, false for bad, None to wait on.
     pub fn settled(&self) -> Option<bool> {
         match (&self.rollout, self.status) {

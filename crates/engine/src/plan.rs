@@ -203,6 +203,7 @@ pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
     let ours = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
     prune::limit(&mut choices, ours, has_apps, policy);
     order::hold_dependents(&mut choices, &observed);
+    order::hold_needed(&mut choices, &observed);
     let unchanged = order::follow(&mut choices, unchanged, &observed);
     order::wait(&mut choices, &unchanged, &observed);
     (Chosen { changes: choices.changes, held: choices.held, unchanged }, observed)

@@ -50,7 +50,7 @@ pub trait Platform: Send + Sync {
     fn support(&self, field: Field) -> Support;
 
     /// What is wrong with this app for this platform, beyond single fields: sentences. Pure. Errors at plan time.
-    fn check(&self, _app: &TranslatedApp<'_>) -> Vec<String> {
+    fn check(&self, _app: &App) -> Vec<String> {
         Vec::new()
     }
 
@@ -214,7 +214,8 @@ pub struct ObservedResource {
     pub depends_on: Vec<ResourceId>,
     /// The state of its last roll-out, where the platform tells it with the object.
     pub rollout: RolloutState,
-    /// Secret leaves whose live value was compared with the desired one and is another. Filled in by the engine.
+    /// Secret leaves that are not as they should be although their fingerprints agree. The engine adds those whose live
+    /// value was compared with the desired one; a platform adds those that hold an address which has moved since.
     pub secrets_moved: Vec<Path>,
 }
 

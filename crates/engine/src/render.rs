@@ -15,7 +15,6 @@ mod merge;
 mod place;
 mod sandbox;
 pub mod secret;
-mod spelling;
 mod template;
 mod values;
 
@@ -29,6 +28,7 @@ use crate::desired::text::{OPEN, Text};
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, Report};
 use crate::manifest::schema::{App, Environment};
+use crate::manifest::suggest;
 use crate::platform::FileContent;
 
 /// Values of variables from outside the manifest, from the weakest to the strongest. Text is read as the variable's type.
@@ -69,10 +69,10 @@ pub struct RenderedApp {
 
 /// Renders one environment.
 pub fn render(manifest: &Manifest, environment: &Name, inputs: &VariableInputs) -> Result<Rendered, Report> {
-    let report = |diagnostics| Report { sources: manifest.sources.clone(), diagnostics };
+    let report = |diagnostics| Report::new(manifest.sources.clone(), diagnostics);
     let Some(settings) = manifest.environments.get(environment) else {
         let names: Vec<&str> = manifest.environments.keys().map(|name| &**name).collect();
-        let help = spelling::suggestion(environment, &names, "there are").unwrap_or_else(|| "declare it in [environments]".into());
+        let help = suggest::help(environment, names, "there are").unwrap_or_else(|| "declare it in [environments]".into());
         return Err(report(vec![Diagnostic::new(format!("there is no environment `{environment}`"), None).with_help(help)]));
     };
     let variables = values::resolve(manifest, environment, inputs).map_err(report)?;
@@ -80,7 +80,7 @@ pub fn render(manifest: &Manifest, environment: &Name, inputs: &VariableInputs) 
     let engines = app::Engines::new(&vault);
     let mut session = app::Session::new(manifest, environment, settings, &variables, &engines, &vault);
     let mut apps = IndexMap::with_capacity(manifest.apps.len());
-    for (name, node) in &manifest.apps {
+    for (name, node) in manifest.apps_of(environment) {
         if let Some(rendered) = session.app(name, node) {
             apps.insert(name.clone(), rendered);
         }

@@ -1,6 +1,7 @@
 //! The platform contract, on top of a supervisor that may or may not run.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -8,6 +9,7 @@ use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::Health;
+use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
     Address, ApplyContext, Field, Lease, LogLine, LogOptions, Logs, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink,
@@ -30,7 +32,14 @@ impl LocalPlatform {
     ///
     /// # Errors
     /// When the folder's path is too long for the socket that the supervisor listens on.
-    pub fn connect(config: LocalConfig) -> Result<Self, PlatformError> {
+    pub fn connect(mut config: LocalConfig) -> Result<Self, PlatformError> {
+        // The supervisor has another working directory than we have.
+        let absolute = |path: &Path| {
+            let attempted = || format!("using the folder {}", path.display());
+            std::path::absolute(path).map_err(|e| PlatformError::new(PlatformErrorKind::Rejected, attempted(), e.to_string()))
+        };
+        config.folder = absolute(&config.folder)?;
+        config.directory = config.directory.as_deref().map(absolute).transpose()?;
         let folder = Folder::new(&config.folder);
         if let Some(why) = folder.socket_problem() {
             let attempted = format!("using the folder {}", config.folder.display());
@@ -48,8 +57,8 @@ impl Platform for LocalPlatform {
         translate::support(field)
     }
 
-    fn check(&self, app: &TranslatedApp<'_>) -> Vec<String> {
-        translate::check(app.app)
+    fn check(&self, app: &App) -> Vec<String> {
+        translate::check(app)
     }
 
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {

@@ -142,6 +142,8 @@ pub(crate) struct WireError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WireErrorKind {
     Rejected,
+    /// Refused because of something of ours that may be about to change.
+    Busy,
     Denied,
     Internal,
 }
@@ -166,7 +168,7 @@ impl WireError {
     /// It, as the engine knows errors.
     pub fn into_platform_error(self, attempted: &str) -> PlatformError {
         let kind = match self.kind {
-            WireErrorKind::Rejected => PlatformErrorKind::Rejected,
+            WireErrorKind::Rejected | WireErrorKind::Busy => PlatformErrorKind::Rejected,
             WireErrorKind::Denied => PlatformErrorKind::Denied,
             WireErrorKind::Internal => PlatformErrorKind::Internal,
         };

@@ -151,8 +151,13 @@ pub(crate) fn remove_traces(folder: &Folder) -> std::io::Result<()> {
 /// Removes what an earlier supervisor left half-removed, and the folders of instances that ended with it.
 fn clean(folder: &Folder, state: &State) {
     let entries = |path: PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
-    for entry in entries(folder.volumes()).filter(|e| e.file_name().as_encoded_bytes().starts_with(b".deleted-")) {
-        drop(std::fs::remove_dir_all(entry.path()));
+    for entry in entries(folder.volumes()) {
+        if entry.file_name().as_encoded_bytes().starts_with(b".deleted-") {
+            drop(std::fs::remove_dir_all(entry.path()));
+        } else if !state.objects.iter().any(|object| entry.file_name() == object.uid.as_str()) {
+            // Made, and never written down. This removes what is empty and nothing else.
+            drop(std::fs::remove_dir(entry.path()));
+        }
     }
     for entry in entries(folder.workloads()) {
         let known = state.objects.iter().any(|object| entry.file_name() == object.uid.as_str());

@@ -32,8 +32,8 @@ pub type Environments = IndexMap<Name, Environment>;
 
 /// Refuses a plan whose secrets are not available, or are not those that it was made with.
 pub fn verify_secrets(plan: &Plan, secrets: &Secrets) -> Result<(), ApplyError> {
-    if let Some(name) = plan.coverage.unverified_secrets.iter().find(|name| !secrets.has(name)) {
-        return Err(ApplyError::Secret { name: name.clone(), why: "its value is not available".into() });
+    if let Some(missing) = plan.coverage.unverified_secrets.iter().find_map(|name| secrets.missing(name)) {
+        return Err(ApplyError::Secret { name: missing.name, why: missing.why });
     }
     let desired = plan.changes.iter().filter_map(|change| change.desired.as_ref());
     for (_, leaf) in desired.flat_map(|desired| desired.document.leaves()) {

@@ -19,7 +19,7 @@ use crate::desired::name::Name;
 use crate::desired::resource::ResourceId;
 use crate::health::{Health, RolloutState};
 use crate::plan::change::{Action, Change};
-use crate::plan::{Judged, Plan};
+use crate::plan::{Judged, Plan, Rollout};
 use crate::platform::{Lease, Outcome, PlatformError, PlatformErrorKind};
 use crate::render::secret::{Attributes, Secrets};
 
@@ -47,6 +47,8 @@ struct Watched<'a> {
     timeout: Duration,
     deadline: Option<Instant>,
     last: Option<Health>,
+    /// It does not change, and the platform had gone back to it before the plan was made: what runs is what is declared.
+    went_back_before: bool,
     /// Whether it got healthy; None while that is open.
     settled: Option<bool>,
 }
@@ -131,7 +133,15 @@ impl<'a> Run<'a> {
     fn watch(&mut self, id: &ResourceId) {
         let Some(judged) = self.judged.get(id) else { return };
         let timeout = judged.timeout.to_std();
-        let watched = Watched { app: &judged.app, timeout, deadline: Some(Instant::now() + timeout), last: None, settled: None };
+        let went_back = |rollout: &Rollout| rollout.id == *id && matches!(rollout.state, RolloutState::RolledBack { .. });
+        let watched = Watched {
+            app: &judged.app,
+            timeout,
+            deadline: Some(Instant::now() + timeout),
+            last: None,
+            went_back_before: !self.index.contains_key(id) && self.plan.rollouts.iter().any(went_back),
+            settled: None,
+        };
         self.watched.insert(id.clone(), watched);
         self.next_poll = Instant::now();
         self.pause = FASTEST;
@@ -350,6 +360,7 @@ impl<'a> Run<'a> {
         for (id, health) in ids.into_iter().zip(answers) {
             let Some(watched) = self.watched.get_mut(&id) else { continue };
             if let Some(health) = health {
+                let health = if watched.went_back_before { health.apart_from_rollback() } else { health };
                 if watched.last.as_ref() != Some(&health) {
                     self.progress.event(Event::Waiting { id: &id, health: &health });
                 }

@@ -61,6 +61,23 @@ pub fn hold_dependents(choices: &mut Choices, observed: &Observed) {
     }
 }
 
+/// Holds the deletion of what is still needed by something that stays because it is held.
+pub fn hold_needed(choices: &mut Choices, observed: &Observed) {
+    let mut next = 0;
+    while let Some(user) = choices.held.get(next).map(|held| held.id.clone()) {
+        next += 1;
+        let Some(live) = observed.resources.get(&user).filter(|live| live.ownership.marks().is_some()) else { continue };
+        let needed = |change: &mut Change| change.action == Action::Delete && live.depends_on.contains(&change.id);
+        let held = choices.changes.extract_if(.., needed).map(|change| Held {
+            id: change.id,
+            app: Some(change.app),
+            instead_of: "delete".into(),
+            why: HeldReason::Follows(user.clone()),
+        });
+        choices.held.extend(held);
+    }
+}
+
 /// Fills in what each change waits for: what it needs, where that changes or has health; and a deletion waits for
 /// everything that still needs what it deletes.
 pub fn wait(choices: &mut Choices, unchanged: &[Resource], observed: &Observed) {

@@ -19,6 +19,7 @@ use crate::platform::{Gap, ObservedResource};
 const ANEW: Replacement = Replacement { order: ReplaceOrder::CreateFirst, downtime: false, loses_data: false };
 static SERVICE: Shape = Shape { kind: "service", replaces: &[("mode", ANEW)], restarts: &["image"], has_health: true, ..Shape::UNKNOWN };
 static VOLUME: Shape = Shape { kind: "volume", replaces: &[("driver", ANEW)], holds_data: true, ..Shape::UNKNOWN };
+static CONFIG: Shape = Shape { kind: "config", ..Shape::UNKNOWN };
 static DISK: Shape = Shape { kind: "disk", holds_data: true, renames: true, ..Shape::UNKNOWN };
 
 fn name(text: &str) -> Name {
@@ -133,6 +134,19 @@ fn what_is_protected_on_the_live_object_stays_also_on_destroy() {
     assert_eq!(noted(vec![], vec![live(&web)], destroy), ["! delete service/web: Protected"]);
     let unprotected = resource(&SERVICE, "web", &[("mode", "b")]);
     assert_eq!(noted(vec![unprotected], vec![live(&web)], Policy::default()), ["! replace service/web: Protected"]);
+}
+
+#[test]
+fn what_something_held_still_needs_stays_too() {
+    let config = resource(&CONFIG, "web", &[]);
+    let mut web = resource(&SERVICE, "web", &[]);
+    web.marks.protect = true;
+    web.depends_on = vec![config.id.clone()];
+    let other = resource(&SERVICE, "other", &[]);
+    assert_eq!(
+        noted(vec![other.clone()], vec![live(&config), live(&web), live(&other)], Policy::default()),
+        ["! delete service/web: Protected", "! delete config/web: Follows(dev/service/web)"]
+    );
 }
 
 #[test]

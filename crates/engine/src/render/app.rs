@@ -14,18 +14,18 @@ use super::cartridge::catalogue::{self, Catalogue};
 use super::cartridge::{Cartridge, native_platform};
 use super::folder::Folder;
 use super::merge;
-use super::place::{self, Step};
+use super::place::{self, Step, Trail};
 use super::sandbox::{Flavour, Vault};
-use super::spelling::suggestion;
 use super::template::{Engine, Renderer, is_template};
 use crate::desired::name::Name;
 use crate::desired::resource::ResourceId;
 use crate::desired::text::{CLOSE, Encoding, OPEN, Segment, Text};
 use crate::manifest::Manifest;
-use crate::manifest::check;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
 use crate::manifest::schema::{App, Environment, File, Scalar};
 use crate::manifest::source::{Node, NodeValue, Table};
+use crate::manifest::suggest;
+use crate::manifest::{check, validate};
 use crate::platform::FileContent;
 
 /// The permissions of a file for which none are written: read by all.
@@ -47,7 +47,6 @@ impl Engines {
 pub(super) struct Session<'m> {
     manifest: &'m Manifest,
     environment: &'m Name,
-    settings: &'m Environment,
     vault: &'m Vault,
     text: Renderer<'m>,
     toml: Renderer<'m>,
@@ -56,6 +55,8 @@ pub(super) struct Session<'m> {
     /// The manifest's files, and what is read on the way.
     sources: Arc<Sources>,
     problems: Vec<Diagnostic>,
+    /// What the apps were typed from, for the checks of all together.
+    rendered: Vec<(&'m Name, Cow<'m, Node>)>,
     /// Opened when the first file is needed.
     folder: Option<Result<Rc<Folder>, String>>,
     catalogue: Option<Catalogue>,
@@ -132,13 +133,13 @@ impl<'m> Session<'m> {
         Self {
             manifest,
             environment,
-            settings,
             vault,
             text: engines.text.renderer(),
             toml: engines.toml.renderer(),
             base,
             sources: manifest.sources.clone(),
             problems: Vec::new(),
+            rendered: Vec::new(),
             folder: None,
             catalogue: None,
             cartridges: HashMap::new(),
@@ -146,30 +147,29 @@ impl<'m> Session<'m> {
         }
     }
 
-    /// All problems of all apps, each once: apps share templates and cartridges.
+    /// All problems of all apps, each once: apps share templates and cartridges. Where each app is right, whether they go
+    /// together.
     pub(super) fn finish(mut self) -> Result<(), Report> {
         if self.problems.is_empty() {
-            return Ok(());
+            let apps = self.rendered.iter().map(|(name, node)| (*name, &**node));
+            self.problems = validate::validate_environment(self.environment, apps);
         }
-        let mut seen = HashSet::new();
-        self.problems.retain(|problem| seen.insert((problem.span, problem.message.clone())));
-        Err(Report { sources: self.sources, diagnostics: self.problems })
+        if self.problems.is_empty() { Ok(()) } else { Err(Report::new(self.sources, self.problems)) }
     }
 
-    /// Renders an app; None where it does not go to this environment, or where something was reported.
-    pub(super) fn app(&mut self, name: &Name, node: &Node) -> Option<RenderedApp> {
+    /// Renders an app; None where something was reported.
+    pub(super) fn app(&mut self, name: &'m Name, node: &'m Node) -> Option<RenderedApp> {
         let problems_before = self.problems.len();
         let Some(own) = node.as_table() else {
             self.problems.push(Diagnostic::new(format!("apps.{name} must be a table"), node.span));
             return None;
         };
-        if !self.goes_here(own) {
-            return None;
-        }
         let mut scope = Scope { context: self.context(name, &[]), rendered_files: HashSet::new(), cartridge: None };
         let effective = self.effective(name, node, own, &mut scope)?;
         let rendered = if scope.cartridge.is_some() || has_template(&effective) {
-            Cow::Owned(self.tree(&effective, &mut Vec::new(), &scope))
+            let mut tree = effective.into_owned();
+            self.fill(&mut tree, &Trail::ROOT, &scope);
+            Cow::Owned(tree)
         } else {
             effective
         };
@@ -183,8 +183,13 @@ impl<'m> Session<'m> {
                 return None;
             }
         };
+        self.problems.extend(validate::validate_app(name, &app, &rendered, self.manifest));
+        if self.problems.len() > problems_before {
+            return None;
+        }
         let files = self.files(&app, &rendered, &scope);
         let exports = self.exports(name, &scope);
+        self.rendered.push((name, rendered));
         (self.problems.len() == problems_before).then_some(RenderedApp { app, files, exports })
     }
 
@@ -192,14 +197,6 @@ impl<'m> Session<'m> {
         let app = ("app", Value::from_pairs([("name", app.as_str())]));
         let own = std::iter::once(app).chain(more.iter().map(|(name, value)| (*name, (*value).clone()))).collect();
         Value::from_object(Context { base: self.base.clone(), own })
-    }
-
-    /// Whether the app goes to this environment: where it says so, or to all that are not `opt_in`.
-    fn goes_here(&self, own: &Table) -> bool {
-        match own.get("environments").map(|entry| &entry.node.value) {
-            Some(NodeValue::Array(list)) => list.iter().any(|item| item.as_str() == Some(self.environment)),
-            _ => !self.settings.opt_in,
-        }
     }
 
     /// The app's table with its cartridge below and its override above; none where something was reported that leaves
@@ -211,11 +208,6 @@ impl<'m> Session<'m> {
             return Some(Cow::Borrowed(node));
         }
         let mut over = over.unwrap_or_default();
-        for key in ["override", "environments"] {
-            if let Some(entry) = over.shift_remove(key) {
-                self.problems.push(Diagnostic::new(format!("an override cannot hold `{key}`"), entry.key_span));
-            }
-        }
         let unset = over.shift_remove("unset").map(|entry| entry.node);
         let (unset_of_parameters, unset) = match unset {
             Some(keys) => {
@@ -251,13 +243,13 @@ impl<'m> Session<'m> {
             }
             return Some(Table::new());
         };
-        let reference = self.tree(&written.node, &mut vec![Step::Key("cartridge")], scope);
+        let reference = self.tree(&written.node, &Trail::ROOT.then(Step::Key("cartridge")), scope);
         let Some(reference) = reference.as_str().map(str::to_owned) else {
             self.problems.push(Diagnostic::new("`cartridge` must be a name or a folder", node.span));
             return None;
         };
         let cartridge = self.cartridge(&reference, written.node.span)?;
-        let parameters = parameters.map(|entry| self.tree(&entry.node, &mut vec![Step::Key("parameters")], scope));
+        let parameters = parameters.map(|entry| self.tree(&entry.node, &Trail::ROOT.then(Step::Key("parameters")), scope));
         if let Some(wrong) = parameters.as_ref().filter(|node| node.as_table().is_none()) {
             self.problems.push(Diagnostic::new("`parameters` must be a table", wrong.span));
             return None;
@@ -307,77 +299,64 @@ impl<'m> Session<'m> {
         result.map_err(|problems| self.problems.extend(problems)).ok()
     }
 
-    /// The same tree with the templates in its strings filled in. `path` is where in the app it is.
-    fn tree<'n>(&mut self, node: &'n Node, path: &mut Vec<Step<'n>>, scope: &Scope) -> Node {
-        let value = match &node.value {
-            NodeValue::String(text) => return self.string(text, node.span, path, scope),
-            NodeValue::Array(items) => {
-                let mut rendered = Vec::with_capacity(items.len());
-                for (index, item) in items.iter().enumerate() {
-                    path.push(Step::Index(index));
-                    rendered.push(self.tree(item, path, scope));
-                    path.pop();
-                }
-                NodeValue::Array(rendered)
-            }
-            NodeValue::Table(table) => {
-                let mut rendered = Table::with_capacity(table.len());
-                for (key, entry) in table {
-                    path.push(Step::Key(key));
-                    let node = self.tree(&entry.node, path, scope);
-                    path.pop();
-                    rendered.insert(key.clone(), crate::manifest::source::Entry { key_span: entry.key_span, node });
-                }
-                NodeValue::Table(rendered)
-            }
-            plain => plain.clone(),
-        };
-        Node { value, span: node.span }
-    }
-
-    fn string(&mut self, text: &str, span: Span, path: &[Step<'_>], scope: &Scope) -> Node {
-        let mut node = Node { value: NodeValue::String(text.to_owned()), span };
-        if scope.rendered_files.contains(&span.file) {
-            self.check_held(&node, path);
-        } else if is_template(text) {
-            match self.text.value(text, &scope.context) {
-                Ok(value) => {
-                    node.value = value;
-                    place_all(&mut node, span);
-                    self.check_held(&node, path);
-                }
-                Err(error) => {
-                    let sources = &self.sources;
-                    let problem = error.into_diagnostic(|range| place::inside(sources, span, text, range), None);
-                    self.problems.push(problem);
-                }
-            }
-        }
+    /// The same tree with the templates in its strings filled in. `at` is where in the app it is.
+    fn tree(&mut self, node: &Node, at: &Trail, scope: &Scope) -> Node {
+        let mut node = node.clone();
+        self.fill(&mut node, at, scope);
         node
     }
 
+    /// Fills in the templates in the strings of a tree.
+    fn fill(&mut self, node: &mut Node, at: &Trail, scope: &Scope) {
+        match &mut node.value {
+            NodeValue::String(_) if scope.rendered_files.contains(&node.span.file) => self.check_held(node, at),
+            NodeValue::String(text) if is_template(text) => match self.text.value(text, &scope.context) {
+                Ok(value) => {
+                    node.value = value;
+                    place_all(node, node.span);
+                    self.check_held(node, at);
+                }
+                Err(error) => {
+                    let problem = error.into_diagnostic(|range| place::inside(&self.sources, node.span, text, range), None);
+                    self.problems.push(problem);
+                }
+            },
+            NodeValue::Array(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    self.fill(item, &at.then(Step::Index(index)), scope);
+                }
+            }
+            NodeValue::Table(table) => {
+                for (key, entry) in table {
+                    self.fill(&mut entry.node, &at.then(Step::Key(key)), scope);
+                }
+            }
+            NodeValue::String(_) | NodeValue::Integer(_) | NodeValue::Float(_) | NodeValue::Bool(_) => {}
+        }
+    }
+
     /// Reports secrets where no secret can be, and placeholders that are not whole.
-    fn check_held(&mut self, node: &Node, path: &[Step<'_>]) {
+    fn check_held(&mut self, node: &Node, at: &Trail) {
         match &node.value {
             NodeValue::String(text) if text.contains([OPEN, CLOSE]) => {
                 let whole = self.held(text, node.span).is_some();
-                if whole && !place::may_hold_secret(path) {
-                    let message = format!("`{}` cannot hold a secret", place::shown(path));
+                if whole && !at.may_hold_secret() {
+                    let message = format!("`{at}` cannot hold a secret");
                     let help = "secrets can be in `command`, in the values of `env` and in the content of `files`";
                     self.problems.push(Diagnostic::new(message, node.span).with_help(help));
                 }
             }
             NodeValue::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    self.check_held(item, &[path, &[Step::Index(index)]].concat());
+                    self.check_held(item, &at.then(Step::Index(index)));
                 }
             }
             NodeValue::Table(table) => {
                 for (key, entry) in table {
-                    self.check_held(&entry.node, &[path, &[Step::Key(key)]].concat());
+                    self.check_held(&entry.node, &at.then(Step::Key(key)));
                 }
             }
-            _ => {}
+            NodeValue::String(_) | NodeValue::Integer(_) | NodeValue::Float(_) | NodeValue::Bool(_) => {}
         }
     }
 
@@ -427,7 +406,7 @@ impl<'m> Session<'m> {
                 }
                 let names: Vec<&str> = self.manifest.secrets.keys().map(String::as_str).collect();
                 let problem = Diagnostic::new(format!("there is no secret `{secret}` in [secrets]"), field("secret").unwrap_or(whole));
-                self.problems.push(Diagnostic { help: suggestion(secret, &names, "there are"), ..problem });
+                self.problems.push(Diagnostic { help: suggest::help(secret, names, "there are"), ..problem });
                 None
             }
             (Some(template), None, None) => self.file_template(template, field("template").unwrap_or(whole), scope),

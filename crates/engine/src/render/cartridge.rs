@@ -10,11 +10,11 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::spelling::suggestion;
 use crate::desired::name::Name;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Sources, Span};
 use crate::manifest::schema::{PlatformKind, Scalar, ValueType};
 use crate::manifest::source::{self, Table};
+use crate::manifest::suggest;
 
 /// The file that says what a cartridge is.
 pub(super) const DESCRIPTION: &str = "cartridge.toml";
@@ -173,7 +173,7 @@ impl Parameter {
 fn unknown_keys(table: &Table, known: &[&str], whose: &str, problems: &mut Vec<Diagnostic>) {
     for (key, entry) in table.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
         let problem = Diagnostic::new(format!("{whose} has no key `{key}`"), entry.key_span);
-        problems.push(match suggestion(key, known, "there are") {
+        problems.push(match suggest::help(key, known.iter().copied(), "there are") {
             Some(help) => problem.with_help(help),
             None => problem,
         });

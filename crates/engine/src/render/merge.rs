@@ -7,6 +7,7 @@ use indexmap::map::Entry as MapEntry;
 
 use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::source::{Entry, Node, NodeValue, Table};
+use crate::manifest::suggest;
 
 /// Tables in which only one of some things can be: where (a `*` is one key), and for each thing its key, followed by the
 /// keys that are only about it.
@@ -130,7 +131,7 @@ fn nearest_sibling(table: &Table, path: &[String]) -> Option<String> {
     match table.get(first) {
         Some(entry) => Some(format!("{first}.{}", nearest_sibling(entry.node.as_table()?, rest)?)),
         None => {
-            let found = super::spelling::nearest(first, table.keys().map(String::as_str))?;
+            let found = suggest::closest(first, table.keys().map(String::as_str))?;
             Some(std::iter::once(found).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join("."))
         }
     }

@@ -1,5 +1,6 @@
 //! Where in a file a part of a string stands.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::desired::path::Path;
@@ -35,22 +36,53 @@ pub(super) enum Step<'a> {
     Index(usize),
 }
 
-/// Whether the field at this path of an app may hold a secret. Parameters may: where they end up is looked at there.
-pub(super) fn may_hold_secret(path: &[Step<'_>]) -> bool {
-    let matches = |wanted: &str, step: &Step| wanted == "*" || matches!(step, Step::Key(key) if *key == wanted);
-    path.first().is_some_and(|first| matches("parameters", first))
-        || SECRET_FIELDS.iter().any(|pattern| {
-            pattern.split('.').count() == path.len() && pattern.split('.').zip(path).all(|(wanted, step)| matches(wanted, step))
-        })
+/// A path in an app: a step, and what is before it. Made on the way down, for nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trail<'a> {
+    last: Option<(&'a Trail<'a>, Step<'a>)>,
 }
 
-/// A path of an app's field, as one writes it in TOML.
-pub(super) fn shown(path: &[Step<'_>]) -> String {
-    let parts = path.iter().map(|step| match step {
-        Step::Key(key) => (*key).to_owned(),
-        Step::Index(index) => format!("[{index}]"),
-    });
-    Path::new(parts.collect::<Vec<_>>().iter().map(String::as_str)).to_string()
+impl<'a> Trail<'a> {
+    /// The app itself.
+    pub(super) const ROOT: Trail<'static> = Trail { last: None };
+
+    /// One step further.
+    pub(super) fn then(&'a self, step: Step<'a>) -> Trail<'a> {
+        Trail { last: Some((self, step)) }
+    }
+
+    /// The steps, outermost first.
+    fn steps(&self) -> Vec<Step<'a>> {
+        let (mut steps, mut at) = (Vec::new(), self.last);
+        while let Some((before, step)) = at {
+            steps.push(step);
+            at = before.last;
+        }
+        steps.reverse();
+        steps
+    }
+
+    /// Whether the field here may hold a secret. Parameters may: where they end up is looked at there.
+    pub(super) fn may_hold_secret(&self) -> bool {
+        let steps = self.steps();
+        let matches = |wanted: &str, step: &Step| wanted == "*" || matches!(step, Step::Key(key) if *key == wanted);
+        steps.first().is_some_and(|first| matches("parameters", first))
+            || SECRET_FIELDS.iter().any(|pattern| {
+                pattern.split('.').count() == steps.len() && pattern.split('.').zip(&steps).all(|(wanted, step)| matches(wanted, step))
+            })
+    }
+}
+
+/// As one writes it in TOML.
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |step: &Step| match step {
+            Step::Key(key) => (*key).to_owned(),
+            Step::Index(index) => format!("[{index}]"),
+        };
+        let parts: Vec<String> = self.steps().iter().map(part).collect();
+        fmt::Display::fmt(&Path::new(parts.iter().map(String::as_str)), f)
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +128,8 @@ mod unit {
         let schema = serde_json::to_value(schemars::schema_for!(crate::manifest::schema::App)).unwrap();
         let mut found = Vec::new();
         collect(&schema, &schema, &mut Vec::new(), &mut found);
+        // An override is merged into these very fields.
+        found.retain(|field| !field.starts_with("override."));
         found.sort();
         found.dedup();
         assert_eq!(found, SECRET_FIELDS);

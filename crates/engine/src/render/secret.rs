@@ -172,6 +172,11 @@ impl Secrets {
         self.value(name).is_ok()
     }
 
+    /// Why a secret's value is not available; None where it is.
+    pub fn missing(&self, name: &str) -> Option<SecretError> {
+        self.value(name).err()
+    }
+
     /// The text with its secrets and attributes filled in. For `Platform::apply` only.
     pub fn resolve(&self, text: &Text, attributes: &Attributes) -> Result<Zeroizing<String>, ResolveError> {
         let mut out = Zeroizing::new(String::new());

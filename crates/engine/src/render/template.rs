@@ -15,10 +15,10 @@ use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind, Expression, Value};
 
 use super::sandbox::{self, FUEL, Flavour, Held, MAX_OUTPUT, Vault};
-use super::spelling::nearest;
 use crate::desired::text::{CLOSE, OPEN, Text};
 use crate::manifest::diagnostic::{Diagnostic, FileId, Span};
 use crate::manifest::source::{Entry, Node, NodeValue};
+use crate::manifest::suggest;
 
 /// How deep a list or table that an expression gives may be nested.
 const MAX_DEPTH: usize = 32;
@@ -347,7 +347,7 @@ fn unknown(what: &str, detail: &str, known: &[&str]) -> TemplateError {
     // "filter NAME is unknown", "test NAME is unknown", "NAME is unknown"
     let name = detail.trim_end_matches(" is unknown").rsplit(' ').next().unwrap_or_default();
     TemplateError {
-        help: nearest(name, known.iter().copied()).map(|found| format!("did you mean `{found}`?")),
+        help: suggest::closest(name, known.iter().copied()).map(|found| format!("did you mean `{found}`?")),
         ..TemplateError::new(format!("there is no {what} `{name}`"))
     }
 }
@@ -357,7 +357,7 @@ fn undefined(expression: &str, context: &Value) -> TemplateError {
     let keys = |table: &Value| -> Vec<String> {
         table.try_iter().into_iter().flatten().filter_map(|key| key.as_str().map(str::to_owned)).collect()
     };
-    let help = |name: &str, prefix: &str, keys: Vec<String>| match nearest(name, keys.iter().map(String::as_str)) {
+    let help = |name: &str, prefix: &str, keys: Vec<String>| match suggest::closest(name, keys.iter().map(String::as_str)) {
         Some(found) => Some(format!("did you mean {prefix}{found}?")),
         None if keys.is_empty() => None,
         None => Some(format!("there are: {}", keys.iter().map(|key| format!("{prefix}{key}")).collect::<Vec<_>>().join(", "))),

@@ -8,51 +8,23 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
-use crate::manifest::diagnostic::Sources;
-use crate::manifest::source::{self, Node, NodeValue};
-
-/// A manifest from text, without the checks of stage 1: what they would refuse must not make rendering panic either.
-fn manifest(text: &str, folder: &Path) -> Manifest {
-    let mut sources = Sources::default();
-    let file = sources.add("stratos.toml", text);
-    let root = source::parse(text, file).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let mut sections = match root.value {
-        NodeValue::Table(sections) => sections,
-        other => panic!("{other:?}"),
-    };
-    let apps = sections.shift_remove("apps").map(|entry| entry.node);
-    let apps = apps.as_ref().and_then(Node::as_table).into_iter().flatten();
-    let apps = apps.map(|(name, entry)| (Name::new(name).unwrap(), entry.node.clone())).collect();
-    let rest = Node { value: NodeValue::Table(sections), span: root.span };
-    let typed: crate::manifest::schema::ManifestFile = serde_json::from_value(rest.to_json()).unwrap();
-    Manifest {
-        project: typed.project,
-        variables: typed.variables,
-        environments: typed.environments,
-        secrets: typed.secrets,
-        apps,
-        moved: typed.moved,
-        folder: folder.to_owned(),
-        sources: sources.into(),
-    }
-}
 
 fn rendered(text: &str) -> Result<Rendered, String> {
-    let manifest = manifest(text, Path::new("."));
+    let manifest = Manifest::parse(text).map_err(|report| report.to_string())?;
     let environment = manifest.environments.keys().next().cloned().unwrap_or_else(|| Name::new("dev").unwrap());
     render(&manifest, &environment, &VariableInputs::default()).map_err(|report| report.to_string())
 }
 
-const DEV: &str = "[environments.dev]\nplatform = 'local'\n[secrets]\ndb = { env = 'DB' }\n";
+const DEV: &str = "[project]\nname = 'shop'\n[environments.dev]\nplatform = 'local'\n[secrets]\ndb = { env = 'DB' }\n";
 
 fn env_of(expression: &str) -> Result<String, String> {
     let quoted = toml_edit::Value::from(expression);
-    rendered(&format!("{DEV}[apps.web.env]\nX = {quoted}\n")).map(|rendered| rendered.apps["web"].app.env["X"].to_string())
+    rendered(&format!("{DEV}[apps.web]\nimage = 'web'\nenv.X = {quoted}\n")).map(|rendered| rendered.apps["web"].app.env["X"].to_string())
 }
 
 #[test]
 fn nothing_renders_to_nothing() {
-    let rendered = rendered("[environments.dev]\nplatform = 'local'\n").unwrap();
+    let rendered = rendered(DEV).unwrap();
     assert!(rendered.apps.is_empty());
     assert_eq!(rendered.to_json(), json!({}));
     assert!(rendered.secrets_used().is_empty());
@@ -73,16 +45,18 @@ struct Inputs {
 }
 
 fn case(folder: &Path) -> (String, String) {
-    let manifest = manifest(&std::fs::read_to_string(folder.join("stratos.toml")).unwrap(), folder);
+    let manifest = match Manifest::load(folder) {
+        Ok(manifest) => manifest,
+        Err(report) => return ("errors.txt".into(), format!("{report}\n")),
+    };
     let inputs: Inputs = std::fs::read_to_string(folder.join("inputs.toml")).map(|text| toml::from_str(&text).unwrap()).unwrap_or_default();
     let mut variables = VariableInputs {
         environment: inputs.environment.into_iter().collect(),
         arguments: inputs.arguments.into_iter().collect(),
         ..VariableInputs::default()
     };
-    for file in inputs.file {
-        variables.add_file(&file.to_string()).unwrap();
-    }
+    let text = |value: toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    variables.files = inputs.file.into_iter().flatten().map(|(name, value)| (name, text(value))).collect();
     let environments = inputs.environments.unwrap_or_else(|| manifest.environments.keys().cloned().collect());
     let mut values = serde_json::Map::new();
     let mut errors = String::new();
@@ -151,14 +125,19 @@ fn the_schema_of_cartridges_is_current() {
 #[test]
 fn a_string_that_is_one_expression_keeps_its_type() {
     let text = format!(
-        "{DEV}[variables]\ncount = 3\n[apps.web]\nreplicas = '{{{{ vars.count + 1 }}}}'\nprotect = '{{{{ env.name == \"dev\" }}}}'\n\
-         command = '{{{{ [\"run\", vars.count, secrets.db] }}}}'\nenv = '{{{{ {{\"A\": {{\"b\": 1}}.b}} }}}}'\n"
+        "{DEV}[variables]\ncount = 3\n[apps.web]\nimage = 'web'\nreplicas = '{{{{ vars.count + 1 }}}}'\n\
+         protect = '{{{{ env.name == \"dev\" }}}}'\ncommand = ['{{{{ vars.count }}}}', '{{{{ secrets.db }}}}', '{{{{ {{\"a\": {{\"b\": 1}}}}.a.b }}}}']\n"
     );
     let app = &rendered(&text).unwrap().apps["web"].app;
     assert_eq!((app.replicas, app.protect), (Some(4), true));
     let command: Vec<String> = app.command.iter().flatten().map(Text::to_string).collect();
-    assert_eq!(command, ["run", "3", "{{ secrets.db }}"]);
-    assert_eq!(app.env["A"], Text::literal("1"));
+    assert_eq!(command, ["3", "{{ secrets.db }}", "1"]);
+}
+
+#[test]
+fn an_expression_of_the_wrong_type_is_refused_where_it_stands() {
+    let error = rendered(&format!("{DEV}[apps.web]\nimage = 'web'\nreplicas = '{{{{ [1] }}}}'\n")).unwrap_err();
+    assert!(error.starts_with("stratos.toml:9:12: ") && error.contains("replicas"), "{error}");
 }
 
 #[test]
@@ -236,7 +215,7 @@ fn templates_are_bounded_and_reach_nothing_outside() {
 #[test]
 fn the_names_of_the_secrets_in_use_are_known() {
     let text = format!(
-        "{DEV}a = {{ env = 'A' }}\nunused = {{ env = 'U' }}\n[apps.web]\nenv.X = '{{{{ secrets.db }}}}'\nfiles.'/x'.secret = 'a'\n"
+        "{DEV}a = {{ env = 'A' }}\nunused = {{ env = 'U' }}\n[apps.web]\nimage = 'web'\nenv.X = '{{{{ secrets.db }}}}'\nfiles.'/x'.secret = 'a'\n"
     );
     assert_eq!(rendered(&text).unwrap().secrets_used(), BTreeSet::from(["a", "db"]));
 }

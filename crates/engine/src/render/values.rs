@@ -8,12 +8,11 @@ use indexmap::IndexMap;
 use minijinja::Value;
 
 use super::VariableInputs;
-use super::spelling::suggestion;
 use crate::desired::name::Name;
 use crate::manifest::Manifest;
-use crate::manifest::diagnostic::{Diagnostic, FileId};
+use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::schema::{Scalar, ValueType, Variable};
-use crate::manifest::source::{self, NodeValue};
+use crate::manifest::suggest;
 
 impl Variable {
     /// What its value must be.
@@ -93,29 +92,6 @@ impl ValueType {
             Self::Number => text.trim().parse().ok().filter(|number: &f64| number.is_finite()).map(Scalar::Float),
             Self::Boolean => text.trim().parse().ok().map(Scalar::Bool),
         }
-    }
-}
-
-impl VariableInputs {
-    /// Adds what a `--var-file` says: a TOML file of names and plain values. `name` is for its errors.
-    pub fn add_file(&mut self, text: &str) -> Result<(), Vec<Diagnostic>> {
-        let root = source::parse(text, FileId(0))?;
-        let mut problems = Vec::new();
-        for (name, entry) in root.as_table().into_iter().flatten() {
-            let value = match &entry.node.value {
-                NodeValue::String(value) => value.clone(),
-                NodeValue::Integer(value) => value.to_string(),
-                NodeValue::Float(value) => value.to_string(),
-                NodeValue::Bool(value) => value.to_string(),
-                NodeValue::Array(_) | NodeValue::Table(_) => {
-                    let message = format!("the variable `{name}` must be text, a number or a boolean");
-                    problems.push(Diagnostic::new(message, entry.node.span));
-                    continue;
-                }
-            };
-            self.files.push((name.clone(), value));
-        }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
 
@@ -211,6 +187,6 @@ fn find<'m>(manifest: &'m Manifest, name: &str) -> Option<(&'m str, &'m Variable
 }
 
 fn not_declared(source: &str, name: &str, names: &[&str]) -> Diagnostic {
-    let help = suggestion(name, names, "there are").unwrap_or_else(|| "declare it in [variables]".into());
+    let help = suggest::help(name, names.iter().copied(), "there are").unwrap_or_else(|| "declare it in [variables]".into());
     Diagnostic::new(format!("{source}: there is no variable `{name}` in [variables]"), None).with_help(help)
 }

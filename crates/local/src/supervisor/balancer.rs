@@ -173,41 +173,178 @@ async fn proxy(client: TcpStream, pool: Rc<Pool>) {
 
 /// The listeners of a workload: which port of the machine leads to which pool.
 #[derive(Default)]
-pub(crate) struct Listeners(RefCell<BTreeMap<(String, u16), JoinHandle<()>>>);
+pub(crate) struct Listeners(RefCell<BTreeMap<u16, Route>>);
+
+/// One of them. Where it leads can change while it is open, so that two names can exchange their published ports.
+struct Route {
+    to: Rc<RefCell<Rc<Pool>>>,
+    task: JoinHandle<()>,
+}
 
 impl Listeners {
-    /// Whether this port of the machine leads to this port of the workload already.
-    pub fn has(&self, name: &str, number: u16) -> bool {
-        self.0.borrow().contains_key(&(name.to_owned(), number))
+    /// Whether it is open.
+    pub fn has(&self, number: u16) -> bool {
+        self.0.borrow().contains_key(&number)
     }
 
     /// Accepts on a bound listener.
-    pub fn add(&self, name: &str, number: u16, listener: TcpListener, pool: Rc<Pool>) {
+    pub fn add(&self, number: u16, listener: TcpListener, pool: Rc<Pool>) {
+        let to = Rc::new(RefCell::new(pool));
+        let route = to.clone();
         let task = spawn_local(async move {
             loop {
                 match listener.accept().await {
-                    Ok((client, _)) => drop(spawn_local(proxy(client, pool.clone()))),
+                    Ok((client, _)) => {
+                        let pool = route.borrow().clone();
+                        drop(spawn_local(proxy(client, pool)));
+                    }
                     Err(_) => sleep(ACCEPT_AGAIN).await,
                 }
             }
         });
-        self.0.borrow_mut().insert((name.to_owned(), number), task);
+        self.0.borrow_mut().insert(number, Route { to, task });
     }
 
-    /// Stops accepting on what is not kept. Connections go on.
-    pub fn keep(&self, keep: impl Fn(&str, u16) -> bool) {
-        self.0.borrow_mut().retain(|(name, number), task| {
-            let keep = keep(name, *number);
-            if !keep {
-                task.abort();
+    /// Leads to where `pool` says, and stops accepting where it says nothing. Connections go on.
+    pub fn route(&self, pool: impl Fn(u16) -> Option<Rc<Pool>>) {
+        self.0.borrow_mut().retain(|number, route| {
+            let to = pool(*number);
+            match &to {
+                Some(pool) => drop(route.to.replace(pool.clone())),
+                None => route.task.abort(),
             }
-            keep
+            to.is_some()
         });
+    }
+
+    /// Stops accepting at all.
+    pub fn close(&self) {
+        self.route(|_| None);
     }
 }
 
 impl Drop for Listeners {
     fn drop(&mut self) {
-        self.keep(|_, _| false);
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// A server that answers every byte with its letter, and the backend for it.
+    async fn server(letter: u8) -> Rc<Backend> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let backend = Backend::new(listener.local_addr().unwrap().port());
+        spawn_local(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                spawn_local(async move { while client.read_u8().await.is_ok() && client.write_u8(letter).await.is_ok() {} });
+            }
+        });
+        backend
+    }
+
+    async fn open(pool: &Rc<Pool>) -> (Listeners, u16) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (number, listeners) = (listener.local_addr().unwrap().port(), Listeners::default());
+        listeners.add(number, listener, pool.clone());
+        (listeners, number)
+    }
+
+    async fn ask(stream: &mut TcpStream) -> u8 {
+        stream.write_u8(b'?').await.unwrap();
+        stream.read_u8().await.unwrap()
+    }
+
+    async fn connect(number: u16) -> TcpStream {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, number)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn connections_go_where_the_fewest_are_and_past_what_refuses() {
+        let test = async {
+            let pool = Rc::new(Pool::default());
+            let (_listeners, number) = open(&pool).await;
+            let dead = {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+                Backend::new(listener.local_addr().unwrap().port())
+            };
+            let (a, b) = (server(b'a').await, server(b'b').await);
+            [&dead, &a, &b].into_iter().for_each(|backend| pool.add(backend));
+            let (mut one, mut two) = (connect(number).await, connect(number).await);
+            let mut answers = [ask(&mut one).await, ask(&mut two).await];
+            answers.sort_unstable();
+            assert_eq!(answers, [b'a', b'b']);
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_waits_for_an_instance_that_is_about_to_be_ready() {
+        let test = async {
+            let pool = Rc::new(Pool::default());
+            let (_listeners, number) = open(&pool).await;
+            let mut stream = connect(number).await;
+            stream.write_u8(b'?').await.unwrap();
+            pool.add(&server(b'a').await);
+            assert_eq!(stream.read_u8().await.unwrap(), b'a');
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_takes_is_closed_in_the_end() {
+        let test = async {
+            let (_listeners, number) = open(&Rc::default()).await;
+            let mut stream = connect(number).await;
+            let ended = timeout(HOLD * 3, stream.read_u8()).await;
+            assert!(ended.expect("it ends").is_err());
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn draining_waits_for_an_answer_and_not_for_an_idle_connection() {
+        let test = async {
+            let pool = Rc::new(Pool::default());
+            let (_listeners, number) = open(&pool).await;
+            let backend = server(b'a').await;
+            pool.add(&backend);
+            let mut stream = connect(number).await;
+            assert_eq!(ask(&mut stream).await, b'a');
+            let far = HOLD * 10;
+            timeout(HOLD, backend.drained(far)).await.expect("it is idle, and still open");
+
+            // One that has asked and has no answer yet is waited for, as long as there is time.
+            backend.open();
+            let asked = backend.open();
+            let began = Instant::now();
+            backend.drained(QUIET * 2).await;
+            assert!(began.elapsed() >= QUIET * 2);
+            drop(asked);
+            timeout(HOLD, backend.drained(far)).await.expect("the last one has gone");
+        };
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn an_open_port_can_lead_elsewhere_and_be_closed() {
+        let test = async {
+            let (one, other) = (Rc::new(Pool::default()), Rc::new(Pool::default()));
+            let (listeners, number) = open(&one).await;
+            one.add(&server(b'a').await);
+            other.add(&server(b'b').await);
+            assert_eq!(ask(&mut connect(number).await).await, b'a');
+            listeners.route(|_| Some(other.clone()));
+            assert_eq!(ask(&mut connect(number).await).await, b'b');
+            listeners.close();
+            tokio::task::yield_now().await;
+            assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, number)).await.is_err());
+        };
+        LocalSet::new().run_until(test).await;
     }
 }

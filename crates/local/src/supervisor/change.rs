@@ -5,6 +5,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::Ownership;
@@ -13,6 +14,7 @@ use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::plan::change::{Action, Reason, Verdict};
 use stratos_engine::platform::ObservedResource;
 use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
 
 use super::ports::{self, bind};
 use super::site::Site;
@@ -25,9 +27,19 @@ use crate::protocol::{Applied, ApplyRequest, Reply, WireError, WireErrorKind};
 use crate::state::{Stored, is_known_kind, running};
 use crate::translate::VOLUME;
 
+/// How long a change waits for a port that another workload publishes: one plan may take it there and give it here.
+const HANDED_OVER: Duration = Duration::from_secs(3);
+
 /// Carries out a change. A deletion returns when the processes are gone.
 pub(crate) async fn apply(world: &Rc<World>, request: ApplyRequest) -> Reply<Applied> {
-    let Written { applied, ending } = judge_and_write(world, &request)?;
+    let deadline = Instant::now() + HANDED_OVER;
+    let written = loop {
+        match judge_and_write(world, &request) {
+            Err(error) if error.kind == WireErrorKind::Busy && Instant::now() < deadline => sleep(HANDED_OVER / 60).await,
+            other => break other,
+        }
+    };
+    let Written { applied, ending } = written?;
     if let Some(workload) = ending {
         workload.ended().await;
         drop(fs::remove_dir_all(world.folder.workload(&workload.site.uid)));
@@ -227,31 +239,30 @@ fn uses(world: &World, document: &Document) -> Vec<Use> {
     found.collect()
 }
 
-/// A listener that leads to a port of a workload: the port's name, its own number, and the listener.
-type Opened = Vec<(String, u16, TcpListener)>;
+/// Listeners that are open and lead nowhere yet, by their numbers.
+type Opened = Vec<(u16, TcpListener)>;
 
 /// Opens the listeners that are not open yet, before anything is written: a taken port changes nothing.
 fn open(world: &World, entry: &mut Stored, spec: &Spec, runs: Option<&Workload>) -> Reply<Opened> {
-    let has = |name: &str, number: u16| runs.is_some_and(|workload| workload.listeners.has(name, number));
+    let has = |number: u16| runs.is_some_and(|workload| workload.listeners.has(number));
     let mut opened = vec![];
     let before = std::mem::take(&mut entry.ports);
     for name in spec.template.ports.keys() {
-        let number = before.get(name).copied().filter(|number| has(name, *number));
-        let number = match number {
-            Some(number) => number,
-            None => {
-                let wanted = before.get(name).copied().unwrap_or_else(|| usual_port(&entry.id, name));
+        let number = match before.get(name) {
+            Some(number) if has(*number) => *number,
+            before => {
+                let wanted = before.copied().unwrap_or_else(|| usual_port(&entry.id, name));
                 let (number, listener) =
                     world.ports.listener(Some(wanted)).map_err(|e| WireError::internal(format!("port {name}: {e}")))?;
-                opened.push((name.clone(), number, into_tokio(listener)?));
+                opened.push((number, into_tokio(listener)?));
                 number
             }
         };
         entry.ports.insert(name.clone(), number);
     }
-    for (name, number) in spec.publish.iter().filter(|(name, number)| !has(name, **number)) {
+    for (name, number) in spec.publish.iter().filter(|(_, number)| !has(**number)) {
         let listener = bind(*number).map_err(|error| taken(world, name, *number, &error))?;
-        opened.push((name.clone(), *number, into_tokio(listener)?));
+        opened.push((*number, into_tokio(listener)?));
     }
     Ok(opened)
 }
@@ -269,29 +280,36 @@ fn usual_port(id: &ResourceId, name: &str) -> u16 {
 }
 
 fn taken(world: &World, name: &str, number: u16, error: &io::Error) -> WireError {
-    let who = match error.kind() {
-        io::ErrorKind::AddrInUse => match (world.publisher(number), ports::holder(number)) {
-            (Some(workload), _) => format!("{workload} publishes it"),
-            (None, Some(process)) => format!("{process} listens on it"),
-            (None, None) => "another process listens on it".to_owned(),
-        },
-        _ => error.to_string(),
+    let (kind, who) = if error.kind() != io::ErrorKind::AddrInUse {
+        (WireErrorKind::Rejected, error.to_string())
+    } else if let Some(workload) = world.publisher(number) {
+        (WireErrorKind::Busy, format!("{workload} publishes it"))
+    } else {
+        match ports::holder(number) {
+            // A listener that was closed a moment ago is open until its task is gone; or it is one for other apps.
+            Some((process, _)) if process == std::process::id() => (WireErrorKind::Busy, "this environment uses it itself".into()),
+            Some((process, name)) => (WireErrorKind::Rejected, format!("process {process} ({name}) listens on it")),
+            None => (WireErrorKind::Rejected, "another process listens on it".into()),
+        }
     };
     let hint = if error.kind() == io::ErrorKind::PermissionDenied {
         "only root publishes ports below 1024: choose a higher one"
     } else {
         "stop what uses the port, or publish another one"
     };
-    WireError::rejected(format!("port {number} cannot be published for {name}: {who}")).with_hint(hint)
+    WireError::new(kind, format!("port {number} cannot be published for {name}: {who}")).with_hint(hint)
 }
 
 /// Makes the listeners of a workload what its entry and its specification say.
 fn listen(workload: &Workload, entry: &Stored, opened: Opened) {
-    for (name, number, listener) in opened {
-        workload.listeners.add(&name, number, listener, workload.site.pool(&name));
-    }
     let spec = workload.spec();
-    workload.listeners.keep(|name, number| entry.ports.get(name) == Some(&number) || spec.publish.get(name) == Some(&number));
+    let name = |number: u16| entry.ports.iter().chain(&spec.publish).find(|(_, port)| **port == number).map(|(name, _)| name);
+    for (number, listener) in opened {
+        if let Some(name) = name(number) {
+            workload.listeners.add(number, listener, workload.site.pool(name));
+        }
+    }
+    workload.listeners.route(|number| name(number).map(|name| workload.site.pool(name)));
 }
 
 /// A workload went back to what ran before: so does what is live, and what leads to it.

@@ -393,21 +393,25 @@ impl Instance {
                 }
                 Err(why) => {
                     failures += 1;
-                    let times = if failures > 1 { format!(" ({failures} times)") } else { String::new() };
                     match ready {
                         Some(true) if failures >= retries => {
                             ready = Some(false);
                             self.serve(backends, false);
-                            self.set(Phase::Unready, format!("it is not ready any more: {why}{times}"));
+                            self.set(Phase::Unready, format!("it is not ready any more: {why}"));
                         }
                         Some(true) => {}
-                        Some(false) => *self.message.borrow_mut() = format!("it is not ready any more: {why}{times}"),
+                        Some(false) => *self.message.borrow_mut() = format!("it is not ready any more: {why}"),
                         None if self.phase.get() == Phase::Failed => {}
-                        None => *self.message.borrow_mut() = format!("it is not ready yet: {why}{times}"),
+                        None => *self.message.borrow_mut() = format!("it is not ready yet: {why}"),
                     }
                 }
             }
             let pause = match ready {
+                // Without a probe there is nothing more to find out, until there is one.
+                Some(true) if spec.ready.is_none() => {
+                    self.respecified.notified().await;
+                    continue;
+                }
                 Some(true) => interval,
                 Some(false) => interval.min(UNREADY_INTERVAL),
                 None => interval.min(START_INTERVAL),

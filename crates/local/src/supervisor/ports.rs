@@ -63,8 +63,8 @@ pub(crate) fn bind(number: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, number))
 }
 
-/// The process that listens on a port, as text, where `/proc` shows it: other users' processes do not show.
-pub(crate) fn holder(number: u16) -> Option<String> {
+/// The process that listens on a port, by its id and name, where `/proc` shows it: other users' processes do not show.
+pub(crate) fn holder(number: u16) -> Option<(u32, String)> {
     let wanted = format!(":{number:04X}");
     // proc(5): sl, local_address, rem_address, st, …, inode as the tenth column; 0A is LISTEN.
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().find_map(|table| {
@@ -82,7 +82,8 @@ pub(crate) fn holder(number: u16) -> Option<String> {
         let descriptors = std::fs::read_dir(process.path().join("fd")).ok()?;
         let holds = descriptors.flatten().any(|d| std::fs::read_link(d.path()).is_ok_and(|link| link.as_os_str() == inode.as_str()));
         let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-        holds.then(|| format!("process {} ({})", process.file_name().display(), name.trim()))
+        let id = process.file_name().to_str()?.parse().ok()?;
+        holds.then(|| (id, name.trim().to_owned()))
     })
 }
 
@@ -113,7 +114,8 @@ mod tests {
     #[test]
     fn the_holder_of_a_port_is_found() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let holder = holder(listener.local_addr().unwrap().port()).unwrap();
-        assert!(holder.contains(&format!("process {} ", std::process::id())), "{holder}");
+        let (process, name) = holder(listener.local_addr().unwrap().port()).unwrap();
+        assert_eq!(process, std::process::id());
+        assert!(!name.is_empty());
     }
 }

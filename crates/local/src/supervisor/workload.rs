@@ -145,7 +145,7 @@ impl Workload {
 
     /// Ends all instances. What was published is free at once.
     pub fn end(&self) {
-        self.listeners.keep(|_, _| false);
+        self.listeners.close();
         let mut inner = self.inner.borrow_mut();
         inner.ending = true;
         inner.instances.iter().for_each(|instance| instance.stop());
@@ -200,19 +200,19 @@ impl Workload {
         let ready = current.iter().filter(|i| i.phase() == Phase::Ready).count();
         let replicas = inner.target.spec.replicas as usize;
         let broken = current.iter().find(|i| i.phase() == Phase::Failed);
+        let worst = broken.or_else(|| current.iter().find(|i| i.phase() != Phase::Ready));
+        let worst = worst.map(|instance| format!("; {}", instance.sentence())).unwrap_or_default();
         let (status, message) = match &inner.progress {
-            Progress::Running { .. } => (Status::Progressing, format!("{ready} of {replicas} instances are up to date and ready")),
+            Progress::Running { .. } => (Status::Progressing, format!("{ready} of {replicas} instances are up to date and ready{worst}")),
             Progress::Paused { why, .. } if serving == 0 && replicas > 0 => (Status::Failed, why.clone()),
             _ if ready >= replicas => (Status::Healthy, String::new()),
             _ => {
-                let worst = broken.or_else(|| current.iter().find(|i| i.phase() != Phase::Ready));
-                let why = worst.map_or_else(|| "an instance is missing".to_owned(), |instance| instance.sentence());
                 let status = match (serving, broken) {
                     (0, Some(_)) => Status::Failed,
                     (0, None) => Status::Progressing,
                     _ => Status::Degraded,
                 };
-                (status, format!("{ready} of {replicas} instances are ready; {why}"))
+                (status, format!("{ready} of {replicas} instances are ready{worst}"))
             }
         };
         let mut instances: Vec<&Rc<Instance>> = inner.instances.iter().filter(|i| is_live(i)).collect();

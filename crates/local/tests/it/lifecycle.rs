@@ -10,7 +10,7 @@ use stratos_engine::health::Status;
 use stratos_engine::plan::change::Action;
 use stratos_engine::platform::{MovedFrom, Outcome, Platform, PlatformErrorKind};
 
-use crate::bench::{Bench, change, name, requested, serving, volume, wait_for, workload};
+use crate::bench::{Bench, change, get, name, requested, serving, volume, wait_for, workload};
 
 #[tokio::test]
 async fn nothing_is_there_and_nothing_is_made_by_looking() {
@@ -153,6 +153,33 @@ async fn a_published_port_that_is_taken_is_named_with_who_has_it() {
     let create = change(&bench.plan(second).await.differences[0]);
     let Outcome::Failed(error) = bench.apply(&create).await else { panic!("it is taken") };
     assert!(error.to_string().contains("shop-web publishes it"), "{error}");
+}
+
+#[tokio::test]
+async fn published_ports_move_between_names_and_between_apps() {
+    let bench = Bench::new();
+    let free = || TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let (one, two) = (free(), free());
+    let ports = |http: u16, admin: u16| {
+        let ports = json!({ "http": { "port": 8080, "publish": http }, "admin": { "port": 9090, "publish": admin } });
+        serving("healthy", json!({ "ports": ports, "env": { "VERSION": "web" } }))
+    };
+    bench.deploy(bench.resources("web", ports(one, two))).await;
+    let before = bench.healthy(&workload("web")).await;
+    bench.deploy(bench.resources("web", ports(two, one))).await;
+    let after = bench.healthy(&workload("web")).await;
+    assert_eq!(after.instances, before.instances, "nothing was restarted");
+    assert_eq!(get(two, "/").unwrap(), "web");
+
+    // One plan takes a port here and gives it there, and the one that gets it may come first.
+    let give = json!({ "ports": { "http": { "port": 8080, "publish": two } }, "env": { "VERSION": "other" } });
+    let other = bench.resources("other", serving("healthy", give));
+    let web = bench.resources("web", ports(free(), one));
+    let changes: Vec<_> = bench.plan([web, other].concat()).await.differences.iter().map(change).collect();
+    let outcomes = futures::future::join_all(changes.iter().map(|change| bench.apply(change))).await;
+    assert!(outcomes.iter().all(|o| matches!(o, Outcome::Done { .. })), "{outcomes:?}");
+    bench.healthy(&workload("other")).await;
+    assert_eq!(get(two, "/").unwrap(), "other");
 }
 
 #[tokio::test]

@@ -43,6 +43,18 @@ async fn a_killed_supervisor_leaves_nothing_running_and_an_apply_brings_it_all_b
 }
 
 #[tokio::test]
+async fn a_supervisor_that_is_told_to_end_ends_everything_in_order() {
+    let bench = Bench::new();
+    bench.deploy(bench.resources("web", serving("healthy", json!({ "replicas": 2 })))).await;
+    bench.healthy(&workload("web")).await;
+    let supervisor = nix::unistd::Pid::from_raw(bench.supervisor().unwrap());
+    nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGTERM).unwrap();
+    wait_for("everything to end", || bench.processes().is_empty() && bench.guard().is_none()).await;
+    assert!(!bench.state().join("socket").exists() && bench.state().join("state.json").exists());
+    assert!(bench.live(&workload("web")).await.is_some(), "what should run is still known");
+}
+
+#[tokio::test]
 async fn what_outlived_a_supervisor_all_the_same_ends_before_it_is_started_again() {
     let bench = Bench::new();
     let command = format!("{PROGRAM} serve healthy & wait");

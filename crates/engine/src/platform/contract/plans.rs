@@ -262,6 +262,7 @@ pub async fn a_volume_is_renamed<S: Subject>(subject: &S) {
     stage.web("web", 1).add("web", &["volumes.store = { path = \"/var/lib/web\" }", "env.MODE = \"two\""]);
     stage.moved.push(("apps.web.volumes.data".into(), "apps.web.volumes.store".into()));
     let plan = stage.plan().await;
+    println!("{}: {:#?}", S::NAME, brief(&plan));
     stage.apply_well(&plan).await;
     renamed(&stage).await;
 }

@@ -22,9 +22,9 @@ use zeroize::Zeroizing;
 /// What an owner sees of an object.
 pub(crate) fn observed(state: &State, place: &str, id: ResourceId, object: &Object, owner: &Owner) -> ObservedResource {
     let ownership = super::ownership(object, owner);
-    let mut reader = Reader { state, place, id: &id, out: DocumentBuilder::default(), secret_values: Vec::new() };
+    let mut reader = Reader::new(state, place, &id);
     reader.spec(&object.spec);
-    let Reader { out, secret_values, .. } = reader;
+    let Reader { out, secret_values, secrets_moved, .. } = reader;
     let refers = object.spec.sources().filter_map(|source| state.by_server_id(place, source));
     let refers = refers.map(|(key, _)| ResourceId::new(&id.environment, &key.kind, &key.name));
     let service = matches!(object.spec, Spec::Service(_));
@@ -32,6 +32,7 @@ pub(crate) fn observed(state: &State, place: &str, id: ResourceId, object: &Obje
         uid: Some(object.uid.clone()),
         attributes: object.attributes.clone(),
         secret_values,
+        secrets_moved,
         holds_data: matches!(object.spec, Spec::Volume(_)),
         has_health: service,
         depends_on: refers.chain(object.needs.iter().cloned()).collect(),
@@ -42,7 +43,7 @@ pub(crate) fn observed(state: &State, place: &str, id: ResourceId, object: &Obje
 
 /// The document of an object.
 pub(crate) fn document(state: &State, place: &str, id: &ResourceId, object: &Object) -> Document {
-    let mut reader = Reader { state, place, id, out: DocumentBuilder::default(), secret_values: Vec::new() };
+    let mut reader = Reader::new(state, place, id);
     reader.spec(&object.spec);
     reader.out.build()
 }
@@ -66,9 +67,15 @@ struct Reader<'a> {
     id: &'a ResourceId,
     out: DocumentBuilder,
     secret_values: Vec<(Path, Zeroizing<String>)>,
+    secrets_moved: Vec<Path>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(state: &'a State, place: &'a str, id: &'a ResourceId) -> Self {
+        let out = DocumentBuilder::default();
+        Self { state, place, id, out, secret_values: Vec::new(), secrets_moved: Vec::new() }
+    }
+
     fn quirks(&self) -> Quirks {
         self.state.quirks
     }
@@ -111,7 +118,7 @@ impl Reader<'_> {
         }
         for (index, mount) in mounts.iter().enumerate() {
             let key = self.key(index, &mount.target);
-            let leaf = self.referred(&mount.source).map_or_else(|| Leaf::Text(mount.source.as_str().into()), |id| reference(&id));
+            let leaf = self.referred(&mount.source).map_or_else(|| self.dangling(&mount.source), |id| reference(&id));
             self.out.put(["mounts", &key], leaf);
         }
         for (role, probe) in [("ready", ready), ("live", live)] {
@@ -196,10 +203,15 @@ impl Reader<'_> {
         Some(ResourceId::new(&self.id.environment, &key.kind, &key.name))
     }
 
+    /// A reference to something that is not there any more, or has another address now: it is one, and leads nowhere.
+    fn dangling(&self, value: &str) -> Leaf {
+        if self.quirks().follows_references { Leaf::Unknown } else { Leaf::Text(value.into()) }
+    }
+
     fn source(&mut self, path: &[&str], source: &str) {
         let (kind, leaf) = match self.referred(source) {
             Some(id) => (id.kind.to_string(), reference(&id)),
-            None => ("source".to_owned(), Leaf::Text(source.into())),
+            None => ("source".to_owned(), self.dangling(source)),
         };
         self.out.put(path.iter().copied().chain([kind.as_str()]), leaf);
     }
@@ -211,14 +223,18 @@ impl Reader<'_> {
                 if self.quirks().returns_secrets {
                     self.secret_values.push((Path::new(path.iter().copied()), Zeroizing::new(secret.clone())));
                 }
-                // What was put into the text beside the secret is not in the fingerprint: an address that has moved
-                // makes it one that we know nothing of.
-                let stale = with.iter().any(|(name, value)| self.attribute(name).is_some_and(|now| now != value));
-                Leaf::Secret { text: None, fingerprint: fingerprint.filter(|_| !stale) }
+                // An address that was put into the text beside the secret is not in the fingerprint. The leaf stays as it
+                // is, so that a fence does not take for an edit what the same run has made anew.
+                if with.iter().any(|(name, value)| self.attribute(name) != Some(value)) {
+                    self.secrets_moved.push(Path::new(path.iter().copied()));
+                }
+                Leaf::Secret { text: None, fingerprint: *fingerprint }
             }
             Stored::Composed { value, made_from } => {
                 let current = resolved(self.state, self.place, made_from);
-                if current.is_none_or(|current| current == *value) && self.quirks().follows_references {
+                if !current.is_none_or(|current| current == *value) {
+                    self.dangling(value)
+                } else if self.quirks().follows_references {
                     Leaf::Ref(Arc::new(made_from.clone()))
                 } else {
                     Leaf::Text(value.as_str().into())

@@ -103,7 +103,7 @@ impl Write<'_> {
     async fn carry_out(&mut self) -> Outcome {
         if let (Action::Replace(Replacement { order: ReplaceOrder::DeleteFirst, .. }), Some(_)) = (self.change.action, &self.found) {
             // Two requests: killed between them, nothing is there, and the fence lets the next run go on.
-            let deleted = self.request(Self::delete).await;
+            let deleted = self.request(Self::take_away).await;
             if !matches!(deleted, Outcome::Done { .. }) {
                 return deleted;
             }
@@ -185,12 +185,16 @@ impl Write<'_> {
     }
 
     fn delete(&self, state: &mut State) -> Answer {
-        let place = &self.platform.place;
-        let Some((key, _)) = &self.found else { return Ok(BTreeMap::new()) };
-        if let Some(user) = state.user_of(place, key) {
-            return Err(rejected(self.change, format!("it is in use by {user}")));
+        let user = self.found.as_ref().and_then(|(key, _)| state.user_of(&self.platform.place, key));
+        match user {
+            Some(user) => Err(rejected(self.change, format!("it is in use by {user}"))),
+            None => self.take_away(state),
         }
-        if let Some(objects) = state.places.get_mut(place) {
+    }
+
+    /// Deletes also what is in use: its users keep an id that leads nowhere, until they are written, too.
+    fn take_away(&self, state: &mut State) -> Answer {
+        if let (Some((key, _)), Some(objects)) = (&self.found, state.places.get_mut(&self.platform.place)) {
             objects.remove(key);
         }
         Ok(BTreeMap::new())

@@ -6,8 +6,8 @@ use rust_embed::RustEmbed;
 
 use super::{Cartridge, DESCRIPTION};
 use crate::manifest::diagnostic::{Diagnostic, Report, Sources};
+use crate::manifest::suggest;
 use crate::render::folder::{Folder, checked_text};
-use crate::render::spelling::suggestion;
 
 /// The folder `cartridges/` of this repository. A debug build reads it from there, so that a change shows at once.
 #[derive(RustEmbed)]
@@ -49,13 +49,13 @@ impl Catalogue {
     /// The cartridge of this name. An unknown name is answered with the nearest, or with all there are.
     pub fn get(&self, name: &str) -> Result<Cartridge, Report> {
         let mut sources = Sources::default();
-        self.read(name, &mut sources).map_err(|diagnostics| Report { sources: sources.into(), diagnostics })
+        self.read(name, &mut sources).map_err(|diagnostics| Report::new(sources.into(), diagnostics))
     }
 
     pub(in crate::render) fn read(&self, name: &str, sources: &mut Sources) -> Result<Cartridge, Vec<Diagnostic>> {
         let Some(files) = self.cartridges.get(name) else {
             let names: Vec<&str> = self.names().collect();
-            let help = suggestion(name, &names, "there are").unwrap_or_else(|| "the catalogue is empty".into());
+            let help = suggest::help(name, names, "there are").unwrap_or_else(|| "the catalogue is empty".into());
             let help = format!("{help}; a cartridge of your own is a folder: \"./cartridges/{name}\"");
             return Err(vec![Diagnostic::new(format!("there is no cartridge `{name}` in the catalogue"), None).with_help(help)]);
         };

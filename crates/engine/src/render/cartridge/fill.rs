@@ -8,8 +8,8 @@ use crate::desired::text::{OPEN, Segment, Text};
 use crate::manifest::diagnostic::{Diagnostic, Sources, Span};
 use crate::manifest::schema::{Scalar, ValueType};
 use crate::manifest::source::{self, Node, NodeValue, Table};
+use crate::manifest::suggest;
 use crate::render::sandbox::{Vault, unprotect};
-use crate::render::spelling::suggestion;
 use crate::render::template::{Renderer, TemplateError};
 
 /// Keys of an app that say what the cartridge is for, and where; only the app itself can say that.
@@ -30,7 +30,7 @@ impl Cartridge {
             match self.parameters.get_key_value(name.as_str()) {
                 None => {
                     let known: Vec<&str> = self.parameters.keys().map(String::as_str).collect();
-                    let help = suggestion(name, &known, "there are").unwrap_or_else(|| "it has none".into());
+                    let help = suggest::help(name, known, "there are").unwrap_or_else(|| "it has none".into());
                     let message = format!("the cartridge {} has no parameter `{name}`", self.name);
                     problems.push(Diagnostic::new(message, entry.key_span).with_help(help));
                 }

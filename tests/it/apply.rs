@@ -1,0 +1,149 @@
+//! `stratos apply` and `stratos destroy`: the main job, on this machine, for real.
+
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Place, eventually, free_port, get, program};
+
+/// A manifest with one app whose command ends in these arguments, published on the port.
+fn manifest(port: u16, arguments: &str, more: &str) -> String {
+    format!(
+        r#"
+[project]
+name = "shop"
+
+[environments.dev]
+platform = "local"
+
+[apps.web]
+command = ["stratos", "hello", "--host", "127.0.0.1"{arguments}]
+ports.http = {{ port = 8080, publish = {port} }}
+health = {{ http = "/healthz", port = "http", interval = "100ms", timeout = "1s", retries = 2 }}
+{more}
+"#
+    )
+}
+
+#[test]
+fn the_main_job_from_init_to_destroy() {
+    let place = Place::new();
+    let port = free_port();
+    place.run(&["init", "--yes"]).code(0);
+    place.write("stratos.toml", &place.read("stratos.toml").replace("publish = 8080", &format!("publish = {port}")));
+    place.run(&["plan", "--detailed-exitcode"]).code(2);
+    let run = place.run(&["apply", "--yes"]).code(0);
+    assert!(run.out.contains("+ dev/workload/shop-hello  created"), "{}", run.out);
+    assert!(run.out.contains(&format!("dev/hello  http://127.0.0.1:{port}")), "{}", run.out);
+    assert!(run.out.contains("Applied: 1 done."), "{}", run.out);
+    assert!(run.err.contains("dev/workload/shop-hello: creating"), "progress goes to standard error: {}", run.err);
+    assert!(get(port, "/").unwrap().1.contains("Hello from Stratos"));
+    assert!(place.run(&["plan", "--detailed-exitcode"]).code(0).out.starts_with("No changes."));
+    let again = place.run(&["apply", "--yes", "--quiet"]).code(0);
+    assert!(again.out.contains("nothing to do") && again.err.is_empty(), "{again:?}");
+    let gone = place.run(&["destroy", "--yes"]).code(0);
+    assert!(gone.out.contains("- dev/workload/shop-hello  deleted"), "{}", gone.out);
+    eventually("the end of the server", || get(port, "/").is_none().then_some(()));
+    assert!(place.run(&["plan", "--destroy"]).code(0).out.starts_with("No changes."));
+}
+
+#[test]
+fn nobody_to_ask_means_no() {
+    let place = Place::with(&manifest(free_port(), "", ""));
+    let run = place.run(&["apply"]).code(64);
+    assert!(run.err.contains("Plan: 1 to create"), "the plan is shown all the same: {}", run.err);
+    assert!(run.err.contains("`stratos apply --yes`"), "{}", run.err);
+    assert!(place.run(&["plan"]).out.contains("1 to create"), "nothing was done");
+}
+
+#[test]
+fn several_environments_must_be_named() {
+    let place = Place::with(&format!("{}[environments.other]\nplatform = \"local\"\n", manifest(free_port(), "", "")));
+    for command in ["apply", "destroy"] {
+        let run = place.run(&[command, "--yes"]).code(64);
+        assert!(run.err.contains("dev, other") && run.err.contains("--all"), "{}", run.err);
+    }
+}
+
+#[test]
+fn what_never_gets_healthy_is_reported_with_its_last_words() {
+    let rollout = "rollout = { timeout = \"2s\" }";
+    let place = Place::with(&manifest(free_port(), ", \"--unhealthy\"", rollout));
+    let run = place.run(&["apply", "--yes"]).code(5);
+    assert!(run.out.contains("not healthy"), "{}", run.out);
+    assert!(run.out.contains("| GET /healthz 503 in"), "the last log lines are shown: {}", run.out);
+    let again = place.run(&["apply", "--yes"]);
+    assert_ne!(again.code, Some(0), "a second run over something broken is no success: {again:?}");
+}
+
+#[test]
+fn a_crash_loop_is_no_success_the_second_time_either() {
+    let rollout = "rollout = { timeout = \"2s\", on_failure = \"pause\" }";
+    let place = Place::with(&manifest(free_port(), ", \"--crash-after\", \"50ms\"", rollout));
+    let run = place.run(&["apply", "--yes"]).code(5);
+    assert!(run.out.contains("shop-web-1"), "{}", run.out);
+    place.run(&["apply", "--yes"]).code(5);
+    place.run(&["status"]).code(5);
+}
+
+#[test]
+fn a_missing_secret_stops_an_apply_before_it_begins() {
+    let more = "env.PASSWORD = \"{{ secrets.password }}\"\n[secrets]\npassword = { env = \"THE_PASSWORD\" }";
+    let place = Place::with(&manifest(free_port(), "", more));
+    let run = place.run(&["apply", "--yes"]).code(1);
+    assert!(run.err.contains("the secret \"password\"") && run.err.contains("THE_PASSWORD is not set"), "{}", run.err);
+    assert!(place.run(&["plan"]).out.contains("1 to create"), "nothing was done");
+    let output = place.stratos(&["apply", "--yes"]).env("THE_PASSWORD", "hunter2hunter2").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("hunter2hunter2"));
+}
+
+#[test]
+fn a_saved_plan_is_applied_as_it_is_or_refused() {
+    let place = Place::with(&manifest(free_port(), "", ""));
+    place.run(&["plan", "--out", "first.json"]).code(0);
+    place.run(&["apply", "first.json", "--env=dev", "--yes"]).code(64);
+    place.run(&["apply", "first.json", "--yes"]).code(0);
+    let text = place.read("stratos.toml");
+    place.write("stratos.toml", &text.replace("health =", "env.A = \"1\"\nhealth ="));
+    place.run(&["plan", "--out", "second.json"]).code(0);
+    place.write("stratos.toml", &text.replace("health =", "env.A = \"2\"\nhealth ="));
+    place.run(&["apply", "--yes"]).code(0);
+    let run = place.run(&["apply", "second.json", "--yes"]).code(3);
+    assert!(run.out.contains("Stale, and not written:"), "{}", run.out);
+    assert!(run.out.contains("it was changed since the plan was made"), "{}", run.out);
+}
+
+#[test]
+fn json_tells_everything() {
+    let port = free_port();
+    let place = Place::with(&manifest(port, "", ""));
+    let report = place.run(&["apply", "--yes", "--output", "json"]).code(0).json();
+    assert_eq!(report["format"], 1);
+    assert_eq!(report["verdict"], "success");
+    assert_eq!(report["planned"]["create"], 1);
+    assert_eq!(report["applied"]["changes"][0]["result"], "done");
+    assert_eq!(report["applied"]["health"][0]["health"]["endpoints"][0], format!("http://127.0.0.1:{port}"));
+}
+
+/// What has begun is reported, and the exit code says that it was stopped.
+#[test]
+fn ctrl_c_stops_cleanly() {
+    let place = Place::with(&manifest(free_port(), ", \"--delay-start\", \"60s\"", ""));
+    let mut command = Command::new(program());
+    command.current_dir(place.folder()).args(["apply", "--yes"]).env("STRATOS_STATE_DIR", place.state());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut progress = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("waiting:") {
+        assert_ne!(std::io::BufRead::read_line(&mut progress, &mut said).unwrap(), 0, "{said}");
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    std::io::Read::read_to_string(&mut progress, &mut said).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{report}\n{said}");
+    assert!(said.contains("stopping:"), "{said}");
+    assert!(report.contains("dev/workload/shop-web"), "{report}");
+}

@@ -1,0 +1,31 @@
+//! `stratos deploy`
+
+use crate::support::Place;
+
+const MANIFEST: &str = "[project]\nname = \"shop\"\n\n[environments.dev]\nplatform = \"local\"\n";
+
+#[test]
+fn an_app_comes_from_the_cartridge_of_its_name_without_a_question() {
+    let place = Place::with(MANIFEST);
+    let run = place.run(&["deploy", "hello", "--env=dev"]).code(0);
+    assert!(run.err.contains("Added the app hello from the cartridge hello"), "{}", run.err);
+    assert!(run.out.contains("created"), "{}", run.out);
+    assert!(place.read("stratos.toml").starts_with(MANIFEST), "{}", place.read("stratos.toml"));
+    let again = place.run(&["deploy", "hello", "--env=dev"]).code(0);
+    assert!(again.out.contains("nothing to do"), "{}", again.out);
+}
+
+#[test]
+fn only_the_named_app_is_touched() {
+    let place = Place::with(&format!("{MANIFEST}\n[apps.other]\ncartridge = \"hello\"\n"));
+    let run = place.run(&["deploy", "hello", "--env=dev"]).code(0);
+    assert!(!run.out.contains("shop-other"), "{}", run.out);
+}
+
+#[test]
+fn a_name_that_no_cartridge_has_changes_nothing() {
+    let place = Place::with(MANIFEST);
+    let run = place.run(&["deploy", "redsi", "--env=dev"]).code(64);
+    assert!(run.err.contains("redis"), "{}", run.err);
+    assert_eq!(place.read("stratos.toml"), MANIFEST);
+}

@@ -1,0 +1,98 @@
+//! `stratos status`, `logs`, `restart`, `forget`, `check` and what needs something that runs.
+
+use crate::support::Place;
+
+const MANIFEST: &str = r#"
+[project]
+name = "shop"
+[environments.dev]
+platform = "local"
+[apps.web]
+command = ["stratos", "hello", "--host", "127.0.0.1"]
+image = "web:1"
+replicas = 2
+ports.http = 8080
+health = { http = "/healthz", interval = "100ms" }
+"#;
+
+#[test]
+fn the_tree_shows_apps_and_instances() {
+    let place = Place::with(MANIFEST);
+    let before = place.run(&["status"]).code(5);
+    assert!(before.out.contains("web  missing"), "{}", before.out);
+    place.run(&["apply", "--yes"]).code(0);
+    let run = place.run(&["status"]).code(0);
+    assert!(run.out.contains("dev (local)\n└─ web  healthy  2 of 2"), "{}", run.out);
+    assert_eq!(run.out.matches("shop-web-").count(), 2, "{}", run.out);
+    let json = place.run(&["status", "--output", "json"]).code(0).json();
+    assert_eq!((&json["format"], &json["environments"][0]["apps"][0]["declared"]), (&1.into(), &true.into()));
+}
+
+#[test]
+fn logs_are_of_all_instances_and_can_be_cut() {
+    let place = Place::with(MANIFEST);
+    let run = place.run(&["logs", "web"]).code(1);
+    assert!(run.err.contains("nothing of the app \"web\" runs here"), "{}", run.err);
+    place.run(&["apply", "--yes"]).code(0);
+    let all = place.run(&["logs", "web"]).code(0).out;
+    assert_eq!(all.matches("listening on").count(), 2, "{all}");
+    let cut = place.run(&["logs", "web", "--tail", "1"]).code(0).out;
+    assert_eq!(cut.lines().count(), 2, "{cut}");
+    let json = place.run(&["logs", "web", "--tail", "1", "--output", "json"]).code(0).out;
+    let line: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!(line["environment"], "dev");
+}
+
+#[test]
+fn a_restart_changes_the_instances_and_nothing_else() {
+    let place = Place::with(MANIFEST);
+    place.run(&["apply", "--yes"]).code(0);
+    let run = place.run(&["restart", "web"]).code(0);
+    assert!(run.out.contains("^ dev/workload/shop-web  restarted"), "{}", run.out);
+    assert!(place.run(&["plan"]).code(0).out.contains("No changes."));
+}
+
+#[test]
+fn what_is_forgotten_runs_on_and_can_be_taken_back() {
+    let place = Place::with(MANIFEST);
+    place.run(&["apply", "--yes"]).code(0);
+    place.run(&["forget", "web"]).code(64);
+    place.run(&["forget", "web", "--yes"]).code(0);
+    let taken = place.run(&["plan"]).code(0);
+    assert!(taken.out.contains("not ours") && taken.out.contains("--adopt"), "{}", taken.out);
+    place.run(&["apply", "--yes", "--adopt"]).code(0);
+    assert!(place.run(&["plan"]).code(0).out.contains("No changes."));
+}
+
+#[test]
+fn an_environment_that_holds_something_is_not_removed() {
+    let place = Place::with(MANIFEST);
+    place.run(&["apply", "--yes"]).code(0);
+    let run = place.run(&["remove", "env", "dev"]).code(1);
+    assert!(run.err.contains("still holds dev/workload/shop-web"), "{}", run.err);
+    assert!(run.err.contains("stratos destroy --env=dev"), "{}", run.err);
+    assert_eq!(place.read("stratos.toml"), MANIFEST);
+    place.run(&["destroy", "--yes"]).code(0);
+    place.run(&["remove", "env", "dev"]).code(0);
+}
+
+#[test]
+fn the_matrix_says_what_each_environment_honours() {
+    let place = Place::with(&format!("{MANIFEST}[environments.prod]\nplatform = \"kubernetes\"\n"));
+    let run = place.run(&["check"]).code(0);
+    for words in ["image", "ignored", "ports", "adapted", "honoured", "prod: this build does not have the platform kubernetes yet"] {
+        assert!(run.out.contains(words), "{words}: {}", run.out);
+    }
+    let json = place.run(&["check", "--output", "json"]).code(0).json();
+    assert_eq!(json["apps"]["web"]["command"]["dev"]["word"], "honoured");
+    let markdown = place.run(&["check", "--output", "markdown"]).code(0).out;
+    assert!(markdown.starts_with("| app"), "{markdown}");
+}
+
+#[test]
+fn validation_counts_and_rendering_is_a_manifest_again() {
+    let place = Place::with(MANIFEST);
+    assert_eq!(place.run(&["validate"]).code(0).out, "stratos.toml is valid: 1 app, 1 environment.\n");
+    let rendered: toml::Table = place.run(&["render"]).code(0).out.parse().unwrap();
+    assert_eq!(rendered["environments"]["dev"]["apps"]["web"]["replicas"].as_integer(), Some(2));
+}
