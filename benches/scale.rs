@@ -4,6 +4,13 @@
 //! where valgrind is installed the instructions of a plan are counted too, which no load of the machine changes. What is
 //! compared are ratios within one run: ten times the resources should cost ten times as much.
 
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_macros,
+    reason = "a benchmark prints, and ends where it cannot go on"
+)]
+
 use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Instant;

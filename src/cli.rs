@@ -219,6 +219,8 @@ mod tests {
             assert!(command.get_about().is_some(), "{path} does not say what it does");
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("stratos "), "{path} has no examples");
+            let wide = after.lines().find(|line| line.chars().count() > 98);
+            assert_eq!(wide, None, "{path}: an example that is broken into two lines cannot be copied");
             for argument in command.get_arguments() {
                 assert!(argument.get_help().is_some(), "{path}: {} does not say what it does", argument.get_id());
             }

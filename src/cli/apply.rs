@@ -17,10 +17,11 @@ Examples:
   stratos apply                     plans, shows the plan, asks, and does it
   stratos apply --env=dev --yes     one environment, without asking
   stratos apply --all --yes         all environments, in their order
-  stratos apply plan.json           exactly the plan that `stratos plan --out plan.json` saved, or nothing
+  stratos apply plan.json           exactly the plan that was saved, or nothing
   stratos apply --app=web           one app; nothing else is touched or pruned
 
-Ctrl-C stops cleanly: what has begun is finished and reported, nothing new is started. Running it again goes on from there.";
+Ctrl-C stops cleanly: what has begun is finished and reported, nothing new is started.
+Running it again goes on from there.";
 
 /// Make it so: plan, ask, carry out exactly that plan, and wait until everything is healthy.
 #[derive(Debug, clap::Args)]

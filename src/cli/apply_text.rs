@@ -29,6 +29,9 @@ pub fn render(applied: &Applied, verdict: RunVerdict, took: Duration) -> String 
     for note in &applied.notes {
         let _ = writeln!(out, "{} {}", "note:".cyan(), words::printable(note));
     }
+    if !applied.notes.is_empty() {
+        out.push('\n');
+    }
     let endpoints = words::endpoints(applied);
     if !endpoints.is_empty() {
         let _ = writeln!(out, "{}", "Endpoints:".bold());
@@ -120,5 +123,57 @@ fn summary(applied: &Applied, verdict: RunVerdict) -> String {
         RunVerdict::Unhealthy => format!("Applied, and not healthy: {counts}."),
         RunVerdict::Stale => format!("Refused in part, since things moved: {counts}. Make a new plan."),
         RunVerdict::Partial => format!("Not all applied: {counts}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratos_engine::apply::ResourceHealth;
+    use stratos_engine::desired::name::Name;
+    use stratos_engine::health::Instance;
+    use stratos_engine::plan::change::Action;
+
+    fn health(status: Status, message: &str) -> Health {
+        Health { status, ..Health::missing(message) }
+    }
+
+    fn report(id: &str, action: Action, result: ChangeResult, health: Option<Health>) -> ChangeReport {
+        ChangeReport { id: id.parse().unwrap(), app: Name::new("web").unwrap(), action, result, health }
+    }
+
+    #[test]
+    fn every_result_has_its_place_and_its_words() {
+        let why = |text: &str| text.to_owned();
+        let log = vec!["starting".to_owned(), "panic: \x1b[31mno database".to_owned()];
+        let instance =
+            Instance { name: "web-1".into(), status: Status::Failed, message: "ended with 1".into(), restarts: 3, last_log: log };
+        let broken = Health { instances: vec![instance], ..health(Status::Failed, "0 of 1 instances work") };
+        let well = Health { endpoints: vec!["http://127.0.0.1:8080".into()], ..health(Status::Healthy, "") };
+        let paused = Health { rollout: RolloutState::Paused { why: "too slow".into() }, ..health(Status::Degraded, "1 of 2 work") };
+        let of = |id: &str, health| ResourceHealth { id: id.parse().unwrap(), app: Name::new("web").unwrap(), health };
+        let applied = Applied {
+            changes: vec![
+                report("dev/workload/a", Action::Create, ChangeResult::Done, Some(well.clone())),
+                report("dev/workload/b", Action::Update, ChangeResult::AlreadyDone, None),
+                report("dev/workload/c", Action::Update, ChangeResult::Unhealthy { why: why("it crashes") }, Some(broken)),
+                report("dev/workload/d", Action::Delete, ChangeResult::Failed { why: why("denied"), hint: Some(why("ask")) }, None),
+                report("dev/workload/e", Action::Update, ChangeResult::Stale { why: why("it was changed") }, None),
+                report("dev/workload/f", Action::Create, ChangeResult::Skipped { why: why("it waits for c") }, None),
+                report("dev/workload/g", Action::Restart, ChangeResult::Unknown { why: why("the answer was lost") }, None),
+            ],
+            health: vec![of("dev/workload/a", well), of("dev/workload/h", paused)],
+            requests: 9,
+            notes: vec![why("the platform keeps no lease")],
+        };
+        let text = render(&applied, applied.verdict(), Duration::from_millis(1500));
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
+    }
+
+    #[test]
+    fn nothing_to_do_is_one_line() {
+        let applied = Applied { requests: 1, ..Applied::default() };
+        let text = render(&applied, applied.verdict(), Duration::from_millis(5));
+        assert_eq!(anstream::adapter::strip_str(&text).to_string(), "Applied: nothing to do. 1 request in 5 ms.\n");
     }
 }

@@ -6,9 +6,10 @@ use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
 use stratos_engine::deploy::Connector as _;
 use stratos_engine::desired::name::Name;
+use stratos_engine::desired::text::Text;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::platform::{Field, Support};
-use stratos_engine::render::render;
+use stratos_engine::render::{Rendered, RenderedApp, render};
 
 use super::Context;
 use super::error::{Exit, Failure};
@@ -53,31 +54,8 @@ pub async fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     let environments: Vec<Name> = session.environments().cloned().collect();
     for name in &environments {
         match render(&session.manifest, name, &session.variables) {
+            Ok(rendered) => document.add(&session, rendered).await?,
             Err(report) => reports.push(report),
-            Ok(rendered) => {
-                let kind = rendered.settings.platform;
-                let platform = match BUILT.contains(&kind) {
-                    true => Some(session.connector.connect(&session.manifest.project, name, &rendered.settings).await?),
-                    false => None,
-                };
-                if platform.is_none() {
-                    document.notes.push(format!("{name}: this build does not have the platform {kind} yet"));
-                }
-                let mut secret = false;
-                for (app_name, rendered) in
-                    rendered.apps.iter().filter(|(app, _)| session.apps().is_empty() || session.apps().contains(*app))
-                {
-                    secret |= rendered.app.env.values().any(|text| text.has_secret());
-                    for field in Field::ALL.iter().copied().filter(|field| field.is_used_by(&rendered.app)) {
-                        let support = platform.as_ref().map(|platform| platform.support(field));
-                        let row = document.apps.entry(app_name.clone()).or_default().entry(field.as_str()).or_default();
-                        row.insert(name.clone(), verdict(support, field, &rendered.app));
-                    }
-                }
-                if let Some(why) = connect::secrets_readable(kind).filter(|_| secret) {
-                    document.notes.push(format!("{name}: secrets are readable there: {why}"));
-                }
-            }
         }
     }
     if !reports.is_empty() {
@@ -90,6 +68,36 @@ pub async fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let unsupported = document.apps.values().flat_map(BTreeMap::values).flat_map(BTreeMap::values).any(|v| v.word == "unsupported");
     Ok(if unsupported { Exit::Error } else { Exit::Success })
+}
+
+impl Document {
+    /// Adds what one environment makes of the apps that go there. Connecting reads and writes nothing of ours.
+    async fn add(&mut self, session: &Session, rendered: Rendered) -> Result<(), Failure> {
+        let Rendered { environment, settings, apps } = rendered;
+        let platform = match BUILT.contains(&settings.platform) {
+            true => Some(session.connector.connect(&session.manifest.project, &environment, &settings).await?),
+            false => {
+                self.notes.push(format!("{environment}: this build does not have the platform {} yet", settings.platform));
+                None
+            }
+        };
+        let mut holds_secret = false;
+        for (name, RenderedApp { app, files, .. }) in apps {
+            if !session.apps().is_empty() && !session.apps().contains(&name) {
+                continue;
+            }
+            holds_secret |= app.env.values().chain(files.values().map(|file| &file.content)).any(Text::has_secret);
+            let fields = self.apps.entry(name).or_default();
+            for field in Field::ALL.iter().copied().filter(|field| field.is_used_by(&app)) {
+                let support = platform.as_ref().map(|platform| platform.support(field));
+                fields.entry(field.as_str()).or_default().insert(environment.clone(), verdict(support, field, &app));
+            }
+        }
+        if let Some(why) = connect::secrets_readable(settings.platform).filter(|_| holds_secret) {
+            self.notes.push(format!("{environment}: secrets are readable there: {why}"));
+        }
+        Ok(())
+    }
 }
 
 fn verdict(support: Option<Support>, field: Field, app: &App) -> Verdict {

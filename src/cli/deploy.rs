@@ -18,7 +18,7 @@ use super::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos deploy redis --env=dev       adds redis to stratos.toml from the cartridge of that name, and applies it
+  stratos deploy redis --env=dev       adds redis from the cartridge of that name, and applies it
   stratos deploy web --env=prod        plans and applies web alone
 It asks only before something is deleted or replaced.";
 

@@ -14,7 +14,8 @@ use super::session::Session;
 const EXAMPLES: &str = "\
 Examples:
   stratos forget web --env=prod     web keeps running and is not ours any more
-Take the app out of stratos.toml too: the next apply would report its name as taken, and `--adopt` would take it back.";
+Take the app out of stratos.toml too: the next apply would report its name as taken,
+and `--adopt` would take it back.";
 
 /// Let an app run on without us: our marks are taken off it, and nothing else happens to it.
 #[derive(Debug, clap::Args)]

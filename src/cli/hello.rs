@@ -24,7 +24,8 @@ Examples:
   stratos hello --unhealthy            serves, and fails its health check
   stratos hello --crash-after 5s       ends with exit code 1: a crash loop, under a supervisor
   stratos hello --delay-start 10s      listens only after a while
-It serves a page at / and its health at /healthz, writes a line per request, and ends gracefully on SIGTERM.";
+It serves a page at / and its health at /healthz, writes a line per request,
+and ends gracefully on SIGTERM.";
 
 /// A small web server for demonstrations and tests: what the cartridge `hello` runs.
 #[derive(Debug, clap::Args)]

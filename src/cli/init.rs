@@ -12,7 +12,7 @@ use super::{Context, ask};
 const EXAMPLES: &str = "\
 Examples:
   stratos init                       asks a few questions
-  stratos init --yes                 takes the defaults: a local environment with a demo web server
+  stratos init --yes                 takes the defaults: a local environment, a demo server
   stratos init --yes --name shop     the same, for a project called shop
   stratos -C ../shop init            in another folder";
 

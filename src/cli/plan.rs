@@ -17,7 +17,7 @@ Examples:
   stratos plan --env=dev --app=web           what would change of one app in one place
   stratos plan --out plan.json               saves it; `stratos apply plan.json` does exactly that
   stratos plan --output markdown             for a comment on a pull request
-  stratos plan --detailed-exitcode           2 when there are changes: for scripts that watch for drift
+  stratos plan --detailed-exitcode           2 when there are changes: for scripts
   stratos plan --destroy                     what `stratos destroy` would remove";
 
 /// Show what would change, and why; change nothing.

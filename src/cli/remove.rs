@@ -13,7 +13,7 @@ use super::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos remove app web                  takes web out of stratos.toml; the next apply deletes what runs of it
+  stratos remove app web                  the next apply deletes what runs of it
   stratos destroy --env=dev && stratos remove env dev
   stratos remove env old --abandon        whatever runs there is left running, and nobody's";
 

@@ -13,7 +13,7 @@ use super::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos render --env=dev                     the apps of dev as they are after templates, overrides and cartridges
+  stratos render --env=dev                     the apps of dev as they really are
   stratos render --env=dev --app=web           one of them
   stratos render --output json | jq .          for programs
 Secrets appear as the expressions that they come from.";

@@ -13,7 +13,7 @@ use super::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos restart web --env=dev     new instances of web, as its roll-out says; nothing else changes";
+  stratos restart web --env=dev     new instances of web; nothing else changes";
 
 /// Start an app's instances anew, the way its roll-out says.
 #[derive(Debug, clap::Args)]

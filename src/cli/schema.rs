@@ -11,8 +11,8 @@ use super::error::{Exit, Failure};
 const EXAMPLES: &str = "\
 Examples:
   stratos schema manifest > stratos.schema.json
-Editors that know JSON Schema complete and check with it; for Taplo and its VS Code extension, write at the top of
-stratos.toml:  #:schema ./stratos.schema.json";
+Editors that know JSON Schema complete and check with it. For those built on Taplo, the first
+line of stratos.toml is:  #:schema ./stratos.schema.json";
 
 /// Print a JSON Schema: of the manifest, of a cartridge, or of a plan.
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use super::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos validate                 every problem in stratos.toml, its includes and templates, each at its place
+  stratos validate                 every problem in stratos.toml, its includes and templates
   stratos validate --env=prod      only what prod is made of";
 
 /// Check stratos.toml and everything that it includes and renders, without talking to any platform.

@@ -111,6 +111,7 @@ fn everything() -> Plan {
         held("dev/volume/shop-old", "delete", HeldReason::HoldsData),
         held("dev/workload/shop-x", "create", HeldReason::NotOurs { owner: Some("other/dev".into()) }),
         held("dev/workload/shop-y", "update", HeldReason::Follows(id("dev/workload/shop-x"))),
+        held("prod/volume/old", "delete", HeldReason::NotRenamed { to: id("prod/volume/new") }),
         held("prod/workload/a", "delete", HeldReason::OverDeletionBudget { deletions: 9, allowed: 3 }),
         held("prod/workload/b", "delete", HeldReason::LastApp),
         held("prod/workload/c", "delete", HeldReason::Protected),

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use schemars::JsonSchema;
+use schemars::Schema;
 use serde_json::{Map, Value, json};
 
 use super::schema::{ManifestFile, Override};
 use crate::plan::Plan;
 
-/// The files in `schemas/`: name and content.
+/// The files in `schemas/` that are made here: name and content. Cartridges have theirs with their own tests.
 pub fn published() -> Vec<(&'static str, String)> {
     vec![("manifest.json", manifest_schema()), ("plan.json", plan_schema())]
 }
@@ -23,7 +23,7 @@ pub fn manifest_schema() -> String {
     each_schema(&mut schema, &mut |object| {
         tidy(object);
         without_null(object);
-        object.remove("default");
+        object.shift_remove("default");
     });
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".into(), "stratos.toml".into());
@@ -32,23 +32,23 @@ pub fn manifest_schema() -> String {
             allow_templates(definitions);
         }
     }
-    pretty(&schema)
+    pretty(schema)
 }
 
 /// The schema of a saved plan and of `stratos plan --output json`.
 pub fn plan_schema() -> String {
-    plain::<Plan>()
-}
-
-/// The schema of a type as it is.
-fn plain<T: JsonSchema>() -> String {
-    let mut schema = schemars::schema_for!(T).to_value();
+    let mut schema = schemars::schema_for!(Plan).to_value();
     each_schema(&mut schema, &mut tidy);
-    pretty(&schema)
+    pretty(schema)
 }
 
-fn pretty(schema: &Value) -> String {
-    format!("{schema:#}\n")
+/// Written in the order that `schemars` gives to keywords: what a schema is comes before what it is made of.
+fn pretty(schema: Value) -> String {
+    let text = match Schema::try_from(schema) {
+        Ok(schema) => serde_json::to_string_pretty(&schema),
+        Err(error) => Err(error),
+    };
+    text.unwrap_or_else(|error| unreachable!("a schema of our own types is an object: {error}")) + "\n"
 }
 
 /// Calls with each schema in a schema, inner ones first. What only holds schemas by name is none itself: a property may be called
@@ -72,11 +72,11 @@ fn each_schema(schema: &mut Value, call: &mut impl FnMut(&mut Map<String, Value>
 
 /// Removes what is only for us, and moves the description of a variant to its only key, where an editor shows it.
 fn tidy(object: &mut Map<String, Value>) {
-    object.remove("x-expected");
+    object.shift_remove("x-expected");
     // The formats of Rust's number types are not JSON Schema's; the limits say the same.
     let own = |format: &str| ["uint", "int", "double"].iter().any(|own| format.starts_with(own));
     if object.get("format").and_then(Value::as_str).is_some_and(own) {
-        object.remove("format");
+        object.shift_remove("format");
     }
     let Some(description) = object.get("description").cloned() else { return };
     let only = object.get_mut("properties").and_then(Value::as_object_mut).filter(|properties| properties.len() == 1);
@@ -97,7 +97,7 @@ fn without_null(object: &mut Map<String, Value>) {
         choices.retain(|choice| choice.get("type").is_none_or(|word| word != "null"));
         if let [Value::Object(only)] = choices.as_slice() {
             let only = only.clone();
-            object.remove("anyOf");
+            object.shift_remove("anyOf");
             for (key, value) in only {
                 object.entry(key).or_insert(value);
             }
@@ -117,7 +117,7 @@ fn allow_templates(definitions: &mut Map<String, Value>) {
         if let Some(definition) = definitions.get_mut(name) {
             position(definition, &scalars);
             if let Some(definition) = definition.as_object_mut() {
-                definition.remove("required");
+                definition.shift_remove("required");
             }
         }
     }
@@ -176,7 +176,7 @@ fn position(schema: &mut Value, scalars: &BTreeSet<String>) {
     }
     let template = json!({ "$ref": format!("#/$defs/{TEMPLATE}") });
     if named.is_some() || is_scalar(&Value::Object(object.clone())) {
-        let description = object.remove("description");
+        let description = object.shift_remove("description");
         let plain = Value::Object(std::mem::take(object));
         object.extend(description.map(|description| ("description".to_owned(), description)));
         object.insert("anyOf".into(), json!([plain, template]));
