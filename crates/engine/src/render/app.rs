@@ -1,5 +1,7 @@
 //! One app after another: cartridge, own keys, override, templates, types, files, exports.
 
+mod files;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -10,8 +12,8 @@ use minijinja::Value;
 use minijinja::value::{Enumerator, Object};
 
 use super::RenderedApp;
+use super::cartridge::Cartridge;
 use super::cartridge::catalogue::{self, Catalogue};
-use super::cartridge::{Cartridge, native_platform};
 use super::folder::Folder;
 use super::merge;
 use super::place::{self, Step, Trail};
@@ -22,14 +24,9 @@ use crate::desired::resource::ResourceId;
 use crate::desired::text::{CLOSE, Encoding, OPEN, Segment, Text};
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
-use crate::manifest::schema::{App, Environment, File, Scalar};
+use crate::manifest::schema::{Environment, Scalar};
 use crate::manifest::source::{Node, NodeValue, Table};
-use crate::manifest::suggest;
 use crate::manifest::{check, validate};
-use crate::platform::FileContent;
-
-/// The permissions of a file for which none are written: read by all.
-const DEFAULT_MODE: u32 = 0o444;
 
 /// The template engines of one render.
 pub(super) struct Engines {
@@ -376,87 +373,6 @@ impl<'m> Session<'m> {
                 None
             }
         }
-    }
-
-    fn files(&mut self, app: &App, rendered: &Node, scope: &Scope) -> IndexMap<String, FileContent> {
-        let mut files = IndexMap::with_capacity(app.files.len());
-        for (path, file) in &app.files {
-            let field = |key: &str| rendered.at(["files", path.as_str(), key]).map(|node| node.span);
-            let whole = rendered.at(["files", path.as_str()]).map_or(rendered.span, |node| node.span);
-            let content = self.content(path, file, &field, whole, scope);
-            let mode =
-                file.mode.as_deref().map_or(Some(DEFAULT_MODE), |mode| u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777));
-            if mode.is_none() {
-                let problem = Diagnostic::new("`mode` must be permissions in octal, such as \"0444\"", field("mode").unwrap_or(whole));
-                self.problems.push(problem);
-            }
-            if let (Some(content), Some(mode)) = (content, mode) {
-                files.insert(path.clone(), FileContent { content, mode });
-            }
-        }
-        files
-    }
-
-    fn content(&mut self, path: &str, file: &File, field: &dyn Fn(&str) -> Option<Span>, whole: Span, scope: &Scope) -> Option<Text> {
-        match (&file.template, &file.content, &file.secret) {
-            (None, Some(content), None) => Some(content.clone()),
-            (None, None, Some(secret)) => {
-                if self.manifest.secrets.contains_key(secret) {
-                    return Some(Text::from_iter([Segment::Secret { name: secret.clone(), encoding: Encoding::Plain }]));
-                }
-                let names: Vec<&str> = self.manifest.secrets.keys().map(String::as_str).collect();
-                let problem = Diagnostic::new(format!("there is no secret `{secret}` in [secrets]"), field("secret").unwrap_or(whole));
-                self.problems.push(Diagnostic { help: suggest::help(secret, names, "there are"), ..problem });
-                None
-            }
-            (Some(template), None, None) => self.file_template(template, field("template").unwrap_or(whole), scope),
-            _ => {
-                let message = format!("the file `{path}` must have exactly one of `template`, `content` and `secret`");
-                self.problems.push(Diagnostic::new(message, whole));
-                None
-            }
-        }
-    }
-
-    /// Renders a template of the manifest's folder, or of the cartridge where the cartridge names it.
-    fn file_template(&mut self, path: &str, span: Span, scope: &Scope) -> Option<Text> {
-        let filled = scope.cartridge.as_ref().filter(|_| scope.rendered_files.contains(&span.file));
-        let context = filled.map_or(&scope.context, |filled| &filled.context);
-        let key = (filled.map(|filled| filled.reference.clone()), path.to_owned());
-        if !self.templates.contains_key(&key) {
-            let read = self.read_template(path, filled);
-            self.templates.insert(key.clone(), read);
-        }
-        let (file, source) = match &self.templates[&key] {
-            Ok((file, source)) => (*file, source.clone()),
-            Err(why) => {
-                self.problems.push(Diagnostic::new(format!("the template {why}"), span));
-                return None;
-            }
-        };
-        match self.text.text(&source, context) {
-            Ok(text) => self.held(&text, Span { file, start: 0, end: 0 }),
-            Err(error) => {
-                let place = |range: std::ops::Range<usize>| Span { file, start: range.start as u32, end: range.end as u32 };
-                self.problems.push(error.into_diagnostic(place, Some(file)));
-                None
-            }
-        }
-    }
-
-    fn read_template(&mut self, path: &str, filled: Option<&Filled>) -> ReadTemplate {
-        let (label, text) = match filled {
-            Some(Filled { cartridge, .. }) => {
-                if let Some(platform) = native_platform(path) {
-                    return Err(format!("`{path}` is for {platform} alone: this build cannot use native files of a cartridge yet"));
-                }
-                let found = cartridge.files.get(path.trim_start_matches("./"));
-                let text = found.ok_or_else(|| format!("`{path}` is not in the folder of the cartridge {}", cartridge.name))?;
-                (cartridge.shown(path), text.clone())
-            }
-            None => (path.to_owned(), self.folder()?.read(path)?),
-        };
-        Ok((Arc::make_mut(&mut self.sources).add(&label, &text), text.into()))
     }
 
     fn exports(&mut self, name: &Name, scope: &Scope) -> IndexMap<String, Text> {

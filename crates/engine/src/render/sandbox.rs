@@ -33,7 +33,7 @@ pub(super) struct Held {
     misused: Arc<AtomicBool>,
 }
 
-/// The pieces of text that the manifest's author is told about, instead of their values.
+/// As its placeholder: there is no value here that could be shown.
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&placeholder(&self.segment))
@@ -129,10 +129,8 @@ pub(super) fn environment(flavour: Flavour, vault: &Vault) -> Environment<'stati
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(MAX_RECURSION);
     // A line that holds a block tag alone leaves nothing behind, and a file keeps its last line end.
-    match SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build() {
-        Ok(syntax) => env.set_syntax(syntax),
-        Err(error) => tracing::debug!(%error, "the default delimiters were refused"),
-    }
+    // The delimiters are the usual ones, which `build` cannot refuse.
+    env.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build().unwrap_or_default());
     // Not "not found": `include … ignore missing` would pass over that in silence.
     env.set_loader(|_| Err::<Option<String>, _>(invalid("templates cannot include, import or extend other templates")));
     env.set_formatter(move |out, state, value| write_value(out, state.auto_escape(), value, flavour));

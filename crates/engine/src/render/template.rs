@@ -289,6 +289,9 @@ fn explain(error: &Error, source: &str, context: &Value) -> TemplateError {
         ErrorKind::UnknownFilter => unknown("filter", &detail, FILTERS),
         ErrorKind::UnknownTest => unknown("test", &detail, &[]),
         ErrorKind::UnknownFunction => unknown("function", &detail, &["range", "dict", "namespace"]),
+        ErrorKind::InvalidOperation if detail.starts_with("tried to use + operator") => {
+            TemplateError { help: Some("text is joined with `~`".into()), ..TemplateError::new(detail) }
+        }
         ErrorKind::InvalidOperation if !detail.is_empty() => TemplateError::new(detail),
         kind if detail.is_empty() => TemplateError::new(kind.to_string()),
         kind => TemplateError::new(format!("{kind}: {detail}")),
@@ -358,7 +361,7 @@ fn undefined(expression: &str, context: &Value) -> TemplateError {
         table.try_iter().into_iter().flatten().filter_map(|key| key.as_str().map(str::to_owned)).collect()
     };
     let help = |name: &str, prefix: &str, keys: Vec<String>| match suggest::closest(name, keys.iter().map(String::as_str)) {
-        Some(found) => Some(format!("did you mean {prefix}{found}?")),
+        Some(found) => Some(format!("did you mean `{prefix}{found}`?")),
         None if keys.is_empty() => None,
         None => Some(format!("there are: {}", keys.iter().map(|key| format!("{prefix}{key}")).collect::<Vec<_>>().join(", "))),
     };

@@ -185,7 +185,7 @@ fn whatever_else_is_done_to_a_secret_is_refused() {
         ("{{ ('a' ~ secrets.db)[:9] }}", "a secret's placeholder was cut or changed"),
         ("{% autoescape 'html' %}{{ secrets.db }}{% endautoescape %}", "autoescape"),
         ("{{ '\u{5c}ufdd0{\"secret\":{\"name\":\"other\",\"encoding\":\"plain\"}}\u{5c}ufdd1' }}", "was cut or changed"),
-        ("{{ secrets.bd }}", "there is no secret `bd` in [secrets] (did you mean secrets.db?)"),
+        ("{{ secrets.bd }}", "there is no secret `bd` in [secrets] (did you mean `secrets.db`?)"),
     ] {
         let error = env_of(template).expect_err(template);
         assert!(error.contains(why), "{template}: {error}");
