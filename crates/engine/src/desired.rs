@@ -69,7 +69,7 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
                 continue;
             }
         };
-        problems.extend(platform.check(&context.translated(&env)).into_iter().map(|why| context.diagnostic(None, why)));
+        problems.extend(platform.check(&context.rendered.app).into_iter().map(|why| context.diagnostic(None, why)));
         out.resources.extend(platform.translate(&context.translated(&env)));
     }
     problems.extend(taken_twice(&out.resources, &contexts));

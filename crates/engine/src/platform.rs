@@ -50,7 +50,7 @@ pub trait Platform: Send + Sync {
     fn support(&self, field: Field) -> Support;
 
     /// What is wrong with this app for this platform, beyond single fields: sentences. Pure. Errors at plan time.
-    fn check(&self, _app: &TranslatedApp<'_>) -> Vec<String> {
+    fn check(&self, _app: &App) -> Vec<String> {
         Vec::new()
     }
 

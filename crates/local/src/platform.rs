@@ -9,6 +9,7 @@ use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::Health;
+use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
     Address, ApplyContext, Field, Lease, LogLine, LogOptions, Logs, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink,
@@ -56,8 +57,8 @@ impl Platform for LocalPlatform {
         translate::support(field)
     }
 
-    fn check(&self, app: &TranslatedApp<'_>) -> Vec<String> {
-        translate::check(app.app)
+    fn check(&self, app: &App) -> Vec<String> {
+        translate::check(app)
     }
 
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {

@@ -65,6 +65,11 @@ impl Path {
     }
 }
 
+/// The place in a list that a segment such as `[0003]` stands for. It is padded so that it sorts as a number does.
+fn index(segment: &str) -> Option<u32> {
+    segment.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
 impl PartialEq for Path {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
@@ -93,11 +98,14 @@ impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, segment) in self.segments().enumerate() {
             let bare = !segment.is_empty() && segment.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-            let index = segment.starts_with('[');
-            if i > 0 && !index {
+            if let Some(index) = index(segment) {
+                write!(f, "[{index}]")?;
+                continue;
+            }
+            if i > 0 {
                 f.write_str(".")?;
             }
-            if bare || index { f.write_str(segment)? } else { write!(f, "{segment:?}")? }
+            if bare || segment.starts_with('[') { f.write_str(segment)? } else { write!(f, "{segment:?}")? }
         }
         Ok(())
     }
@@ -154,6 +162,7 @@ mod tests {
         assert_eq!(json, r#""/files/~1etc~1~0web~1app.conf/content""#);
         assert_eq!(serde_json::from_str::<Path>(&json).unwrap(), path);
         assert_eq!(path.to_string(), r#"files."/etc/~web/app.conf".content"#);
+        assert_eq!(Path::new(["command", "[0003]"]).to_string(), "command[3]");
     }
 
     #[test]
