@@ -1,7 +1,10 @@
 //! What the tests of this crate run: a supervisor without the stratos program around it, and an app to supervise.
 //!
-//! `supervise FOLDER …` is the supervisor. `serve MODE` is an HTTP server on `$PORT`; its modes are `healthy`,
+//! `apply FOLDER PLAN SECRETS CALL WHEN` applies a plan and kills itself at a call (`doomed`). `supervise FOLDER …` is the supervisor. `serve MODE` is an HTTP server on `$PORT`; its modes are `healthy`,
 //! `never-healthy` (`/healthz` answers 503) and `crash` (it ends at once).
+
+#[path = "doomed.rs"]
+mod doomed;
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
@@ -14,7 +17,8 @@ fn main() -> ExitCode {
     let result = match arguments.split_first() {
         Some((word, rest)) if word == "supervise" => stratos_local::supervisor::run(rest).map_err(|e| e.to_string()),
         Some((word, rest)) if word == "serve" => serve(rest.first().and_then(|mode| mode.to_str()).unwrap_or("healthy")),
-        _ => Err("expected `supervise` or `serve`".into()),
+        Some((word, rest)) if word == "apply" => doomed::apply(rest),
+        _ => Err("expected `supervise`, `serve` or `apply`".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -136,7 +136,7 @@ pub(crate) fn decode(document: &Document, values: &BTreeMap<Path, Value>) -> Res
                 spec.template.files.entry((*name).into()).or_insert_with(new_file).mode = mode;
             }
             ["volumes", name, "path"] => spec.template.mounts.entry((*name).into()).or_default().path = read.text()?,
-            ["volumes", name, "access"] => spec.template.mounts.entry((*name).into()).or_default().shared = true,
+            ["volumes", name, "access"] => spec.template.mounts.entry((*name).into()).or_default().shared = read.text()? == "shared",
             ["volumes", name, "source"] => drop(spec.sources.insert((*name).into(), read.text()?)),
             ["health", "ready", rest @ ..] => ready.read(rest, &read)?,
             ["health", "live", rest @ ..] => live.read(rest, &read)?,

@@ -1,0 +1,240 @@
+//! The conformance suite, against real supervisors and real processes.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use stratos_engine::deploy::Connector;
+use stratos_engine::desired::document::{Document, Leaf};
+use stratos_engine::desired::name::Name;
+use stratos_engine::desired::owner::{Marks, Owner};
+use stratos_engine::desired::path::Path;
+use stratos_engine::desired::resource::{Resource, ResourceId};
+use stratos_engine::manifest::schema::{Environment, Project};
+use stratos_engine::plan::Plan;
+use stratos_engine::plan::change::{Action, Change, Fence, Reason, state_digest};
+use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
+use stratos_engine::platform::{ApplyContext, Field, Outcome, Platform, PlatformError, Scope, Sink, Support};
+use stratos_engine::render::secret::{Attributes, Secrets};
+use stratos_local::{LocalConfig, LocalPlatform};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_stratos-local-test-program");
+
+/// An environment in a temporary folder.
+struct LocalSubject {
+    temporary: TempDir,
+    taken: Mutex<Vec<TcpListener>>,
+}
+
+struct Connect(PathBuf);
+
+fn platform(folder: &FilePath, project: &str) -> Result<LocalPlatform, PlatformError> {
+    let environment = dev();
+    let owner = Owner { project: project.to_owned(), environment: environment.clone() };
+    let supervisor = vec![PROGRAM.into(), "supervise".into()];
+    LocalPlatform::connect(LocalConfig { folder: folder.to_owned(), environment, owner, supervisor, directory: None })
+}
+
+fn dev() -> Name {
+    Name::new("dev").unwrap()
+}
+
+#[async_trait]
+impl Connector for Connect {
+    async fn connect(&self, project: &Project, _: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        Ok(Arc::new(platform(&self.0, project.id.as_deref().unwrap_or(&project.name))?))
+    }
+}
+
+impl LocalSubject {
+    fn folder(&self) -> PathBuf {
+        self.temporary.path().join("dev")
+    }
+
+    fn other(&self) -> LocalPlatform {
+        platform(&self.folder(), "somebody-else").unwrap()
+    }
+
+    /// Ends the supervisor as a crash would: what is there is what `state.json` says, which can be edited then.
+    async fn end(&self) {
+        let folder = self.folder();
+        let lock = std::fs::read_to_string(folder.join("supervisor.lock")).unwrap_or_default();
+        let Some(id) = lock.trim().strip_prefix("process ").and_then(|id| id.parse().ok()) else { return };
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGKILL);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        // The guard holds the lock until everything is gone.
+        while std::fs::File::open(folder.join("supervisor.lock")).is_ok_and(|lock| lock.try_lock().is_err()) {
+            assert!(Instant::now() < deadline, "the supervisor does not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn edit_state(&self, edit: impl FnOnce(&mut Vec<Value>) -> bool) -> Edited {
+        let path = self.folder().join("state.json");
+        let Ok(text) = std::fs::read_to_string(&path) else { return Edited::NotPossible("nothing is written".into()) };
+        let mut state: Value = serde_json::from_str(&text).unwrap();
+        if !edit(state["objects"].as_array_mut().unwrap()) {
+            return Edited::NotPossible("there is no such object".into());
+        }
+        std::fs::write(&path, state.to_string()).unwrap();
+        Edited::Done
+    }
+}
+
+#[async_trait]
+impl Subject for LocalSubject {
+    const NAME: &'static str = "local";
+
+    async fn fresh() -> Self {
+        Self { temporary: tempfile::Builder::new().prefix("stratos").tempdir().unwrap(), taken: Mutex::default() }
+    }
+
+    async fn clean_up(&self) {
+        self.end().await;
+    }
+
+    fn environment(&self) -> Vec<String> {
+        vec!["platform = \"local\"".into()]
+    }
+
+    fn connector(&self) -> Arc<dyn Connector> {
+        Arc::new(Connect(self.folder()))
+    }
+
+    fn support(&self, field: Field) -> Support {
+        self.other().support(field)
+    }
+
+    fn body(&self, body: Body) -> Vec<String> {
+        let serve = |mode: &str, version: u32| vec![format!("command = [{PROGRAM:?}, \"serve\", {mode:?}, \"{version}\"]")];
+        match body {
+            Body::Web(version) | Body::WebByCommand(version) => serve("healthy", version),
+            Body::NeverHealthy => serve("never-healthy", 1),
+            Body::CrashLoop => serve("crash", 1),
+            Body::Missing => vec!["command = [\"no-such-program\"]".into()],
+            Body::NeverSettles => vec!["command = [\"sleep\", \"1000\"]".into()],
+        }
+    }
+
+    fn free_port(&self) -> u16 {
+        TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    }
+
+    async fn take_port(&self, port: u16) -> Edited {
+        self.taken.lock().unwrap().push(TcpListener::bind(("127.0.0.1", port)).unwrap());
+        Edited::Done
+    }
+
+    async fn edit(&self, id: &ResourceId, path: &Path, leaf: Option<&Leaf>) -> Edited {
+        self.end().await;
+        if path.matches("running") {
+            return Edited::Done;
+        }
+        self.edit_state(|objects| {
+            let Some(object) = objects.iter_mut().find(|object| object["id"] == json!(id)) else { return false };
+            if path.matches("protect") {
+                object["marks"]["protect"] = json!(matches!(leaf, Some(Leaf::Bool(true))));
+                return true;
+            }
+            let document: Document = serde_json::from_value(object["document"].clone()).unwrap();
+            object["document"] = json!(document.with([(path.clone(), leaf.cloned())]));
+            true
+        })
+    }
+
+    async fn make_foreign(&self, id: &ResourceId) -> Edited {
+        let leaf = |path: &[&str], leaf: Leaf| (Path::new(path.iter().copied()), leaf);
+        let document: Document = match &*id.kind {
+            "workload" => [leaf(&["running"], Leaf::Bool(true)), leaf(&["command", "[0000]"], Leaf::Text("sleep".into()))]
+                .into_iter()
+                .chain([leaf(&["command", "[0001]"], Leaf::Text("1000".into()))])
+                .collect(),
+            _ => Document::default(),
+        };
+        let owner = Owner { project: "somebody-else".into(), environment: dev() };
+        let marks = Marks { owner, app: Name::new("theirs").unwrap(), protect: false, revision: None, specification: None };
+        let resource = json!({ "id": id, "marks": marks, "document": document });
+        let desired: Resource = serde_json::from_value(resource).unwrap();
+        let fence = Fence { before: None, after: Some(state_digest(&document, false)) };
+        let change =
+            json!({ "id": id, "app": "theirs", "action": Action::Create, "reason": Reason::NotFound, "fence": fence, "desired": desired });
+        let change: Change = serde_json::from_value(change).unwrap();
+        let context = ApplyContext { secrets: &Secrets::default(), attributes: &Attributes::new(), revision: None };
+        match self.other().apply(&[&change], &context).await.remove(0) {
+            Outcome::Done { .. } => Edited::Done,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn hide(&self, _: &ResourceId) -> Edited {
+        self.end().await;
+        let state = self.folder().join("state.json");
+        std::fs::write(&state, format!("!{}", std::fs::read_to_string(&state).unwrap())).unwrap();
+        Edited::Done
+    }
+
+    async fn reveal(&self) {
+        let state = self.folder().join("state.json");
+        let text = std::fs::read_to_string(&state).unwrap();
+        std::fs::write(&state, text.trim_start_matches('!')).unwrap();
+    }
+
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash {
+        let file = |name: &str, value: Value| {
+            let path = self.temporary.path().join(name);
+            std::fs::write(&path, value.to_string()).unwrap();
+            path
+        };
+        let secrets: serde_json::Map<String, Value> = secrets.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let when = if when == When::After { "after" } else { "before" };
+        let status = tokio::process::Command::new(PROGRAM)
+            .arg("apply")
+            .args([self.folder(), file("plan", json!(plan)), file("secrets", json!(secrets))])
+            .args([call.to_string().as_str(), when])
+            .status()
+            .await
+            .unwrap();
+        if status.code().is_none() { Crash::Crashed } else { Crash::Finished }
+    }
+
+    async fn dump(&self) -> String {
+        let mut out = String::new();
+        dump(&self.folder(), &mut out);
+        let wanted = BTreeSet::new();
+        let mut sink = Sink::default();
+        let scope = Scope { owner: Owner { project: "k3v9q2xw".into(), environment: dev() }, apps: None };
+        self.other().observe(&scope, &wanted, &mut sink).await.unwrap();
+        out + &format!("{sink:?}")
+    }
+
+    async fn state(&self, id: &ResourceId) -> Option<String> {
+        let mut sink = Sink::default();
+        let scope = Scope { owner: Owner { project: "nobody".into(), environment: dev() }, apps: None };
+        self.other().observe(&scope, &BTreeSet::from([id.clone()]), &mut sink).await.unwrap();
+        sink.resources.into_iter().find(|resource| resource.id == *id).map(|resource| format!("{resource:?}"))
+    }
+}
+
+/// All files, but for those that are closed to everyone else because they hold a secret that somebody asked for.
+fn dump(folder: &FilePath, out: &mut String) {
+    use std::os::unix::fs::PermissionsExt;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let is_secret_file = || {
+            let inside = path.components().any(|part| part.as_os_str() == "files");
+            inside && entry.metadata().is_ok_and(|m| m.permissions().mode() & 0o077 == 0)
+        };
+        if path.is_dir() {
+            dump(&path, out);
+        } else if !is_secret_file() {
+            out.push_str(&String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()));
+        }
+    }
+}
+
+stratos_engine::contract_suite!(local: LocalSubject);
