@@ -29,13 +29,8 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// For the manifest of this folder, with the places that the process's environment names: `STRATOS_STATE_DIR`, else
-    /// `$XDG_STATE_HOME/stratos`, else `~/.local/state/stratos`. A relative place is none, as the XDG specification has it.
-    pub fn from_environment(folder: &Path) -> Self {
-        let folder_of = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = folder_of("STRATOS_STATE_DIR")
-            .or_else(|| folder_of("XDG_STATE_HOME").map(|state| state.join("stratos")))
-            .or_else(|| folder_of("HOME").map(|home| home.join(".local/state/stratos")));
+    /// For the manifest of this folder. `state` is where environments that live on this machine are kept.
+    pub fn new(folder: &Path, state: Option<PathBuf>) -> Self {
         Self { state, folder: folder.to_owned() }
     }
 

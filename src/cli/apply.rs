@@ -8,9 +8,8 @@ use stratos_engine::deploy;
 use super::carry_out::{How, Run, carry_out};
 use super::error::{Exit, Failure};
 use super::policy::PolicyArgs;
-use super::session::{Session, base_folder};
+use super::session::{Session, base_folder, connector};
 use super::{Context, plan_file, secrets};
-use crate::connect::Connect;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,7 +71,7 @@ async fn saved(path: &std::path::Path, args: &Args, context: &Context) -> Result
     let plan = plan_file::read(path)?;
     let folder = base_folder();
     let secrets = secrets::read(&plan.based_on.secrets, &folder);
-    let connector = Connect::from_environment(&folder);
+    let connector = connector(&folder);
     let run = Run {
         plan: &plan,
         secrets: &secrets,

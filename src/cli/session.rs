@@ -42,7 +42,7 @@ impl Session {
         let session = Self {
             variables: variables(global)?,
             secrets,
-            connector: Connect::from_environment(&manifest.folder),
+            connector: connector(&manifest.folder),
             history: GitHistory::of(&path),
             environments: global.environments.iter().cloned().collect(),
             apps: global.apps.iter().cloned().collect(),
@@ -127,6 +127,16 @@ pub fn find_manifest() -> Result<PathBuf, Failure> {
 /// The folder that paths in a saved plan are relative to: the manifest's, or the current one where there is none.
 pub fn base_folder() -> PathBuf {
     find_manifest().ok().and_then(|path| path.parent().map(Path::to_path_buf)).unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// Makes platforms for the manifest of this folder. What lives on this machine is kept in `STRATOS_STATE_DIR`, else
+/// `$XDG_STATE_HOME/stratos`, else `~/.local/state/stratos`. A relative place is none, as the XDG specification has it.
+pub fn connector(folder: &Path) -> Connect {
+    let place = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = place("STRATOS_STATE_DIR")
+        .or_else(|| place("XDG_STATE_HOME").map(|state| state.join("stratos")))
+        .or_else(|| place("HOME").map(|home| home.join(".local/state/stratos")));
+    Connect::new(folder, state)
 }
 
 /// Values of variables from files, the environment and the command line.

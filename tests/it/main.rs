@@ -6,6 +6,7 @@ mod apply;
 mod architecture;
 mod deploy;
 mod edit;
+mod examples;
 mod hello;
 mod init;
 mod layout;
