@@ -1,9 +1,6 @@
 //! `stratos schema`
 
-use schemars::{Schema, schema_for};
-use stratos_engine::manifest::schema::ManifestFile;
-use stratos_engine::plan::Plan;
-use stratos_engine::render::cartridge::CartridgeFile;
+use stratos_engine::manifest::json_schema;
 
 use super::Context;
 use super::error::{Exit, Failure};
@@ -34,11 +31,11 @@ enum What {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let schema: Schema = match args.what {
-        What::Manifest => schema_for!(ManifestFile),
-        What::Cartridge => schema_for!(CartridgeFile),
-        What::Plan => schema_for!(Plan),
+    let schema = match args.what {
+        What::Manifest => json_schema::manifest_schema(),
+        What::Cartridge => json_schema::cartridge_schema(),
+        What::Plan => json_schema::plan_schema(),
     };
-    context.output.json(&schema)?;
+    context.output.result(&schema)?;
     Ok(Exit::Success)
 }

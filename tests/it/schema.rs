@@ -1,5 +1,8 @@
 //! `stratos schema` and `stratos completions`
 
+use std::fs;
+use std::path::Path;
+
 use crate::support::Place;
 
 #[test]
@@ -8,6 +11,8 @@ fn schemas_are_json_schemas() {
     for what in ["manifest", "cartridge", "plan"] {
         let schema = place.run(&["schema", what]).code(0).json();
         jsonschema::validator_for(&schema).unwrap();
+        let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{what}.json"));
+        assert_eq!(schema, serde_json::from_str::<serde_json::Value>(&fs::read_to_string(committed).unwrap()).unwrap(), "{what}");
     }
 }
 

@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 
 use super::schema::{ManifestFile, Override};
 use crate::plan::Plan;
+use crate::render::cartridge::CartridgeFile;
 
-/// The files in `schemas/` that are made here: name and content. Cartridges have theirs with their own tests.
+/// The files in `schemas/`: name and content.
 pub fn published() -> Vec<(&'static str, String)> {
-    vec![("manifest.json", manifest_schema()), ("plan.json", plan_schema())]
+    vec![("manifest.json", manifest_schema()), ("cartridge.json", cartridge_schema()), ("plan.json", plan_schema())]
 }
 
 /// The schema of `stratos.toml`.
@@ -32,6 +33,16 @@ pub fn manifest_schema() -> String {
             allow_templates(definitions);
         }
     }
+    pretty(schema)
+}
+
+/// The schema of `cartridge.toml`. TOML has no null.
+pub fn cartridge_schema() -> String {
+    let mut schema = schemars::schema_for!(CartridgeFile).to_value();
+    each_schema(&mut schema, &mut |object| {
+        tidy(object);
+        without_null(object);
+    });
     pretty(schema)
 }
 

@@ -112,17 +112,6 @@ fn cases_of_cartridges() {
 }
 
 #[test]
-fn the_schema_of_cartridges_is_current() {
-    let path = repository().join("schemas/cartridge.json");
-    let schema = serde_json::to_string_pretty(&schemars::schema_for!(cartridge::CartridgeFile)).unwrap() + "\n";
-    if std::env::var_os("STRATOS_BLESS").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &schema).unwrap();
-    }
-    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), schema, "schemas/cartridge.json is stale: STRATOS_BLESS=1 writes it");
-}
-
-#[test]
 fn a_string_that_is_one_expression_keeps_its_type() {
     let text = format!(
         "{DEV}[variables]\ncount = 3\n[apps.web]\nimage = 'web'\nreplicas = '{{{{ vars.count + 1 }}}}'\n\
