@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use stratos_engine::desired::document::{Document, Leaf};
+use stratos_engine::desired::document::Document;
 use stratos_engine::desired::owner::{Marks, Owner, Ownership};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
@@ -13,7 +13,7 @@ use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{LogLine, ObservedResource, PlatformError, PlatformErrorKind};
 use zeroize::Zeroizing;
 
-use crate::translate::{VOLUME, WORKLOAD};
+use crate::translate::WORKLOAD;
 
 /// A supervisor outlives the program that started it: another version of the program may find it.
 pub(crate) const VERSION: u32 = 1;
@@ -91,21 +91,20 @@ pub(crate) struct SeenObject {
     pub uid: String,
     pub attributes: BTreeMap<String, String>,
     pub holds_data: bool,
+    /// What it was applied after: it goes before them.
+    pub depends_on: Vec<ResourceId>,
 }
 
 impl SeenObject {
     /// It, from this owner's point of view.
     pub fn for_owner(self, owner: &Owner) -> ObservedResource {
-        let Self { id, marks, document, uid, attributes, holds_data } = self;
+        let Self { id, marks, document, uid, attributes, holds_data, depends_on } = self;
         let ownership = match marks {
             Some(marks) if marks.owner == *owner => Ownership::Ours(marks),
             Some(marks) => Ownership::Another(marks.owner),
             None => Ownership::Unmarked,
         };
         let has_health = *id.kind == *WORKLOAD.kind;
-        let sources = document.leaves().iter().filter(|(path, _)| path.matches("volumes.*.source"));
-        let volume = |name: &str| ResourceId::new(&id.environment, VOLUME.kind, name);
-        let depends_on = sources.filter_map(|(_, leaf)| if let Leaf::Text(name) = leaf { Some(volume(name)) } else { None }).collect();
         ObservedResource {
             uid: Some(uid),
             attributes,

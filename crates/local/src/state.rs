@@ -44,6 +44,9 @@ pub(crate) struct Stored {
     /// The uids of the volumes that it uses, by the volume's name in the app.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub mounts: BTreeMap<String, String>,
+    /// What it was applied after: other apps are not in its document, and it must still go before them when both go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<ResourceId>,
 }
 
 /// The leaf of a workload's document that says that the supervisor runs it. `translate` always asks for it.
@@ -111,6 +114,7 @@ impl Stored {
             uid: self.uid.clone(),
             attributes: self.attributes(),
             holds_data: self.is_volume(),
+            depends_on: self.depends_on.clone(),
         }
     }
 

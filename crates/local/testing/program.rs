@@ -3,6 +3,9 @@
 //! `apply FOLDER PLAN SECRETS CALL WHEN` applies a plan and kills itself at a call (`doomed`). `supervise FOLDER …` is the supervisor. `serve MODE` is an HTTP server on `$PORT`; its modes are `healthy`,
 //! `never-healthy` (`/healthz` answers 503) and `crash` (it ends at once).
 
+#![expect(clippy::disallowed_macros, reason = "a program of its own, whose output is what is tested")]
+#![expect(clippy::disallowed_methods, reason = "a slow answer is what `/slow` is for")]
+
 #[path = "doomed.rs"]
 mod doomed;
 

@@ -153,6 +153,7 @@ fn entry(request: &ApplyRequest, desired: &Resource, before: Option<&Stored>) ->
         document,
         ports: before.map(|before| before.ports.clone()).unwrap_or_default(),
         mounts: BTreeMap::new(),
+        depends_on: desired.depends_on.clone(),
     }
 }
 
