@@ -1,8 +1,7 @@
 //! `stratos schema`
 
-use schemars::{Schema, schema_for};
-use stratos_engine::manifest::schema::ManifestFile;
-use stratos_engine::plan::Plan;
+use schemars::schema_for;
+use stratos_engine::manifest::json_schema;
 use stratos_engine::render::cartridge::CartridgeFile;
 
 use super::Context;
@@ -34,11 +33,10 @@ enum What {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let schema: Schema = match args.what {
-        What::Manifest => schema_for!(ManifestFile),
-        What::Cartridge => schema_for!(CartridgeFile),
-        What::Plan => schema_for!(Plan),
-    };
-    context.output.json(&schema)?;
+    match args.what {
+        What::Manifest => context.output.result(&json_schema::manifest_schema()),
+        What::Plan => context.output.result(&json_schema::plan_schema()),
+        What::Cartridge => context.output.json(&schema_for!(CartridgeFile))?,
+    }
     Ok(Exit::Success)
 }

@@ -8,6 +8,9 @@ fn schemas_are_json_schemas() {
     for what in ["manifest", "cartridge", "plan"] {
         let schema = place.run(&["schema", what]).code(0).json();
         jsonschema::validator_for(&schema).unwrap();
+        let committed = concat!(env!("CARGO_MANIFEST_DIR"), "/schemas");
+        let committed = std::fs::read_to_string(format!("{committed}/{what}.json")).unwrap();
+        assert_eq!(schema, serde_json::from_str::<serde_json::Value>(&committed).unwrap(), "schemas/{what}.json");
     }
 }
 
