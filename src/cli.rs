@@ -1,6 +1,6 @@
 //! The command line: one file per command, and what they share.
 //!
-//! A command takes its arguments and a [`Context`], makes one call to the engine and prints what came of it.
+//! A command takes its arguments and a `Context`, makes one call to the engine and prints what came of it.
 
 pub mod output;
 
