@@ -36,6 +36,6 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         What::Cartridge => json_schema::cartridge_schema(),
         What::Plan => json_schema::plan_schema(),
     };
-    context.output.result(&schema)?;
+    context.output.result(&schema);
     Ok(Exit::Success)
 }
