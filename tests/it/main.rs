@@ -12,6 +12,7 @@ mod init;
 mod layout;
 mod plan;
 mod plan_display;
+mod plans;
 mod schema;
 mod status;
 mod support;
