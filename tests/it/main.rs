@@ -4,6 +4,7 @@
 
 mod apply;
 mod architecture;
+mod crash;
 mod deploy;
 mod edit;
 mod examples;
