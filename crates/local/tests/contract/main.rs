@@ -18,6 +18,7 @@ use stratos_engine::health::RolloutState;
 use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::{Action, Change, Fence, Reason, state_digest};
+use stratos_engine::platform::contract::stage::KnownValues;
 use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
 use stratos_engine::platform::{ApplyContext, Field, ObservedResource, Outcome, Platform, PlatformError, Scope, Sink, Support};
 use stratos_engine::render::secret::{Attributes, Secrets};
@@ -185,13 +186,13 @@ impl Subject for LocalSubject {
         std::fs::write(&state, text.trim_start_matches('!')).unwrap();
     }
 
-    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash {
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &KnownValues, call: usize, when: When) -> Crash {
         let file = |name: &str, value: Value| {
             let path = self.temporary.path().join(name);
             std::fs::write(&path, value.to_string()).unwrap();
             path
         };
-        let secrets: serde_json::Map<String, Value> = secrets.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let secrets: serde_json::Map<String, Value> = secrets.pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
         let when = if when == When::After { "after" } else { "before" };
         let status = tokio::process::Command::new(PROGRAM)
             .arg("apply")
