@@ -29,3 +29,17 @@ fn a_name_that_no_cartridge_has_changes_nothing() {
     assert!(run.err.contains("redis"), "{}", run.err);
     assert_eq!(place.read("stratos.toml"), MANIFEST);
 }
+
+/// Its parameters cannot be given here, so nothing is added that could not be planned.
+#[test]
+fn a_cartridge_that_needs_parameters_says_which() {
+    let place = Place::with(MANIFEST);
+    let run = place.run(&["deploy", "redis", "--env=dev"]).code(64);
+    assert!(run.err.contains("needs values for `password`"), "{}", run.err);
+    assert!(run.err.contains("stratos add app redis --parameter 'password=…'"), "{}", run.err);
+    assert_eq!(place.read("stratos.toml"), MANIFEST);
+    let added = place.run(&["add", "app", "redis"]).code(0);
+    assert!(added.err.contains("parameters.password"), "{}", added.err);
+    let given = place.run(&["add", "app", "mysql", "--parameter", "password=x"]).code(0);
+    assert!(!given.err.contains("parameters.password"), "{}", given.err);
+}
