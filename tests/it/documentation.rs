@@ -92,3 +92,23 @@ fn codes_and_variables_are_those_of_the_help() {
         assert!(text.contains(&format!("| `{variable}` |")), "docs/commands.md does not explain {variable}");
     }
 }
+
+/// The README shows what its first command prints. What it leaves out is marked, and times are not compared.
+#[test]
+fn the_transcript_shows_the_plan_of_the_example() {
+    let place = Place::with(&fs::read_to_string(root().join("examples/hello/stratos.toml")).unwrap());
+    let plan = place.run(&["plan"]).code(0).out;
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let transcript = readme.split("```\n").find(|block| block.starts_with("dev (local)")).unwrap();
+    let mut printed = plan.lines();
+    let mut shown = 0;
+    for line in transcript.lines().filter(|line| !matches!(line.trim(), "" | "…")) {
+        let line = line.split(" 0 requests in").next().unwrap();
+        assert!(printed.any(|printed| printed.starts_with(line)), "the README shows what is not printed (there):\n{line}\n\n{plan}");
+        shown += 1;
+        if line.starts_with("Plan:") {
+            break;
+        }
+    }
+    assert!(shown >= 8, "the README shows {shown} lines of the plan");
+}
