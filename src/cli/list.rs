@@ -22,7 +22,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// What to list.
-    #[arg(value_name = "WHAT", value_enum)]
+    #[arg(value_name = "envs|apps|cartridges", value_enum)]
     what: What,
 }
 
@@ -68,7 +68,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             let entries: Vec<_> = session.environments().map(|name| environment(&session, name)).collect();
             let rows = entries.iter().map(|e| {
                 let note = if e.built { String::new() } else { "this build does not have it yet".to_owned() };
-                [e.name.clone(), e.platform.to_string(), format!("{} apps", e.apps), e.url.clone().unwrap_or_default(), note]
+                [
+                    e.name.clone(),
+                    e.platform.to_string(),
+                    if e.apps == 1 { "1 app".to_owned() } else { format!("{} apps", e.apps) },
+                    e.url.clone().unwrap_or_default(),
+                    note,
+                ]
             });
             print(context, "environments", &entries, rows, "none: `stratos add env NAME --platform local` adds one")
         }
