@@ -49,9 +49,9 @@ fn page(plan: &Plan, took: Option<Duration>, detail: Detail, shown: usize) -> St
     for (environment, changes) in words::by_environment(plan) {
         let take = left.min(changes.len());
         left -= take;
-        let platform = plan.based_on.environments.get(environment).map_or("?", |e| e.platform.as_str());
+        let heading = words::environment_heading(plan, environment);
         let count = if changes.len() == 1 { "1 change".to_owned() } else { format!("{} changes", changes.len()) };
-        let _ = writeln!(out, "<details><summary><b>{environment}</b> ({platform}): {count}</summary>\n");
+        let _ = writeln!(out, "<details><summary><b>{environment}</b> ({heading}): {count}</summary>\n");
         let body: String = changes.iter().take(take).map(|change| block(change, detail)).collect();
         let fence = fence(&body);
         let _ = writeln!(out, "{fence}diff\n{body}{fence}\n");

@@ -20,8 +20,7 @@ const NEW_TEXT_LINES: usize = 12;
 pub fn render(plan: &Plan, took: Option<Duration>) -> String {
     let mut out = String::new();
     for (environment, changes) in words::by_environment(plan) {
-        let platform = plan.based_on.environments.get(environment).map_or("?", |e| e.platform.as_str());
-        let _ = writeln!(out, "{} ({platform})\n", environment.bold());
+        let _ = writeln!(out, "{} ({})\n", environment.bold(), words::environment_heading(plan, environment));
         for change in changes {
             block(&mut out, change);
             out.push('\n');

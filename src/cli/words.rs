@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use stratos_engine::apply::Applied;
 use stratos_engine::compare::FieldChange;
-use stratos_engine::desired::document::Leaf;
+use stratos_engine::desired::document::{Image, Leaf};
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::{ReplaceOrder, Replacement, ResourceId};
+use stratos_engine::desired::text::Segment;
 use stratos_engine::health::RolloutState;
 use stratos_engine::plan::change::{Action, Change, Reason};
 use stratos_engine::plan::{Coverage, Held, HeldReason, Plan};
@@ -34,6 +35,7 @@ pub fn intent(change: &Change) -> String {
         Action::Create => "create".into(),
         Action::Update => format!("update in place{restarts}"),
         Action::Replace(replacement) => format!("replace ({})", replacement_words(replacement)),
+        Action::Delete if change.loses_data => "delete, its data is LOST".into(),
         Action::Delete => "delete".into(),
         Action::Forget => "forget: it keeps running and is not ours any more".into(),
         Action::Restart => "restart".into(),
@@ -86,7 +88,7 @@ pub fn reason(change: &Change) -> String {
         },
         Reason::Moved => match from {
             Some(seen) if seen.id != change.id => format!("renamed from {}", short(&seen.id, &change.id.environment)),
-            _ => "renamed".into(),
+            _ => not_renamed(change),
         },
         Reason::Adopted => match from.and_then(|seen| seen.owner.as_ref()) {
             Some(owner) => format!("taken over from {owner} (--adopt)"),
@@ -95,6 +97,14 @@ pub fn reason(change: &Change) -> String {
         Reason::NoLongerDeclared => "no longer declared".into(),
         Reason::Follows(id) => format!("follows the change of {}", short(id, &change.id.environment)),
         Reason::Requested => "asked for".into(),
+    }
+}
+
+/// Why there is a change of something that was renamed where the platform cannot rename it.
+fn not_renamed(change: &Change) -> String {
+    match change.desired.as_ref().and_then(|desired| desired.moved_from.as_ref()) {
+        Some(old) => format!("takes the place of {}, which cannot be renamed here", short(old, &change.id.environment)),
+        None => "cannot be renamed here: what has the new name takes its place".into(),
     }
 }
 
@@ -142,7 +152,7 @@ pub fn coverage_notes(coverage: &Coverage) -> Vec<String> {
     }
     if !unverified_secrets.is_empty() {
         let names = unverified_secrets.join(", ");
-        notes.push(format!("not verified, since their values are not available here: the secrets {names}; apply will need them"));
+        notes.push(format!("these secrets have no value here, so what holds them was not verified, and apply will refuse: {names}"));
     }
     if !left_out.is_empty() {
         let names: Vec<&str> = left_out.iter().map(Name::as_str).collect();
@@ -206,10 +216,11 @@ impl std::fmt::Display for Counts {
 /// The last line of a plan.
 pub fn plan_summary(plan: &Plan, took: Option<Duration>) -> String {
     let effort = took.map_or_else(String::new, |took| format!(" {}.", effort(plan.coverage.requests, took)));
+    let verified = if plan.coverage.unverified_secrets.is_empty() { "" } else { ", as far as that was verified" };
     let unchanged = match plan.coverage.unchanged {
         0 => String::new(),
-        1 => " 1 resource is as it should be.".to_owned(),
-        n => format!(" {n} resources are as they should be."),
+        1 => format!(" 1 resource is as it should be{verified}."),
+        n => format!(" {n} resources are as they should be{verified}."),
     };
     match (plan.changes.is_empty(), plan.held.len()) {
         (true, 0) => format!("No changes.{unchanged}{effort}"),
@@ -262,7 +273,7 @@ pub fn rows(change: &Change) -> Vec<Row<'_>> {
     for field in &change.differences {
         let (parent, item) = name_of(&field.path);
         let lines = lines_of(field);
-        let values = field_values(field, creates);
+        let values = field_values(field, creates, &change.id.environment);
         if let (true, Some(_), None) = (creates, item, lines) {
             match &mut list {
                 Some((name, items)) if *name == parent => items.push(values),
@@ -296,15 +307,41 @@ fn name_of(path: &Path) -> (String, Option<usize>) {
 }
 
 /// A field's change on one line: `old → new`, or the new value of a creation.
-fn field_values(field: &FieldChange, creates: bool) -> String {
-    let secrets = |old: &Option<Leaf>, new: &Option<Leaf>| matches!((old, new), (Some(Leaf::Secret { .. }), Some(Leaf::Secret { .. })));
+fn field_values(field: &FieldChange, creates: bool, environment: &Name) -> String {
     match (&field.old, &field.new) {
-        (None, Some(new)) if creates => new.to_string(),
-        (old, new) if secrets(old, new) => "(secret) → (another secret value)".into(),
-        (old, new) => {
-            let side = |leaf: &Option<Leaf>, nothing: &str| leaf.as_ref().map_or_else(|| nothing.to_owned(), Leaf::to_string);
-            format!("{} → {}", side(old, "(not set)"), side(new, "(removed)"))
+        (None, Some(new)) if creates => value(new, environment),
+        (Some(Leaf::Secret { .. }), Some(Leaf::Secret { .. })) => "(secret) → (secret, changed)".into(),
+        // A digest says something only beside another one of the same tag.
+        (Some(Leaf::Image(old)), Some(Leaf::Image(new))) if old.reference != new.reference => {
+            format!("{} → {}", old.reference, new.reference)
         }
+        (old, new) => {
+            let side = |leaf: &Option<Leaf>| leaf.as_ref().map_or_else(|| "(not set)".to_owned(), |leaf| value(leaf, environment));
+            format!("{} → {}", side(old), side(new))
+        }
+    }
+}
+
+/// How many digits of a digest are shown: enough to tell two apart. The plan as JSON has all of them.
+const DIGEST_DIGITS: usize = 12;
+
+/// A value for people who know the environment that it is in.
+fn value(leaf: &Leaf, environment: &Name) -> String {
+    match leaf {
+        Leaf::Image(Image { reference, digest: Some(digest) }) => {
+            let digits = digest.rsplit(':').next().unwrap_or_default();
+            format!("{reference}@{}", digits.get(..DIGEST_DIGITS).unwrap_or(digits))
+        }
+        Leaf::Ref(text) => text.segments().iter().map(|segment| segment_words(segment, environment)).collect(),
+        other => other.to_string(),
+    }
+}
+
+fn segment_words(segment: &Segment, environment: &Name) -> String {
+    match segment {
+        Segment::Literal(text) => printable(text).into_owned(),
+        Segment::Secret { .. } => "(secret)".into(),
+        Segment::Attribute { of, name } => format!("${{{}.{name}}}", short(of, environment)),
     }
 }
 
@@ -320,6 +357,16 @@ fn lines_of(field: &FieldChange) -> Option<(&str, &str)> {
     let (old, new) = (side(&field.old)?, side(&field.new)?);
     let several = |text: &str| text.trim_end_matches('\n').contains('\n');
     (several(old) || several(new)).then_some((old, new))
+}
+
+/// An environment as the heading of its changes: its platform, and which environments of the plan come before it.
+pub fn environment_heading(plan: &Plan, name: &Name) -> String {
+    let Some(settings) = plan.based_on.environments.get(name) else { return "?".into() };
+    let before: Vec<&str> = settings.after.iter().filter(|name| plan.based_on.environments.contains_key(*name)).map(Name::as_str).collect();
+    match before.as_slice() {
+        [] => settings.platform.to_string(),
+        before => format!("{}, after {}", settings.platform, before.join(", ")),
+    }
 }
 
 /// The environments of a plan's changes in the order of the plan, each with its changes in their order.

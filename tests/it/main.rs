@@ -4,6 +4,7 @@
 
 mod apply;
 mod architecture;
+mod crash;
 mod deploy;
 mod edit;
 mod examples;
@@ -12,6 +13,7 @@ mod init;
 mod layout;
 mod plan;
 mod plan_display;
+mod plans;
 mod schema;
 mod status;
 mod support;

@@ -40,7 +40,18 @@ fn secret() -> Option<Leaf> {
 
 fn change(of: &str, app: &str, action: Action, reason: Reason, differences: Vec<FieldChange>) -> Change {
     let fence = Fence { before: None, after: None };
-    Change { id: id(of), app: name(app), action, reason, differences, restarts: false, waits_for: vec![], fence, desired: None }
+    Change {
+        id: id(of),
+        app: name(app),
+        action,
+        reason,
+        differences,
+        restarts: false,
+        loses_data: false,
+        waits_for: vec![],
+        fence,
+        desired: None,
+    }
 }
 
 fn seen(of: &str) -> Seen {

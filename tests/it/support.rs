@@ -1,5 +1,7 @@
 //! A place to run the program in: a folder of its own, and nothing of the environment that the tests run in.
 
+pub mod proxy;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -53,9 +55,16 @@ impl Place {
 
     /// The program with these arguments.
     pub fn stratos(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
-        command.env_clear().current_dir(self.folder()).args(arguments).timeout(Duration::from_secs(60));
-        command.env("HOME", self.root.path().join("home")).env("STRATOS_STATE_DIR", self.root.path().join("state"));
+        let mut command = Command::from_std(self.process(arguments));
+        command.timeout(Duration::from_secs(60));
+        command
+    }
+
+    /// The program with these arguments, for a test that meets it while it runs.
+    pub fn process(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(program());
+        command.env_clear().current_dir(self.folder()).args(arguments);
+        command.env("HOME", self.root.path().join("home")).env("STRATOS_STATE_DIR", self.state());
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command
     }

@@ -3,6 +3,8 @@
 mod prepare;
 mod progress;
 mod run;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use prepare::{attributes, connect, retire, verify_secrets};

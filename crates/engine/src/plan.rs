@@ -108,7 +108,7 @@ pub enum HeldReason {
     },
     /// It is protected.
     Protected,
-    /// What is there could not be read.
+    /// What is there could not be read; for a deletion: anything in its environment could not, which may still need it.
     Unreadable {
         /// Why not.
         why: String,
@@ -201,6 +201,7 @@ pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
         choices.add(difference, &observed.gaps, policy);
     }
     let ours = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
+    prune::hold_unread(&mut choices, &observed.gaps);
     prune::limit(&mut choices, ours, has_apps, policy);
     order::hold_dependents(&mut choices, &observed);
     order::hold_needed(&mut choices, &observed);

@@ -4,7 +4,8 @@
 //!
 //! 1. **One normal form.** `observe` returns documents in the form that `translate` writes: what a server filled in is
 //!    gone, what has no order is sorted, quantities are canonical. Law: a plan right after an apply is empty.
-//! 2. **Silence is not absence.** What could not be read is reported as a [`Gap`]; what a gap could contain is held.
+//! 2. **Silence is not absence.** What could not be read is reported as a [`Gap`]; what a gap could contain is held, and so is
+//!    every deletion beside it: what is hidden may need what would go.
 //! 3. **Once is as good as twice.** Killed at any call of an apply and run again, the end is the same.
 //! 4. **Only ours.** What does not carry this owner's mark is never changed or deleted, unless the change says `adopt`.
 //! 5. **Nothing secret leaves.** Values come from [`ApplyContext::resolve`] in `apply`, go to the platform, and nowhere

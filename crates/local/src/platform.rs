@@ -86,7 +86,7 @@ impl Platform for LocalPlatform {
     }
 
     async fn lease(&self, _owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
-        lease::lease(&self.client.folder, holder)
+        lease::lease(&self.client.folder, holder).await
     }
 
     async fn retire(&self, _owner: &Owner) -> Result<(), PlatformError> {

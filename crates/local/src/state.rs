@@ -115,6 +115,7 @@ impl Stored {
             attributes: self.attributes(),
             holds_data: self.is_volume(),
             depends_on: self.depends_on.clone(),
+            rollout: Default::default(),
         }
     }
 

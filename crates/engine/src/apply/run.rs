@@ -11,6 +11,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::prepare::Environments;
 use super::write::Write;
@@ -83,6 +84,8 @@ pub struct Run<'a> {
     stopped: Option<String>,
     /// Why nothing is waited for any more either.
     abandoned: Option<String>,
+    /// Cancelled then: writes that are under way hear of it.
+    given_up: CancellationToken,
 }
 
 impl<'a> Run<'a> {
@@ -112,6 +115,7 @@ impl<'a> Run<'a> {
             asked: 0,
             stopped: None,
             abandoned: None,
+            given_up: CancellationToken::new(),
             index,
             judged: plan.judged.iter().map(|judged| (&judged.id, judged)).collect(),
             gates: plan.changes.iter().flat_map(|change| &change.waits_for).collect(),
@@ -153,7 +157,8 @@ impl<'a> Run<'a> {
         let end = self.options.timeout.map(|timeout| Instant::now() + timeout.to_std());
         loop {
             self.start_ready();
-            if self.running.is_empty() && self.is_over() {
+            // Questions for health may still be open where the run was given up: nobody waits for those answers.
+            if self.is_over() {
                 return self.report();
             }
             let poll_at = self.next_poll;
@@ -189,6 +194,7 @@ impl<'a> Run<'a> {
     /// Starts nothing new, and waits for nothing but what is being written.
     fn abandon(&mut self, why: &str) {
         self.abandoned = Some(why.to_owned());
+        self.given_up.cancel();
         self.stop(why);
         for i in 0..self.states.len() {
             if matches!(self.states[i], State::Waiting(_)) {
@@ -253,6 +259,7 @@ impl<'a> Run<'a> {
                 batch,
                 secrets: self.secrets,
                 revision: self.plan.based_on.revision.as_deref(),
+                given_up: self.given_up.clone(),
             };
             let progress = self.progress;
             self.running.push(Box::pin(async move {
@@ -355,9 +362,10 @@ impl<'a> Run<'a> {
         let answers: Vec<Option<Health>> = match answer {
             Ok(health) => health.into_iter().map(Some).collect(),
             Err(error) if error.kind.is_transient() => ids.iter().map(|_| None).collect(),
-            Err(error) => ids.iter().map(|_| Some(unknown(&error))).collect(),
+            Err(error) => ids.iter().map(|_| Some(unknown(error.to_string()))).collect(),
         };
-        for (id, health) in ids.into_iter().zip(answers) {
+        // Whoever is left out of an answer is asked for again, and its time runs on.
+        for (id, health) in ids.into_iter().zip(answers.into_iter().chain(std::iter::repeat(None))) {
             let Some(watched) = self.watched.get_mut(&id) else { continue };
             if let Some(health) = health {
                 let health = if watched.went_back_before { health.apart_from_rollback() } else { health };
@@ -401,8 +409,19 @@ impl<'a> Run<'a> {
             let state = of.remove(&id.environment).unwrap_or(Readiness::Ready).and(self.resource_readiness(id));
             of.insert(&id.environment, state);
         }
-        let gate = |after: &Vec<Name>| after.iter().filter_map(|name| of.get(name).cloned()).fold(Readiness::Ready, Readiness::and);
-        self.plan.based_on.environments.iter().map(|(name, settings)| (name, gate(&settings.after))).collect()
+        let gate =
+            |name: &'a Name| self.earlier(name).into_iter().filter_map(|name| of.get(name).cloned()).fold(Readiness::Ready, Readiness::and);
+        self.plan.based_on.environments.keys().map(|name| (name, gate(name))).collect()
+    }
+
+    /// The environments that come before this one, also by way of another in which nothing happens.
+    fn earlier(&self, environment: &'a Name) -> HashSet<&'a Name> {
+        let (mut found, mut next) = (HashSet::new(), vec![environment]);
+        while let Some(name) = next.pop() {
+            let settings = self.plan.based_on.environments.get(name);
+            next.extend(settings.into_iter().flat_map(|settings| &settings.after).filter(|name| found.insert(*name)));
+        }
+        found
     }
 
     fn resource_readiness(&self, id: &ResourceId) -> Readiness {
@@ -430,9 +449,10 @@ impl<'a> Run<'a> {
             State::Finished(report) => Some(report),
             State::Pending | State::Writing | State::Waiting(_) => None,
         });
-        let health = self.watched.into_iter().filter_map(|(id, watched)| {
-            let health = watched.last?;
-            Some(ResourceHealth { id, app: watched.app.clone(), health })
+        // What nobody could be asked about is not known, which is no success.
+        let health = self.watched.into_iter().map(|(id, watched)| {
+            let health = watched.last.unwrap_or_else(|| unknown(self.abandoned.as_deref().unwrap_or("the platform did not say how it is")));
+            ResourceHealth { id, app: watched.app.clone(), health }
         });
         Applied { changes: changes.collect(), health: health.collect(), requests: 0, notes: notes.collect() }
     }
@@ -460,8 +480,8 @@ fn no_answer() -> PlatformError {
     PlatformError::new(PlatformErrorKind::Unreachable, "asking for health", "no answer in time")
 }
 
-fn unknown(error: &PlatformError) -> Health {
-    Health { status: crate::health::Status::Unknown, ..Health::missing(error.to_string()) }
+fn unknown(why: impl Into<String>) -> Health {
+    Health { status: crate::health::Status::Unknown, ..Health::missing(why) }
 }
 
 /// Why something is not healthy, in one sentence.

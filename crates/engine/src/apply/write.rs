@@ -3,10 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::change::Change;
-use crate::platform::{ApplyContext, Outcome, Platform, PlatformError};
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::change::{Action, Change};
+use crate::platform::{ApplyContext, Outcome, Platform, PlatformError, PlatformErrorKind};
 use crate::render::secret::{Attributes, Secrets};
 use crate::retry::Retry;
+
+/// After the run was given up, a call that is under way has this long to say what came of it: longer than any platform's
+/// own limit for one request.
+const LAST_WORD: Duration = Duration::from_secs(90);
 
 /// What one call needs; it lives as long as the call.
 pub struct Write<'a> {
@@ -20,6 +26,8 @@ pub struct Write<'a> {
     pub attributes: Attributes,
     /// The manifest's revision.
     pub revision: Option<&'a str>,
+    /// Cancelled when the run is given up: nothing is repeated any more, and nothing is waited for without end.
+    pub given_up: CancellationToken,
 }
 
 impl Write<'_> {
@@ -31,27 +39,49 @@ impl Write<'_> {
         let mut retry = Retry::default();
         while !left.is_empty() {
             let batch: Vec<&Change> = left.iter().map(|i| self.batch[*i]).collect();
+            // What came of the attempt before says nothing about one that does not answer.
+            left.iter().for_each(|i| outcomes[*i] = None);
+            let answers = tokio::select! {
+                answers = self.platform.apply(&batch, &context) => answers,
+                () = last_word(&self.given_up) => break,
+            };
             let mut again: Option<PlatformError> = None;
             let mut repeated = Vec::new();
-            for (i, outcome) in left.iter().copied().zip(self.platform.apply(&batch, &context).await) {
-                match &outcome {
-                    Outcome::Failed(error) | Outcome::Unknown(error) if error.kind.is_transient() => {
-                        again = Some(error.clone());
-                        repeated.push(i);
-                    }
-                    _ => {}
+            for (i, outcome) in left.iter().copied().zip(answers) {
+                if let Some(error) = repeatable(self.batch[i], &outcome) {
+                    again = Some(error.clone());
+                    repeated.push(i);
                 }
                 outcomes[i] = Some(outcome);
             }
             let Some(error) = again else { break };
             let tell = |error: &PlatformError, wait| repeated.iter().for_each(|i| retrying(self.batch[*i], error, wait));
-            if retry.after(error, tell).await.is_err() {
+            let goes_on = tokio::select! {
+                biased;
+                () = self.given_up.cancelled() => false,
+                waited = retry.after(error, tell) => waited.is_ok(),
+            };
+            if !goes_on {
                 break;
             }
             left = repeated;
         }
-        let unanswered =
-            || PlatformError::new(crate::platform::PlatformErrorKind::Internal, "applying", "the platform gave no answer for this change");
+        let unanswered = || PlatformError::new(PlatformErrorKind::Internal, "applying", "the platform gave no answer for this change");
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Outcome::Unknown(unanswered()))).collect()
     }
+}
+
+/// Why a change is worth another attempt, where it is safe: what was not written, or what its fence recognizes as written.
+/// A restart leaves nothing that a fence could recognize.
+fn repeatable<'a>(change: &Change, outcome: &'a Outcome) -> Option<&'a PlatformError> {
+    match outcome {
+        Outcome::Failed(error) if error.kind.is_transient() => Some(error),
+        Outcome::Unknown(error) if error.kind.is_transient() && change.action != Action::Restart => Some(error),
+        _ => None,
+    }
+}
+
+async fn last_word(given_up: &CancellationToken) {
+    given_up.cancelled().await;
+    tokio::time::sleep(LAST_WORD).await;
 }

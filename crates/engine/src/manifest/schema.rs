@@ -594,7 +594,8 @@ pub struct Autoscale {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Moved {
-    /// What it was called: `apps.frontend`, `apps.web.volumes.data`, `environments.old`.
+    /// What it was called: `apps.frontend`, `apps.web.volumes.data`. Environments (`environments.old`) are known, and refused
+    /// until they can be renamed.
     pub from: String,
     /// What it is called now.
     pub to: String,

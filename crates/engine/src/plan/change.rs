@@ -65,6 +65,9 @@ pub struct Change {
     /// Whether it restarts what runs.
     #[serde(default)]
     pub restarts: bool,
+    /// Whether data goes with what it deletes or replaces.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub loses_data: bool,
     /// What must be done, and healthy where it has health, before it. Includes resources that do not change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits_for: Vec<ResourceId>,

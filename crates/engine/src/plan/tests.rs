@@ -194,6 +194,37 @@ fn what_a_gap_could_contain_is_held() {
 }
 
 #[test]
+fn nothing_is_deleted_where_anything_could_not_be_read() {
+    // The service may be there, unread, and need the config; or it is what the gap hides that declares it.
+    let gap = Gap { environment: name("dev"), kind: Some("service".into()), name: Some("web".into()), why: "denied".into() };
+    let (config, volume, other) = (resource(&CONFIG, "web", &[]), resource(&VOLUME, "web", &[]), resource(&SERVICE, "other", &[]));
+    let mut shielded = resource(&CONFIG, "safe", &[]);
+    shielded.marks.protect = true;
+    let observed = || Observed { resources: by_id([&config, &volume, &other, &shielded].map(live).to_vec()), gaps: vec![gap.clone()] };
+    let everything = Policy { destroy: true, delete_data: true, allow_delete: true, ..Policy::default() };
+    for policy in [Policy { allow_delete: true, delete_data: true, ..Policy::default() }, everything] {
+        let noted = noted_with(vec![], observed(), policy);
+        assert_eq!(
+            noted,
+            [
+                "! delete config/safe: Protected",
+                r#"! delete config/web: Unreadable { why: "denied" }"#,
+                r#"! delete service/other: Unreadable { why: "denied" }"#,
+                r#"! delete volume/web: Unreadable { why: "denied" }"#,
+            ]
+        );
+    }
+    // The old half of a rename is a deletion, too; the new half goes on.
+    let mut renamed = resource(&SERVICE, "new", &[]);
+    renamed.moved_from = Some(other.id.clone());
+    let noted = noted_with(vec![renamed, config.clone(), volume.clone()], observed(), Policy::default());
+    assert_eq!(
+        noted,
+        ["create service/new (Moved)", "! delete config/safe: Protected", r#"! delete service/other: Unreadable { why: "denied" }"#,]
+    );
+}
+
+#[test]
 fn what_refers_to_something_made_anew_follows_it() {
     let cache = resource(&SERVICE, "cache", &[("mode", "b")]);
     let mut web = resource(&SERVICE, "web", &[]);

@@ -82,7 +82,7 @@ pub trait Subject: Send + Sync + Sized + 'static {
 
     /// Applies a plan in a process that is killed at its call number `call` (from 0), before or after the call takes
     /// effect; and waits until nothing of that process is left, its lease included.
-    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash;
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &stage::KnownValues, call: usize, when: When) -> Crash;
 
     /// Everything that someone who may look at the platform, but may not read secrets, can see of it.
     async fn dump(&self) -> String;

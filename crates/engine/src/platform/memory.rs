@@ -41,6 +41,8 @@ use fault::Lost;
 use world::State;
 
 pub use fault::{Call, Effect, Fault, When};
+#[cfg(test)]
+pub use subject::MemorySubject;
 pub use world::{Key, World};
 
 /// Which of its duties the platform neglects, and what kind of server stands behind it.

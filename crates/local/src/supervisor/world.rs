@@ -107,11 +107,11 @@ impl World {
     /// What is there under an id, as `observe` reports it and as fences see it.
     pub fn seen(&self, id: &ResourceId) -> Option<SeenObject> {
         let stored = self.stored(id)?;
-        let document = match self.workload(&stored.uid) {
-            Some(workload) => self.live_document(&stored, &workload),
-            None => stored.document.clone(),
+        let Some(workload) = self.workload(&stored.uid) else {
+            return Some(stored.seen(stored.document.clone()));
         };
-        Some(stored.seen(document))
+        let rollout = workload.health().rollout;
+        Some(SeenObject { rollout, ..stored.seen(self.live_document(&stored, &workload)) })
     }
 
     /// A running workload's document: what was applied, with what has changed since on the disk and around it.
@@ -145,10 +145,10 @@ impl World {
         }
         for used in &spec.uses {
             let now = self.objects.borrow().get(&used.of).and_then(|object| object.attributes().remove(&used.name));
-            if now.is_some_and(|now| now != used.value) {
+            if now.is_none_or(|now| now != used.value) {
                 let secret = matches!(stored.document.get(&used.path), Some(Leaf::Secret { .. }));
-                let was = format!("(with {} = {})", used.name, used.value);
-                let leaf = if secret { Leaf::Secret { text: None, fingerprint: None } } else { Leaf::Text(was.into()) };
+                // The address that it was given is nobody's any more.
+                let leaf = if secret { Leaf::Secret { text: None, fingerprint: None } } else { Leaf::Unknown };
                 changes.push((used.path.clone(), Some(leaf)));
             }
         }

@@ -273,6 +273,7 @@ pub fn change(difference: &Difference) -> Change {
         reason,
         differences: vec![],
         restarts: false,
+        loses_data: false,
         waits_for: vec![],
         fence: Fence { before: before.map(Seen::of), after: desired.map(|d| state_digest(&d.document, d.marks.protect)) },
         desired: desired.cloned(),

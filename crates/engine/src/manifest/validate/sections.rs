@@ -1,5 +1,7 @@
 //! `[project]`, `[variables]`, `[environments]`, `[secrets]` and `[[moved]]`.
 
+use std::collections::HashMap;
+
 use super::{IDENTIFIER, Known, Section, graph, is_identifier};
 use crate::manifest::diagnostic::{Diagnostic, Span};
 use crate::manifest::source::{Entry, Node, NodeValue};
@@ -27,9 +29,11 @@ pub(super) fn validate(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
     for section in [Section::Environments, Section::Secrets] {
         root.get(section.key()).into_iter().for_each(|node| without_templates(node, problems));
     }
-    for moved in root.get("moved").and_then(Node::as_array).unwrap_or_default() {
+    let all = root.get("moved").and_then(Node::as_array).unwrap_or_default();
+    for moved in all {
         self::moved(root, moved, known, problems);
     }
+    moved_together(all, problems);
 }
 
 /// A template outside an app would be taken as it stands, which nobody means.
@@ -158,13 +162,16 @@ fn moved(root: &Node, entry: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
     let (from, to) = (address("from"), address("to"));
     let (Some((from, old, from_span)), Some((to, new, to_span))) = (from, to) else { return };
     match (&from, &to) {
+        (Address::Environment(_), Address::Environment(_)) => {
+            let help = "destroy the environment under its old name first, or keep that name";
+            let problem = Diagnostic::new(format!("a rename of an environment (`{old}`): this build does not have it yet"), from_span);
+            return problems.push(problem.with_help(help));
+        }
         (Address::Volume { app: a, .. }, Address::Volume { app: b, .. }) if a != b => {
-            let help = "give both under the app's new name; the app's own move is another entry";
+            let help = "give both under the app's name; a rename of the app itself is another entry, applied before";
             problems.push(Diagnostic::new("a volume cannot move to another app", to_span).with_help(help));
         }
-        (Address::Environment(_), Address::Environment(_))
-        | (Address::App(_), Address::App(_))
-        | (Address::Volume { .. }, Address::Volume { .. }) => {}
+        (Address::App(_), Address::App(_)) | (Address::Volume { .. }, Address::Volume { .. }) => {}
         _ => problems.push(Diagnostic::new(format!("`{old}` and `{new}` are not of one kind"), to_span)),
     }
     if from.exists(root) == Some(true) {
@@ -183,5 +190,28 @@ fn moved(root: &Node, entry: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
             problems.push(Diagnostic { help, ..problem });
         }
         Address::App(_) | Address::Volume { .. } => {}
+    }
+}
+
+/// What several entries say together. A live object has one name before: where entries would give it two, one of them would
+/// be passed over in silence, and what is live under that name be removed.
+fn moved_together(all: &[Node], problems: &mut Vec<Diagnostic>) {
+    let mut seen: HashMap<(&str, &str), Span> = HashMap::new();
+    for key in ["from", "to"] {
+        for node in all.iter().filter_map(|entry| entry.get(key)) {
+            let Some(text) = node.as_str() else { continue };
+            let Some(first) = seen.insert((key, text), node.span) else { continue };
+            let problem =
+                Diagnostic::new(format!("two entries move {key} `{text}`"), node.span).related_to(first, "it is first named here");
+            problems.push(problem.with_help("keep the one whose `from` is what is live now"));
+        }
+    }
+    for node in all.iter().filter_map(|entry| entry.get("to")) {
+        let Some(Address::Volume { app, .. }) = node.as_str().and_then(Address::parse) else { continue };
+        let moved_app = format!("apps.{app}");
+        let Some(of_app) = seen.get(&("to", moved_app.as_str())) else { continue };
+        let message = format!("the app `{app}` and one of its volumes are both renamed: which name the volume has now is not clear");
+        let problem = Diagnostic::new(message, node.span).related_to(*of_app, "the app is renamed here");
+        problems.push(problem.with_help("apply the app's rename first, remove its entry, and then rename the volume"));
     }
 }

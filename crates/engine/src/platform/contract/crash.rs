@@ -31,7 +31,7 @@ async fn one<S: Subject>(subject: &S, call: usize, when: When, start: fn(&mut St
     }
     change(&mut stage);
     let plan = stage.plan().await;
-    let crash = subject.apply_and_crash(&plan, &stage.secret_pairs(), call, when).await;
+    let crash = subject.apply_and_crash(&plan, &stage.known_values(), call, when).await;
     let again = stage.plan().await;
     if crash == Crash::Finished {
         assert!(again.is_empty(), "not finished: {:#?}", brief(&again));

@@ -30,11 +30,19 @@ pub struct Stage<'a, S> {
     pub policy: Policy,
     /// The revision of the manifest; revisions are ordered as text.
     pub revision: Option<String>,
-    known: Mutex<Option<(Declared, Arc<Secrets>)>>,
+    known: Mutex<Vec<(Declared, Arc<Secrets>)>>,
 }
 
 /// Secrets by name, with their values where they are available.
 type Declared = IndexMap<String, Option<String>>;
+
+/// The values of secrets, for another process or for one that is played in this one.
+pub struct KnownValues {
+    /// By name: for a process, which derives for itself.
+    pub pairs: Vec<(String, String)>,
+    /// The same values, with what was derived from them: each derivation costs more than all the rest of a case.
+    pub secrets: Arc<Secrets>,
+}
 
 /// A history of revisions that are ordered as text.
 struct Line(String);
@@ -76,7 +84,7 @@ impl<'a, S: Subject> Stage<'a, S> {
             secrets: IndexMap::new(),
             policy: Policy::default(),
             revision: None,
-            known: Mutex::new(None),
+            known: Mutex::default(),
         }
     }
 
@@ -148,19 +156,22 @@ impl<'a, S: Subject> Stage<'a, S> {
     /// slow to derive.
     pub fn secret_values(&self) -> Arc<Secrets> {
         let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
-        match &*known {
-            Some((declared, secrets)) if *declared == self.secrets => secrets.clone(),
-            _ => {
-                let secrets = Arc::new(self.new_secrets());
-                *known = Some((self.secrets.clone(), secrets.clone()));
-                secrets
-            }
+        if let Some((_, secrets)) = known.iter().find(|(declared, _)| *declared == self.secrets) {
+            return secrets.clone();
         }
+        let secrets = Arc::new(self.new_secrets());
+        known.push((self.secrets.clone(), secrets.clone()));
+        secrets
     }
 
     /// Forgets what was derived, as another machine would not know it.
     pub fn on_another_machine(&self) {
-        *self.known.lock().unwrap_or_else(|e| e.into_inner()) = None;
+        self.known.lock().unwrap_or_else(|e| e.into_inner()).clear();
+    }
+
+    /// What a run that is to be killed gets: the values, and what was derived from them already.
+    pub fn known_values(&self) -> KnownValues {
+        KnownValues { pairs: self.secret_pairs(), secrets: self.secret_values() }
     }
 
     fn new_secrets(&self) -> Secrets {
@@ -171,7 +182,7 @@ impl<'a, S: Subject> Stage<'a, S> {
     }
 
     /// The secrets that have values.
-    pub fn secret_pairs(&self) -> Vec<(String, String)> {
+    fn secret_pairs(&self) -> Vec<(String, String)> {
         self.secrets.iter().filter_map(|(name, value)| Some((name.clone(), value.clone()?))).collect()
     }
 

@@ -15,6 +15,7 @@ use crate::desired::path::Path;
 use crate::desired::quantity::{Bytes, Cpu, Duration};
 use crate::desired::resource::ResourceId;
 use crate::desired::text::{Segment, Text};
+use crate::health::RolloutState;
 use crate::platform::ObservedResource;
 use crate::platform::memory::world::Key;
 use zeroize::Zeroizing;
@@ -36,7 +37,7 @@ pub(crate) fn observed(state: &State, place: &str, id: ResourceId, object: &Obje
         holds_data: matches!(object.spec, Spec::Volume(_)),
         has_health: service,
         depends_on: refers.chain(object.needs.iter().cloned()).collect(),
-        rollout: object.progress.state(),
+        rollout: if service { object.progress.state() } else { RolloutState::Done },
         ..ObservedResource::new(id, ownership, out.build())
     }
 }

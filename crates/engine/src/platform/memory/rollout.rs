@@ -3,6 +3,8 @@
 //! How an image behaves is in its name: `fail/…` never passes its probe, `crash/…` ends right after it starts,
 //! `missing/…` cannot be pulled, `wait/…` never finds a node with room. Anything else works after two ticks.
 
+use serde::{Deserialize, Deserializer};
+
 use super::server::Spec;
 use super::world::{Key, Object, State};
 use crate::desired::owner::Marks;
@@ -25,6 +27,19 @@ enum Phase {
     Running,
     RolledBack(String),
     Paused(String),
+}
+
+/// As a world file has it: a [`RolloutState`], just begun where it runs.
+impl<'de> Deserialize<'de> for Progress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let phase = match RolloutState::deserialize(deserializer)? {
+            RolloutState::Done => Phase::Done,
+            RolloutState::Running => Phase::Running,
+            RolloutState::RolledBack { why } => Phase::RolledBack(why),
+            RolloutState::Paused { why } => Phase::Paused(why),
+        };
+        Ok(Self { ticks: 0, phase, previous: None })
+    }
 }
 
 impl Progress {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use async_trait::async_trait;
-use zeroize::Zeroizing;
 
 use super::world::Leases;
 use super::{Effect, Fault, Key, MemoryConnector, Quirks, World};
@@ -14,9 +13,9 @@ use crate::desired::document::Leaf;
 use crate::desired::path::Path;
 use crate::desired::resource::ResourceId;
 use crate::plan::Plan;
+use crate::platform::contract::stage::KnownValues;
 use crate::platform::contract::{Body, Crash, Edited, Subject, When};
 use crate::platform::{Field, Support};
-use crate::render::secret::Secrets;
 
 /// A world of its own for each case.
 pub struct MemorySubject {
@@ -121,16 +120,15 @@ impl Subject for MemorySubject {
         self.world.reveal();
     }
 
-    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash {
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &KnownValues, call: usize, when: When) -> Crash {
         let when = match when {
             When::Before => super::When::Before,
             When::After => super::When::After,
         };
         self.world.fault(Fault { call: None, index: call, when, effect: Effect::Crash });
-        let secrets = Secrets::new(secrets.iter().map(|(name, value)| (name.clone(), Ok(Zeroizing::new(value.clone())))));
         let (connector, options) = (self.connector(), ApplyOptions::default());
         let crashed = tokio::select! {
-            _ = deploy::apply(plan, &secrets, &*connector, &options, &Quiet) => false,
+            _ = deploy::apply(plan, &secrets.secrets, &*connector, &options, &Quiet) => false,
             () = self.world.crashed().notified() => true,
         };
         self.world.clear_faults();
@@ -191,7 +189,7 @@ impl Subject for OpenMemorySubject {
     async fn reveal(&self) {
         self.0.reveal().await;
     }
-    async fn apply_and_crash(&self, plan: &Plan, secrets: &[(String, String)], call: usize, when: When) -> Crash {
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &KnownValues, call: usize, when: When) -> Crash {
         self.0.apply_and_crash(plan, secrets, call, when).await
     }
     async fn dump(&self) -> String {

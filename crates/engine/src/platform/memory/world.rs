@@ -5,10 +5,12 @@
 //! ```json
 //! {
 //!   "taken_ports": [22],
+//!   "hidden": [{ "place": "dev", "kind": "secret", "why": "this account may not read it" }],
 //!   "places": {
 //!     "dev": {
 //!       "service/shop-web": {
 //!         "marks": { "owner": "shop/dev", "app": "web", "protect": true },
+//!         "rollout": { "rolled_back": { "why": "its probe failed" } },
 //!         "spec": { "image": "shop/web:1", "ports": [{ "name": "http", "target": 8080 }] }
 //!       },
 //!       "volume/theirs": { "spec": { "size": "1Gi" } }
@@ -98,16 +100,19 @@ pub(crate) struct Object {
     /// Names of what it needs beyond what its specification refers to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<ResourceId>,
-    /// How its last roll-out goes.
-    #[serde(default, skip)]
+    /// How its last roll-out goes. Read and never written: two descriptions of an object are equal whatever it is about.
+    #[serde(default, rename = "rollout", skip_serializing)]
     pub progress: Progress,
 }
 
-/// What cannot be read.
-#[derive(Debug, Clone)]
+/// What cannot be read: everything of the place where neither kind nor name is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Hidden {
     pub place: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub why: String,
 }
@@ -331,7 +336,7 @@ impl World {
     /// The world as JSON. Secret values are left out.
     pub fn to_json(&self) -> String {
         let state = self.lock();
-        let file = WorldFile { taken_ports: state.taken_ports.clone(), places: state.places.clone() };
+        let file = WorldFile { taken_ports: state.taken_ports.clone(), hidden: state.hidden.clone(), places: state.places.clone() };
         serde_json::to_string_pretty(&file).unwrap_or_else(|error| error.to_string())
     }
 
@@ -342,6 +347,7 @@ impl World {
         {
             let state = &mut *world.lock();
             state.taken_ports = file.taken_ports;
+            state.hidden = file.hidden;
             for (place, objects) in file.places {
                 for (key, written) in objects {
                     // The kind says what the specification must hold, and so gives the better message.
@@ -369,6 +375,8 @@ fn default_support() -> BTreeMap<Field, Support> {
 struct WorldFile<O> {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     taken_ports: BTreeSet<u16>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hidden: Vec<Hidden>,
     places: BTreeMap<String, BTreeMap<Key, O>>,
 }
 

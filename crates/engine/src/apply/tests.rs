@@ -1,0 +1,255 @@
+//! What an apply reports when things go wrong around it: answers that do not come, an end that is asked for, an order that
+//! leads through an environment with nothing in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Applied, ApplyOptions, ChangeResult, Quiet, RunVerdict};
+use crate::deploy::{self, Connector, Request, RequestedAction};
+use crate::desired::name::Name;
+use crate::desired::owner::Owner;
+use crate::desired::quantity;
+use crate::desired::resource::{Resource, ResourceId};
+use crate::health::{Health, Status};
+use crate::manifest::Manifest;
+use crate::manifest::schema::{Environment, Project};
+use crate::plan::Plan;
+use crate::plan::change::Change;
+use crate::platform::contract::Subject;
+use crate::platform::contract::stage::{Recorder, Stage, told};
+use crate::platform::memory::{Call, Effect, Fault, MemoryConnector, MemorySubject, When, World};
+use crate::platform::{Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp};
+use crate::render::VariableInputs;
+
+/// How a platform breaks its word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Breach {
+    /// It forgets the last answer about health.
+    ForgetsHealth,
+    /// A write never returns.
+    NeverAnswers,
+}
+
+/// A platform that breaks its word, and is good otherwise.
+struct Unreliable(Arc<dyn Platform>, Breach);
+
+struct ConnectUnreliable(Arc<dyn Connector>, Breach);
+
+#[async_trait]
+impl Connector for ConnectUnreliable {
+    async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        Ok(Arc::new(Unreliable(self.0.connect(project, name, environment).await?, self.1)))
+    }
+}
+
+#[async_trait]
+impl Platform for Unreliable {
+    fn support(&self, field: Field) -> Support {
+        self.0.support(field)
+    }
+    fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {
+        self.0.translate(app)
+    }
+    fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {
+        self.0.address(app, port)
+    }
+    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
+        self.0.observe(scope, wanted, sink).await
+    }
+    async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {
+        match self.1 {
+            Breach::NeverAnswers => std::future::pending().await,
+            Breach::ForgetsHealth => self.0.apply(batch, context).await,
+        }
+    }
+    async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError> {
+        let mut health = self.0.health(ids).await?;
+        if self.1 == Breach::ForgetsHealth {
+            health.pop();
+        }
+        Ok(health)
+    }
+    async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
+        self.0.lease(owner, holder).await
+    }
+    fn requests(&self) -> u64 {
+        self.0.requests()
+    }
+}
+
+/// Longer than anything here may take; time is paused, so nobody waits for it.
+const FOREVER: Duration = Duration::from_secs(3600);
+
+async fn apply(stage: &Stage<'_, MemorySubject>, connector: &dyn Connector, plan: &Plan, options: &ApplyOptions) -> Applied {
+    let applied = timeout(FOREVER, deploy::apply(plan, &stage.secret_values(), connector, options, &Quiet)).await;
+    applied.expect("it ends").unwrap_or_else(|error| panic!("not applied: {error}"))
+}
+
+fn every_question_for_health(world: &World, effect: Effect) {
+    for _ in 0..200 {
+        world.fault(Fault { call: Some(Call::Health), index: 0, when: When::Before, effect });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_that_nobody_tells_is_no_success() {
+    let subject = MemorySubject::fresh().await;
+    let mut stage = Stage::with_web(&subject);
+    stage.add("web", &["rollout.timeout = \"5s\""]);
+    stage.converge().await;
+    let plan = stage.expect_nothing().await;
+    every_question_for_health(&subject.world, Effect::Unreachable);
+    let applied = apply(&stage, &*subject.connector(), &plan, &ApplyOptions::default()).await;
+    assert_eq!(applied.verdict(), RunVerdict::Unhealthy, "{}", told(&plan, &applied));
+    assert_eq!(applied.health[0].health.status, Status::Unknown);
+    assert!(!applied.health[0].health.message.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_ends_before_health_is_known_is_no_success() {
+    let subject = MemorySubject::fresh().await;
+    let stage = Stage::with_web(&subject);
+    stage.converge().await;
+    let plan = stage.expect_nothing().await;
+    every_question_for_health(&subject.world, Effect::Delay(Duration::from_secs(20)));
+    let options = ApplyOptions { timeout: Some(quantity::Duration(1000)), ..ApplyOptions::default() };
+    let applied = apply(&stage, &*subject.connector(), &plan, &options).await;
+    assert_eq!(applied.verdict(), RunVerdict::Unhealthy, "{}", told(&plan, &applied));
+    assert_eq!(applied.health[0].health.message, "the time given by --timeout is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_platform_that_forgets_an_answer_holds_nobody_up_for_ever() {
+    let subject = MemorySubject::fresh().await;
+    let mut stage = Stage::with_web(&subject);
+    stage.add("web", &["rollout.timeout = \"5s\""]);
+    let plan = stage.plan().await;
+    let connector = ConnectUnreliable(subject.connector(), Breach::ForgetsHealth);
+    let applied = apply(&stage, &connector, &plan, &ApplyOptions::default()).await;
+    assert_eq!(applied.verdict(), RunVerdict::Unhealthy, "{}", told(&plan, &applied));
+    assert_eq!(applied.changes[0].result, ChangeResult::Unhealthy { why: "not healthy within 5s".into() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_never_returns_is_reported_as_unknown_after_an_interruption() {
+    let subject = MemorySubject::fresh().await;
+    let stage = Stage::with_web(&subject);
+    let plan = stage.plan().await;
+    let options = ApplyOptions::default();
+    let interrupt = async {
+        sleep(Duration::from_secs(1)).await;
+        options.cancel.cancel();
+    };
+    let connector = ConnectUnreliable(subject.connector(), Breach::NeverAnswers);
+    let (applied, ()) = tokio::join!(apply(&stage, &connector, &plan, &options), interrupt);
+    assert!(matches!(applied.changes[0].result, ChangeResult::Unknown { .. }), "{}", told(&plan, &applied));
+    assert_eq!(applied.verdict(), RunVerdict::Partial);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interruption_ends_the_wait_for_another_attempt() {
+    let subject = MemorySubject::fresh().await;
+    let stage = Stage::with_web(&subject);
+    let plan = stage.plan().await;
+    let slow = Effect::Throttled(Duration::from_secs(25));
+    for _ in 0..10 {
+        subject.world.fault(Fault { call: Some(Call::Apply), index: 0, when: When::Before, effect: slow });
+    }
+    let options = ApplyOptions::default();
+    let interrupt = async {
+        sleep(Duration::from_secs(1)).await;
+        options.cancel.cancel();
+    };
+    let began = Instant::now();
+    let connector = subject.connector();
+    let (applied, ()) = tokio::join!(apply(&stage, &*connector, &plan, &options), interrupt);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(matches!(applied.changes[0].result, ChangeResult::Failed { .. }), "{}", told(&plan, &applied));
+    assert_eq!(subject.world.journal(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_whose_answer_was_lost_is_not_repeated() {
+    let subject = MemorySubject::fresh().await;
+    let stage = Stage::with_web(&subject);
+    stage.converge().await;
+    let plan = stage.plan_request("web", RequestedAction::Restart).await;
+    let lost = |when| Fault { call: Some(Call::Apply), index: 0, when, effect: Effect::Unreachable };
+    subject.world.fault(lost(When::After));
+    let applied = apply(&stage, &*subject.connector(), &plan, &ApplyOptions::default()).await;
+    assert!(matches!(applied.changes[0].result, ChangeResult::Unknown { .. }), "{}", told(&plan, &applied));
+    assert_eq!(subject.world.journal(), ["create dev service/shop-web", "restart dev service/shop-web"]);
+    // One that did not get through is.
+    subject.world.fault(lost(When::Before));
+    let applied = apply(&stage, &*subject.connector(), &plan, &ApplyOptions::default()).await;
+    assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
+}
+
+/// Plans a manifest for several environments of one world.
+async fn plan(text: &str, connector: &dyn Connector) -> Plan {
+    let manifest = Manifest::parse(text).unwrap_or_else(|report| panic!("{report}"));
+    let request = Request {
+        manifest: &manifest,
+        variables: &VariableInputs::default(),
+        secrets: &Default::default(),
+        history: None,
+        registry: None,
+        refresh_images: false,
+        environments: BTreeSet::new(),
+        apps: BTreeSet::new(),
+        policy: Default::default(),
+    };
+    deploy::plan(&request, connector).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Three environments, each after the one before; nothing is declared in the second.
+fn three_in_a_row(image: &str) -> String {
+    format!(
+        r#"
+        [project]
+        name = "shop"
+        id = "k3v9q2xw"
+        [environments.dev]
+        platform = "local"
+        [environments.staging]
+        platform = "local"
+        after = ["dev"]
+        [environments.prod]
+        platform = "local"
+        after = ["staging"]
+        [apps.web]
+        image = "{image}"
+        ports.http = 8080
+        rollout.timeout = "5s"
+        environments = ["dev", "prod"]
+        "#
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_waits_through_one_in_which_nothing_happens() {
+    let connector = MemoryConnector::new(World::default());
+    let plan = plan(&three_in_a_row("shop/web:1"), &connector).await;
+    let recorder = Recorder::default();
+    let applied = deploy::apply(&plan, &Default::default(), &connector, &ApplyOptions::default(), &recorder).await.unwrap();
+    assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
+    let happened = recorder.0.into_inner().unwrap();
+    let place = |line: &str| happened.iter().position(|l| l == line).unwrap_or_else(|| panic!("no {line} in {happened:?}"));
+    assert!(place("finish dev/service/shop-web") < place("start prod/service/shop-web"), "{happened:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_is_not_begun_after_a_failure_before_the_one_before_it() {
+    let connector = MemoryConnector::new(World::default());
+    let plan = plan(&three_in_a_row("crash/web:1"), &connector).await;
+    for no_wait in [false, true] {
+        let options = ApplyOptions { no_wait, ..ApplyOptions::default() };
+        let applied = deploy::apply(&plan, &Default::default(), &connector, &options, &Quiet).await.unwrap();
+        let results: BTreeMap<&str, &ChangeResult> = applied.changes.iter().map(|c| (&*c.id.environment, &c.result)).collect();
+        assert!(matches!(results["prod"], ChangeResult::Skipped { .. }), "no_wait = {no_wait}: {}", told(&plan, &applied));
+    }
+}
