@@ -74,7 +74,7 @@ impl Connector for Connect {
             kind => {
                 let there: Vec<&str> = BUILT.iter().map(|kind| kind.as_str()).collect();
                 let why = format!("this build does not have the platform {kind} yet");
-                let error = PlatformError::new(PlatformErrorKind::Rejected, format!("connecting to {name}"), why);
+                let error = PlatformError::new(PlatformErrorKind::Rejected, "connecting", why);
                 Err(error.with_hint(format!("it has: {}", there.join(", "))))
             }
         }

@@ -1,7 +1,10 @@
 //! `stratos add`
 
+use indexmap::IndexMap;
 use stratos_engine::desired::name::Name;
 use stratos_engine::manifest::edit;
+use stratos_engine::manifest::schema::ValueType;
+use stratos_engine::render::cartridge::Parameter;
 use stratos_engine::render::cartridge::catalogue::Catalogue;
 use toml_edit::{Array, InlineTable, Value};
 
@@ -14,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   stratos add env dev --platform local
   stratos add env myswarm --platform swarm https://swarm-host/
+  stratos add env prod --platform kubernetes --namespace shop --after myswarm
   stratos add app redis --parameter 'password={{ secrets.redis }}'   from its cartridge
   stratos add app web --image nginx:1.27 --port http=80:8080
   stratos add app web --port http=8080 -- ./web --port '$(PORT_HTTP)'
@@ -48,6 +52,18 @@ struct EnvArgs {
     /// The kind of platform: local, docker, swarm, kubernetes, aws-ecs, mesos or cloudfoundry.
     #[arg(long, value_name = "KIND")]
     platform: String,
+
+    /// The platform's own division that everything goes into, where it has one.
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+
+    /// Apply it only when everything in these environments is done and healthy.
+    #[arg(long, value_name = "ENV", value_delimiter = ',')]
+    after: Vec<Name>,
+
+    /// Let only those apps come here that name it.
+    #[arg(long)]
+    opt_in: bool,
 
     /// A setting of the platform's connection (repeat it for more).
     #[arg(long = "option", value_name = "KEY=VALUE", value_parser = assignment)]
@@ -113,10 +129,7 @@ fn port(text: &str) -> Result<PortArgument, String> {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let manifest = ManifestText::read()?;
     let (what, name, changed) = match &args.what {
-        What::Env(EnvArgs { name, url, platform, options }) => {
-            let edit = |text: &str| edit::add_environment(text, name, platform, url.as_deref(), options);
-            ("environment", name, manifest.edit(edit)?)
-        }
+        What::Env(args) => ("environment", &args.name, add_environment(&manifest, args)?),
         What::App(args) => ("app", &args.name, add_app(&manifest, args)?),
     };
     let said = if changed { format!("Added the {what} {name}.") } else { format!("The {what} {name} is there already, just so.") };
@@ -132,6 +145,26 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+fn add_environment(manifest: &ManifestText, args: &EnvArgs) -> Result<bool, Failure> {
+    let EnvArgs { name, url, platform, namespace, after, opt_in, options } = args;
+    let text = |key: &'static str, value: &Option<String>| value.as_ref().map(|value| (vec![key], Value::from(value)));
+    let mut fields: Vec<(Vec<&str>, Value)> = Vec::new();
+    fields.extend(text("url", url));
+    fields.extend(text("namespace", namespace));
+    if !after.is_empty() {
+        fields.push((vec!["after"], names(after)));
+    }
+    if *opt_in {
+        fields.push((vec!["opt_in"], true.into()));
+    }
+    fields.extend(options.iter().map(|(key, value)| (vec!["options", key], edit::scalar(value))));
+    manifest.edit(|text| edit::add_environment(text, name, platform, &fields))
+}
+
+fn names(names: &[Name]) -> Value {
+    names.iter().map(Name::as_str).collect::<Array>().into()
+}
+
 fn add_app(manifest: &ManifestText, args: &AppArgs) -> Result<bool, Failure> {
     let AppArgs { name, image, cartridge, parameters, ports, replicas, environments, command } = args;
     let nothing_runs = image.is_none() && cartridge.is_none() && command.is_empty();
@@ -140,8 +173,13 @@ fn add_app(manifest: &ManifestText, args: &AppArgs) -> Result<bool, Failure> {
     if let Some(cartridge) = cartridge.as_deref().or(by_name.as_deref()) {
         fields.push((vec!["cartridge"], cartridge.into()));
     }
+    let described = match fields.first() {
+        Some((_, cartridge)) if !parameters.is_empty() => described(manifest, cartridge.as_str().unwrap_or_default())?,
+        _ => IndexMap::new(),
+    };
     for (parameter, value) in parameters {
-        fields.push((vec!["parameters", parameter], scalar(value)));
+        let kind = described.get(parameter).map(|parameter| parameter.r#type);
+        fields.push((vec!["parameters", parameter], parameter_value(value, kind)));
     }
     if let Some(image) = image {
         fields.push((vec!["image"], image.into()));
@@ -150,7 +188,7 @@ fn add_app(manifest: &ManifestText, args: &AppArgs) -> Result<bool, Failure> {
         fields.push((vec!["command"], command.iter().collect::<Array>().into()));
     }
     if !environments.is_empty() {
-        fields.push((vec!["environments"], environments.iter().map(Name::as_str).collect::<Array>().into()));
+        fields.push((vec!["environments"], names(environments)));
     }
     if let Some(replicas) = replicas {
         fields.push((vec!["replicas"], i64::from(*replicas).into()));
@@ -186,10 +224,17 @@ pub fn missing_parameters(cartridge: &str, given: &[(String, String)]) -> Vec<(S
     missing.map(|(name, parameter)| (name, parameter.description)).collect()
 }
 
-/// A number or a boolean as such, everything else as text.
-fn scalar(text: &str) -> Value {
-    match text.parse::<Value>() {
-        Ok(value @ (Value::Integer(_) | Value::Float(_) | Value::Boolean(_))) => value,
+/// The parameters that a cartridge describes.
+fn described(manifest: &ManifestText, cartridge: &str) -> Result<IndexMap<String, Parameter>, Failure> {
+    Ok(Catalogue::embedded().find(cartridge, manifest.folder())?.parameters)
+}
+
+/// A parameter's value in the type that its cartridge wants: the version 10.1 is text although it looks like a number. What
+/// does not fit is kept as text, and reported as such when the manifest is read.
+fn parameter_value(text: &str, kind: Option<ValueType>) -> Value {
+    match (kind, text.trim().parse::<Value>()) {
+        (Some(ValueType::Integer | ValueType::Number), Ok(value)) if value.is_integer() || value.is_float() => value,
+        (Some(ValueType::Boolean), Ok(value)) if value.is_bool() => value,
         _ => text.into(),
     }
 }
@@ -206,5 +251,16 @@ mod tests {
         for wrong in ["8080", "http=0", "http=70000", "http=80:", "HTTP=80", "http="] {
             assert!(port(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_parameter_has_the_type_that_its_cartridge_wants() {
+        let value = |text, kind| parameter_value(text, kind).to_string();
+        assert_eq!(value("10.1", Some(ValueType::String)), "\"10.1\"");
+        assert_eq!(value("8", Some(ValueType::Integer)), "8");
+        assert_eq!(value("0.5", Some(ValueType::Number)), "0.5");
+        assert_eq!(value("true", Some(ValueType::Boolean)), "true");
+        assert_eq!(value("yes", Some(ValueType::Boolean)), "\"yes\"");
+        assert_eq!(value("8", None), "\"8\"");
     }
 }

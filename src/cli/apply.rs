@@ -50,14 +50,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     session.needs_one_environment_or(args.all, "apply")?;
     let request = args.policy.complete(session.request(args.policy.policy(false)));
     let plan = deploy::plan(&request, &session.connector).await?;
-    let run = Run {
-        plan: &plan,
-        secrets: &session.secrets,
-        connector: &session.connector,
-        how: &args.how,
-        question: Some("Apply this plan?"),
-        command: "apply",
-    };
+    let run =
+        Run { plan: &plan, secrets: &session.secrets, connector: &session.connector, how: &args.how, question: Some("Apply this plan?") };
     carry_out(run, Some(begun.elapsed()), context).await
 }
 
@@ -72,13 +66,6 @@ async fn saved(path: &std::path::Path, args: &Args, context: &Context) -> Result
     let folder = base_folder();
     let secrets = secrets::read(&plan.based_on.secrets, &folder);
     let connector = connector(&folder);
-    let run = Run {
-        plan: &plan,
-        secrets: &secrets,
-        connector: &connector,
-        how: &args.how,
-        question: Some("Apply this saved plan?"),
-        command: &format!("apply {}", path.display()),
-    };
+    let run = Run { plan: &plan, secrets: &secrets, connector: &connector, how: &args.how, question: Some("Apply this saved plan?") };
     carry_out(run, None, context).await
 }

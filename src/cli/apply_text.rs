@@ -11,8 +11,9 @@ use stratos_engine::health::{Health, RolloutState, Status};
 use super::progress::{health_words, result_words};
 use super::words;
 
-/// Everything that was done and was not, what is not healthy and why, where it is reached, and the sum.
-pub fn render(applied: &Applied, verdict: RunVerdict, took: Duration) -> String {
+/// Everything that was done and was not, what is not healthy and why, where it is reached, and the sum. `held` is how many
+/// things the plan held back: whoever reads only this should know that there are some.
+pub fn render(applied: &Applied, held: usize, verdict: RunVerdict, took: Duration) -> String {
     let mut out = String::new();
     if !applied.changes.is_empty() {
         out.push('\n');
@@ -41,7 +42,7 @@ pub fn render(applied: &Applied, verdict: RunVerdict, took: Duration) -> String 
         }
         out.push('\n');
     }
-    let summary = format!("{} {}.", summary(applied, verdict), words::effort(applied.requests, took));
+    let summary = format!("{} {}.", summary(applied, held, verdict), words::effort(applied.requests, took));
     let _ = match verdict {
         RunVerdict::Success => writeln!(out, "{}", summary.green().bold()),
         RunVerdict::Stale | RunVerdict::Partial | RunVerdict::Unhealthy => writeln!(out, "{}", summary.red().bold()),
@@ -109,7 +110,7 @@ fn instances(out: &mut String, health: &Health) {
     }
 }
 
-fn summary(applied: &Applied, verdict: RunVerdict) -> String {
+fn summary(applied: &Applied, held: usize, verdict: RunVerdict) -> String {
     let counts: Vec<String> = SECTIONS
         .iter()
         .filter_map(|(word, _, matches)| {
@@ -117,11 +118,16 @@ fn summary(applied: &Applied, verdict: RunVerdict) -> String {
             (count > 0).then(|| format!("{count} {word}"))
         })
         .collect();
-    let counts = if counts.is_empty() { "nothing to do".to_owned() } else { counts.join(", ") };
+    let held = if held > 0 { format!(", {held} held") } else { String::new() };
+    let counts = if counts.is_empty() { format!("nothing to do{held}") } else { format!("{}{held}", counts.join(", ")) };
     match verdict {
         RunVerdict::Success => format!("Applied: {counts}."),
         RunVerdict::Unhealthy => format!("Applied, and not healthy: {counts}."),
-        RunVerdict::Stale => format!("Refused in part, since things moved: {counts}. Make a new plan."),
+        RunVerdict::Stale => {
+            let any = applied.changes.iter().any(|report| matches!(report.result, ChangeResult::Done | ChangeResult::AlreadyDone));
+            let refused = if any { "Refused in part" } else { "Refused" };
+            format!("{refused}, since things moved: {counts}. Make a new plan.")
+        }
         RunVerdict::Partial => format!("Not all applied: {counts}."),
     }
 }
@@ -166,14 +172,14 @@ mod tests {
             requests: 9,
             notes: vec![why("the platform keeps no lease")],
         };
-        let text = render(&applied, applied.verdict(), Duration::from_millis(1500));
+        let text = render(&applied, 2, applied.verdict(), Duration::from_millis(1500));
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
     }
 
     #[test]
     fn nothing_to_do_is_one_line() {
         let applied = Applied { requests: 1, ..Applied::default() };
-        let text = render(&applied, applied.verdict(), Duration::from_millis(5));
+        let text = render(&applied, 0, applied.verdict(), Duration::from_millis(5));
         assert_eq!(anstream::adapter::strip_str(&text).to_string(), "Applied: nothing to do. 1 request in 5 ms.\n");
     }
 }

@@ -6,10 +6,10 @@ use super::error::{Exit, Failure};
 use super::output::Output;
 
 /// Asks whether to go on. Where nobody can be asked the answer has to be on the command line.
-pub fn confirm(output: &Output, question: &str, command: &str) -> Result<(), Failure> {
+pub fn confirm(output: &Output, question: &str) -> Result<(), Failure> {
     if !output.can_ask() {
         let failure = Failure::usage(format!("{question} Nobody can be asked here"));
-        return Err(failure.with_hint(format!("`stratos {command} --yes` answers with yes")));
+        return Err(failure.with_hint("the same command with `--yes` does it without a question"));
     }
     match answer(inquire::Confirm::new(question).with_default(false).prompt())? {
         true => Ok(()),

@@ -53,8 +53,6 @@ pub struct Run<'a> {
     pub how: &'a How,
     /// What to ask before; None where the user has said enough.
     pub question: Option<&'a str>,
-    /// The command's name, for the hint.
-    pub command: &'a str,
 }
 
 /// The result as JSON.
@@ -70,15 +68,18 @@ struct Document<'a> {
 /// Shows the plan, asks, carries out exactly that plan, and reports. Also an empty plan is carried out: the health of what
 /// is there is judged all the same.
 pub async fn carry_out(run: Run<'_>, planned_in: Option<std::time::Duration>, context: &Context) -> Result<Exit, Failure> {
-    let Run { plan, secrets, connector, how, question, command } = run;
+    let Run { plan, secrets, connector, how, question } = run;
     let output = &context.output;
-    if output.format() == Format::Text {
-        // A plan that will be asked about is shown whatever the user said about quiet.
-        let text = plan_text::render(plan, planned_in);
-        if question.is_some() && !how.yes { output.error(&text) } else { output.note(&text) }
-    }
-    if let Some(question) = question.filter(|_| !plan.changes.is_empty() && !how.yes) {
-        ask::confirm(output, question, command)?;
+    let question = question.filter(|_| !plan.changes.is_empty() && !how.yes);
+    let text = plan_text::render(plan, planned_in);
+    match question {
+        // Nobody agrees to what was not shown, whatever was said about quiet and the format of the result.
+        Some(question) => {
+            output.error(&text);
+            ask::confirm(output, question)?;
+        }
+        None if output.format() == Format::Text => output.note(&text),
+        None => {}
     }
     let cancel = CancellationToken::new();
     let options = ApplyOptions {
@@ -98,12 +99,16 @@ pub async fn carry_out(run: Run<'_>, planned_in: Option<std::time::Duration>, co
     let applied = applied?;
     let verdict = applied.verdict();
     match output.format() {
-        Format::Text => output.result(&apply_text::render(&applied, verdict, begun.elapsed())),
+        Format::Text => {
+            let text = apply_text::render(&applied, plan.held.len(), verdict, begun.elapsed());
+            // The empty line in front is for what was said before.
+            output.result(if output.quiet() { text.trim_start_matches('\n') } else { &text });
+        }
         Format::Json => {
             let (planned, held) = (words::Counts::of(plan), plan.held.as_slice());
             output.json(&Document { format: 1, verdict: word(verdict), planned, held, applied: &applied })?;
         }
-        Format::Markdown => output.result(&markdown(&applied, verdict, begun.elapsed())),
+        Format::Markdown => output.result(&markdown(&applied, plan.held.len(), verdict, begun.elapsed())),
     }
     Ok(match verdict {
         RunVerdict::Success => Exit::Success,
@@ -124,8 +129,8 @@ fn word(verdict: RunVerdict) -> &'static str {
 }
 
 /// The report in a code block: its text is made of lines, and Markdown must not read them.
-fn markdown(applied: &Applied, verdict: RunVerdict, took: std::time::Duration) -> String {
-    let text = apply_text::render(applied, verdict, took);
+fn markdown(applied: &Applied, held: usize, verdict: RunVerdict, took: std::time::Duration) -> String {
+    let text = apply_text::render(applied, held, verdict, took);
     let plain = anstream::adapter::strip_str(&text).to_string();
     format!("### Stratos apply: {}\n\n~~~~~text\n{}\n~~~~~\n", word(verdict), plain.trim())
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use stratos_engine::deploy;
 use stratos_engine::desired::name::Name;
 use stratos_engine::manifest::edit;
+use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::Action;
 
 use super::Context;
@@ -30,6 +31,10 @@ pub struct Args {
     #[arg(value_name = "APP")]
     app: Name,
 
+    /// All environments, where the manifest has several.
+    #[arg(long)]
+    all: bool,
+
     #[command(flatten)]
     how: How,
 
@@ -49,16 +54,47 @@ fn refuse_missing(cartridge: &str) -> Result<(), Failure> {
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let app = &args.app;
-    let mut session = Session::load(&context.global)?;
+    let session = Session::load(&context.global)?;
     let command = format!("deploy {app}");
-    session.needs_one_environment_or(false, &command)?;
-    if !session.manifest.apps.contains_key(app) {
-        let cartridge = cartridge_of(app)?;
-        refuse_missing(&cartridge)?;
-        ManifestText::read()?.edit(|text| edit::add_app(text, app, &[(vec!["cartridge"], cartridge.as_str().into())]))?;
-        context.output.note(&format!("Added the app {app} from the cartridge {cartridge} to stratos.toml."));
-        session = Session::load(&context.global)?;
+    session.needs_one_environment_or(args.all, &command)?;
+    let (session, plan) = match session.manifest.apps.contains_key(app) {
+        true => planned(session, &args).await?,
+        false => added(&args, context).await?,
+    };
+    let hurts = plan.changes.iter().any(|change| matches!(change.action, Action::Delete | Action::Replace(_)));
+    let (secrets, connector) = (&session.secrets, &session.connector);
+    let question = hurts.then_some("Something is deleted or replaced. Apply this plan?");
+    carry_out(Run { plan: &plan, secrets, connector, how: &args.how, question }, Some(begun.elapsed()), context).await
+}
+
+/// The plan for an app that the manifest does not have so far. An app that cannot be planned would stand in the way of all
+/// others, so it does not stay.
+async fn added(args: &Args, context: &Context) -> Result<(Session, Plan), Failure> {
+    let app = &args.app;
+    let cartridge = cartridge_of(app)?;
+    refuse_missing(&cartridge)?;
+    let text = ManifestText::read()?;
+    text.edit(|text| edit::add_app(text, app, &[(vec!["cartridge"], cartridge.as_str().into())]))?;
+    let tried = async { planned(Session::load(&context.global)?, args).await };
+    match tried.await {
+        Ok(done) => {
+            context.output.note(&format!("Added the app {app} from the cartridge {cartridge} to stratos.toml."));
+            Ok(done)
+        }
+        Err(failure) => {
+            text.restore()?;
+            context.output.note(&format!(
+                "The cartridge {cartridge} does not work here as it is; stratos.toml is as it was.\n\
+                 `stratos add app {app}` adds it all the same, to be completed by hand.\n"
+            ));
+            Err(failure)
+        }
     }
+}
+
+/// What would change for this app alone.
+async fn planned(session: Session, args: &Args) -> Result<(Session, Plan), Failure> {
+    let app = &args.app;
     for environment in session.environments() {
         if !session.manifest.apps_of(environment).any(|(name, _)| name == app) {
             return Err(Failure::new(format!("the app {app} does not go to the environment {environment}"))
@@ -67,8 +103,5 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let request = session.request_for(session.selected(), BTreeSet::from([app.clone()]), args.policy.policy(false));
     let plan = deploy::plan(&args.policy.complete(request), &session.connector).await?;
-    let hurts = plan.changes.iter().any(|change| matches!(change.action, Action::Delete | Action::Replace(_)));
-    let (secrets, connector) = (&session.secrets, &session.connector);
-    let question = hurts.then_some("Something is deleted or replaced. Apply this plan?");
-    carry_out(Run { plan: &plan, secrets, connector, how: &args.how, question, command: &command }, Some(begun.elapsed()), context).await
+    Ok((session, plan))
 }

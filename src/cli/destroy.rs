@@ -44,7 +44,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         connector: &session.connector,
         how: &args.how,
         question: Some("Delete all of this?"),
-        command: "destroy",
     };
     carry_out(run, Some(begun.elapsed()), context).await
 }

@@ -21,6 +21,10 @@ pub fn render(reports: &[Report], colored: bool) -> String {
         }
     }
     let mut out: String = blocks.iter().map(|block| format!("{block}\n\n")).collect();
+    if files.is_empty() && blocks.len() == 1 {
+        // A single problem that is in no file (but on the command line) is its own summary.
+        return out.trim_end().to_owned() + "\n";
+    }
     out.push_str(&renderer.render(&[Group::with_title(Level::ERROR.primary_title(summary(blocks.len(), &files)))]));
     out.push('\n');
     out

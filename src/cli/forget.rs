@@ -37,7 +37,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let session = Session::load(&context.global)?;
     session.needs_one_environment_or(args.all, &format!("forget {}", args.app))?;
-    let command = format!("forget {}", args.app);
     let request = session.request_for(session.selected(), BTreeSet::from([args.app]), Policy::default());
     let plan = deploy::plan_request(&request, RequestedAction::Forget, &session.connector).await?;
     let run = Run {
@@ -46,7 +45,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         connector: &session.connector,
         how: &args.how,
         question: Some("Take our marks off all of this?"),
-        command: &command,
     };
     carry_out(run, Some(begun.elapsed()), context).await
 }

@@ -22,7 +22,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// What to list.
-    #[arg(value_name = "WHAT", value_enum)]
+    #[arg(value_name = "envs|apps|cartridges", value_enum)]
     what: What,
 }
 

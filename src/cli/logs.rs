@@ -54,7 +54,8 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let apps = environment.apps.iter().filter(|app| app.name == args.app);
         let ids: Vec<_> = apps.flat_map(|app| &app.health).map(|(id, _)| id).collect();
         let Some(settings) = session.manifest.environments.get(&environment.name).filter(|_| !ids.is_empty()) else {
-            without = without.or_else(|| environment.unreachable.clone());
+            let name = &environment.name;
+            without = without.or_else(|| Some(format!("{name} could not be read: {}", environment.unreachable.as_ref()?)));
             continue;
         };
         let platform = session.connector.connect(&session.manifest.project, &environment.name, settings).await?;
@@ -68,13 +69,15 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     if lines.is_empty() {
-        let message = format!("nothing of the app {:?} runs here", args.app.as_str());
-        return Err(
-            Failure::new(without.map_or(message.clone(), |why| format!("{message}: {why}"))).with_hint("`stratos status` shows what runs")
-        );
+        return Err(nothing_to_read(&args.app, without, &session));
     }
     let several = tree.environments.len() > 1;
-    while let Some((environment, line)) = lines.next().await {
+    loop {
+        let next = tokio::select! {
+            next = lines.next() => next,
+            () = context.output.reader_gone() => None,
+        };
+        let Some((environment, line)) = next else { break };
         let line = line?;
         match context.output.format() {
             // One document a line: it goes on for ever.
@@ -93,4 +96,19 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// An app that is misspelt, that runs nowhere, or that runs where nobody could look.
+fn nothing_to_read(app: &Name, without: Option<String>, session: &Session) -> Failure {
+    let because = without.map_or_else(String::new, |why| format!("; {why}"));
+    if session.manifest.apps.contains_key(app) {
+        return Failure::new(format!("nothing of the app {:?} runs here{because}", app.as_str()))
+            .with_hint("`stratos status` shows what runs");
+    }
+    let names: Vec<&str> = session.manifest.apps.keys().map(Name::as_str).collect();
+    let hint = match names.as_slice() {
+        [] => "it has none at all: `stratos add app NAME` adds one".to_owned(),
+        names => format!("it has: {}", names.join(", ")),
+    };
+    Failure::new(format!("the manifest has no app {:?}, and nothing of that name runs{because}", app.as_str())).with_hint(hint)
 }

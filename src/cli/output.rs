@@ -5,13 +5,19 @@
 //! no failure: the run goes on in silence, since half an apply is worse than unread lines.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 
 use super::error::Failure;
+
+/// How often it is asked whether somebody still reads: soon enough for whoever waits for a shell's prompt.
+const ASK_FOR_THE_READER: Duration = Duration::from_millis(250);
 
 /// How results are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -85,6 +91,15 @@ impl Output {
         !self.closed.load(Ordering::Relaxed)
     }
 
+    /// Waits until nobody reads standard output any more. What waits for news that may never come (`logs --follow | head`)
+    /// would not notice by writing.
+    pub async fn reader_gone(&self) {
+        let mut again = tokio::time::interval(ASK_FOR_THE_READER);
+        while self.is_open() && !is_abandoned(io::stdout().as_fd()) {
+            again.tick().await;
+        }
+    }
+
     /// Prints what was asked for, and a line end where it has none.
     pub fn result(&self, text: &str) {
         let stdout = io::stdout();
@@ -139,6 +154,14 @@ impl Output {
             }
         }
     }
+}
+
+/// Whether the other end of a pipe or a terminal is gone.
+fn is_abandoned(stream: BorrowedFd<'_>) -> bool {
+    // Errors and hang-ups are told without being asked for.
+    let mut polled = [PollFd::new(stream, PollFlags::empty())];
+    let answered = poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+    answered && polled[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP))
 }
 
 fn write(stream: &mut impl Write, text: &str) -> io::Result<()> {

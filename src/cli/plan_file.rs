@@ -28,16 +28,16 @@ pub fn write(plan: &Plan, path: &Path) -> Result<(), Failure> {
 /// Reads a saved plan. The format is looked at before anything else, so that a newer plan is refused as one.
 pub fn read(path: &Path) -> Result<Plan, Failure> {
     let failed = |what: &dyn std::fmt::Display| Failure::new(format!("reading the plan {}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let value: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| failed(&error).with_hint("a plan is written by `stratos plan --out FILE`; APP names go behind `--app`"))?;
+    let hint = "a plan is written by `stratos plan --out FILE`; names of apps go behind `--app`";
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error).with_hint(hint))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| failed(&error).with_hint(hint))?;
     match value.get("format").and_then(serde_json::Value::as_u64) {
         Some(FORMAT) => {}
         Some(other) => {
             return Err(failed(&format_args!("its format is {other}, and this build reads format {FORMAT}"))
                 .with_hint("apply it with the version of stratos that made it, or make a new plan"));
         }
-        None => return Err(failed(&"it is no saved plan: it has no `format`")),
+        None => return Err(failed(&"it is no saved plan: it has no `format`").with_hint(hint)),
     }
     serde_json::from_value(value).map_err(|error| failed(&error))
 }

@@ -38,6 +38,6 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let request = session.request_for(session.selected(), BTreeSet::from([args.app]), Policy::default());
     let plan = deploy::plan_request(&request, RequestedAction::Restart, &session.connector).await?;
     let (secrets, connector) = (&session.secrets, &session.connector);
-    let run = Run { plan: &plan, secrets, connector, how: &args.how, question: None, command: "restart" };
+    let run = Run { plan: &plan, secrets, connector, how: &args.how, question: None };
     carry_out(run, Some(begun.elapsed()), context).await
 }

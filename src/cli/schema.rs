@@ -16,7 +16,7 @@ line of stratos.toml is:  #:schema ./stratos.schema.json";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Of what.
-    #[arg(value_name = "WHAT", value_enum)]
+    #[arg(value_name = "manifest|cartridge|plan", value_enum)]
     what: What,
 }
 

@@ -143,16 +143,21 @@ pub fn connector(folder: &Path) -> Connect {
 fn variables(global: &Global) -> Result<VariableInputs, Failure> {
     let mut files = Vec::new();
     for path in &global.variable_files {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::new(format!("reading {}: {error}", path.display())))?;
-        let table: toml::Table =
-            text.parse().map_err(|error: toml::de::Error| Failure::new(format!("reading {}: {}", path.display(), error.message())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Failure::new(format!("--var-file: reading {}: {error}", path.display())))?;
+        let table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| Failure::new(format!("--var-file: reading {}: {}", path.display(), error.message())))?;
         for (name, value) in table {
             let text = match value {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
                 other => {
                     let found = other.type_str();
-                    let message = format!("reading {}: the variable {name:?} is text, a number or a boolean, not {found}", path.display());
+                    let message = format!(
+                        "--var-file: reading {}: the variable {name:?} is text, a number or a boolean, not {found}",
+                        path.display()
+                    );
                     return Err(Failure::new(message));
                 }
             };

@@ -10,6 +10,7 @@ use stratos_engine::render::cartridge::{Cartridge, CartridgeFile};
 
 use super::error::{Exit, Failure};
 use super::output::Format;
+use super::session::base_folder;
 use super::{Context, plan_file, plan_markdown, plan_text};
 
 const EXAMPLES: &str = "\
@@ -34,11 +35,11 @@ enum What {
     Cartridge(CartridgeArgs),
 }
 
-/// Show a cartridge of the catalogue.
+/// Show a cartridge: its parameters, what it exports, and its files.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 struct CartridgeArgs {
-    /// Its name; `stratos list cartridges` has them all.
+    /// Its name, as `stratos list cartridges` has it, or a folder.
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -46,7 +47,7 @@ struct CartridgeArgs {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     match (args.what, args.file) {
         (Some(What::Cartridge(CartridgeArgs { name })), _) => {
-            let cartridge = Catalogue::embedded().get(&name)?;
+            let cartridge = Catalogue::embedded().find(&name, &base_folder())?;
             match context.output.format() {
                 Format::Json => {
                     let Cartridge { name, version, description, parameters, exports, .. } = cartridge;

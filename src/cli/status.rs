@@ -58,7 +58,10 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         if !args.watch || !context.output.is_open() {
             return Ok(if all_well(&tree) { Exit::Success } else { Exit::Unhealthy });
         }
-        tokio::time::sleep(Duration::from_secs(args.every)).await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(args.every)) => {}
+            () = context.output.reader_gone() => return Ok(Exit::Success),
+        }
     }
 }
 

@@ -53,7 +53,7 @@ fn nobody_to_ask_means_no() {
     let place = Place::with(&manifest(free_port(), "", ""));
     let run = place.run(&["apply"]).code(64);
     assert!(run.err.contains("Plan: 1 to create"), "the plan is shown all the same: {}", run.err);
-    assert!(run.err.contains("`stratos apply --yes`"), "{}", run.err);
+    assert!(run.err.contains("the same command with `--yes`"), "{}", run.err);
     assert!(place.run(&["plan"]).out.contains("1 to create"), "nothing was done");
 }
 
@@ -146,4 +146,15 @@ fn ctrl_c_stops_cleanly() {
     assert_eq!(output.status.code(), Some(130), "{report}\n{said}");
     assert!(said.contains("stopping:"), "{said}");
     assert!(report.contains("dev/workload/shop-web"), "{report}");
+}
+
+/// With `--quiet` the report is all that is read: what was left out of it on purpose is at least counted.
+#[test]
+fn the_report_counts_what_was_held() {
+    let place = Place::with(&manifest(free_port(), "", "volumes.data = { path = \"/data\" }"));
+    place.run(&["apply", "--yes", "--quiet"]).code(0);
+    let run = place.run(&["destroy", "--yes", "--quiet"]).code(0);
+    assert!(run.out.starts_with("Done:") && run.out.contains("Applied: 1 done, 1 held."), "{}", run.out);
+    let run = place.run(&["destroy", "--yes", "--quiet"]).code(0);
+    assert!(run.out.starts_with("Applied: nothing to do, 1 held."), "{}", run.out);
 }

@@ -43,3 +43,21 @@ fn a_cartridge_that_needs_parameters_says_which() {
     let given = place.run(&["add", "app", "mysql", "--parameter", "password=x"]).code(0);
     assert!(!given.err.contains("parameters.password"), "{}", given.err);
 }
+
+/// The cartridge's image needs a container platform. The manifest must not keep an app that no plan gets past.
+#[test]
+fn a_cartridge_that_does_not_work_there_leaves_the_manifest_as_it_was() {
+    let place = Place::with(MANIFEST);
+    let run = place.run(&["deploy", "tomcat", "--env=dev"]).code(1);
+    assert!(run.err.contains("stratos.toml is as it was"), "{}", run.err);
+    assert!(run.err.contains("resources.memory cannot be honoured on local"), "{}", run.err);
+    assert_eq!(place.read("stratos.toml"), MANIFEST);
+}
+
+#[test]
+fn several_environments_are_named_or_all_taken() {
+    let place = Place::with(&format!("{MANIFEST}\n[environments.two]\nplatform = \"local\"\n"));
+    let run = place.run(&["deploy", "hello"]).code(64);
+    assert!(run.err.contains("`stratos deploy hello --env=dev`") && run.err.contains("`--all`"), "{}", run.err);
+    place.run(&["deploy", "hello", "--all", "--no-wait"]).code(0);
+}

@@ -78,3 +78,29 @@ fn cartridges_are_listed_and_shown() {
     let run = place.run(&["show", "cartridge", "nginxx"]).code(1);
     assert!(run.err.contains("nginx"), "{}", run.err);
 }
+
+#[test]
+fn an_environment_is_added_with_everything_that_it_can_have() {
+    let place = Place::with(MANIFEST);
+    place.run(&["add", "env", "prod", "--platform", "kubernetes", "--namespace", "shop", "--after", "dev", "--opt-in"]).code(0);
+    let text = place.read("stratos.toml");
+    let added = "\n[environments.prod]\nplatform = \"kubernetes\"\nnamespace = \"shop\"\nafter = [\"dev\"]\nopt_in = true\n";
+    assert!(text.contains(added), "{text}");
+    let run = place.run(&["add", "env", "late", "--platform", "local", "--after", "nope"]).code(1);
+    assert!(run.err.contains("there is no environment `nope`"), "{}", run.err);
+    assert_eq!(place.read("stratos.toml"), text);
+}
+
+/// A version looks like a number and is none: what was added must be a manifest that works.
+#[test]
+fn parameters_have_the_type_that_the_cartridge_wants() {
+    let place = Place::with(MANIFEST);
+    place.run(&["add", "app", "tomcat", "--parameter", "version=10.1"]).code(0);
+    assert!(place.read("stratos.toml").contains("parameters.version = \"10.1\"\n"), "{}", place.read("stratos.toml"));
+    place.write("mine/cartridge.toml", "name = \"mine\"\nversion = \"1.0.0\"\ndescription = \"Mine.\"\n[parameters.count]\ntype = \"integer\"\ndescription = \"How many.\"\n");
+    place.write("mine/app.toml.j2", "command = [\"mine\"]\nreplicas = {{ parameters.count }}\n");
+    place.run(&["add", "app", "mine", "--cartridge", "./mine", "--parameter", "count=2"]).code(0);
+    assert!(place.read("stratos.toml").contains("parameters.count = 2\n"), "{}", place.read("stratos.toml"));
+    place.run(&["validate"]).code(0);
+    assert!(place.run(&["show", "cartridge", "./mine"]).code(0).out.contains("count (integer"));
+}

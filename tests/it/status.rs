@@ -96,3 +96,24 @@ fn validation_counts_and_rendering_is_a_manifest_again() {
     let rendered: toml::Table = place.run(&["render"]).code(0).out.parse().unwrap();
     assert_eq!(rendered["environments"]["dev"]["apps"]["web"]["replicas"].as_integer(), Some(2));
 }
+
+/// An app that says nothing more must not keep a pipeline whose reader has seen enough.
+#[test]
+fn following_ends_with_its_reader() {
+    let place = Place::with(MANIFEST);
+    place.run(&["apply", "--yes"]).code(0);
+    for command in [&["logs", "web", "--follow"][..], &["status", "--watch", "--every", "3600"]] {
+        let mut child = std::process::Command::new(crate::support::program())
+            .args(command)
+            .current_dir(place.folder())
+            .env("STRATOS_STATE_DIR", place.state())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = [0; 1];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+        drop(child.stdout.take());
+        let status = crate::support::eventually("the end of what nobody reads", || child.try_wait().unwrap());
+        assert_eq!(status.code(), Some(0), "{command:?}");
+    }
+}

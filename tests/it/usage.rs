@@ -100,3 +100,52 @@ fn starting_is_fast() {
     let fastest = fastest.min().unwrap();
     assert!(fastest < Duration::from_millis(250), "{fastest:?}");
 }
+
+/// Whoever leaves out what is wanted is told what there is.
+#[test]
+fn missing_words_are_listed() {
+    let place = Place::new();
+    assert!(place.run(&["list"]).code(64).err.contains("envs|apps|cartridges"));
+    assert!(place.run(&["schema"]).code(64).err.contains("manifest|cartridge|plan"));
+}
+
+#[test]
+fn a_file_that_is_no_plan_says_what_writes_one() {
+    let place = Place::new();
+    place.write("other.json", "{}");
+    for command in [["show", "nowhere"], ["show", "other.json"], ["apply", "nowhere"]] {
+        let run = place.run(&command).code(1);
+        assert!(run.err.contains("hint: a plan is written by `stratos plan --out FILE`"), "{}", run.err);
+    }
+}
+
+/// A problem on the command line is in no file, and alone: nobody counts it.
+#[test]
+fn a_single_problem_outside_of_files_is_not_counted() {
+    let place = Place::with("[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n");
+    let run = place.run(&["plan", "--var", "x=1"]).code(1);
+    assert!(run.err.contains("there is no variable `x`") && !run.err.contains("1 problem"), "{}", run.err);
+    let run = place.run(&["plan", "--var-file", "nowhere.toml"]).code(1);
+    assert!(run.err.contains("--var-file: reading nowhere.toml"), "{}", run.err);
+}
+
+/// An app that nobody has is told apart from one that does not run.
+#[test]
+fn logs_of_an_app_that_is_not_there_name_those_that_are() {
+    let manifest = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n[apps.web]\ncommand = [\"web\"]\n";
+    let place = Place::with(&format!("{manifest}[environments.far]\nplatform = \"swarm\"\n"));
+    let run = place.run(&["logs", "wbe"]).code(1);
+    assert!(run.err.contains("the manifest has no app \"wbe\"") && run.err.contains("hint: it has: web"), "{}", run.err);
+    assert!(run.err.contains("far could not be read: connecting: this build does not have the platform swarm yet"), "{}", run.err);
+    let run = place.run(&["logs", "web", "--env=dev"]).code(1);
+    assert!(run.err.contains("nothing of the app \"web\" runs here"), "{}", run.err);
+}
+
+/// The hint of a refusal must work for the command as it was written, with all its options.
+#[test]
+fn where_nobody_can_be_asked_the_hint_is_to_say_yes() {
+    let manifest = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n[apps.web]\ncommand = [\"web\"]\n";
+    let run = Place::with(manifest).run(&["apply", "--env=dev", "--output=json"]).code(64);
+    assert!(run.err.contains("hint: the same command with `--yes` does it without a question"), "{}", run.err);
+    assert!(run.err.contains("workload/shop-web") && run.out.is_empty(), "what is asked about is shown: {}", run.err);
+}

@@ -86,6 +86,8 @@ pub(crate) struct AppContext<'a> {
     project: &'a Name,
     name: &'a Name,
     environment: &'a Name,
+    /// What kind of platform the environment is on, for messages.
+    platform: &'static str,
     marks: Marks,
     pub(crate) rendered: &'a RenderedApp,
     moved_from: BTreeMap<Option<Name>, MovedFrom>,
@@ -98,6 +100,7 @@ impl<'a> AppContext<'a> {
             project: &manifest.project.name,
             name,
             environment: &all.environment,
+            platform: manifest.environments.get(&all.environment).map_or("this platform", |settings| settings.platform.as_str()),
             marks: Marks { owner: owner.clone(), app: name.clone(), protect: rendered.app.protect, revision: None, specification: None },
             rendered,
             moved_from: moved_from(name, &rendered.app, &manifest.moved),
@@ -136,7 +139,7 @@ impl<'a> AppContext<'a> {
                     degraded.push(format!("{here} is left out, as allow_degraded says: {why}"));
                 }
                 Support::Unsupported(why) => problems.push(
-                    self.diagnostic(Some(field.as_str()), format!("{here} cannot be honoured on this platform: {why}"))
+                    self.diagnostic(Some(field.as_str()), format!("{here} cannot be honoured on {}: {why}", self.platform))
                         .with_help(format!("remove it, or accept that with allow_degraded = [\"{field}\"]")),
                 ),
             }

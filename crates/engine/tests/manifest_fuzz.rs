@@ -84,7 +84,7 @@ fn read(text: &str) {
 /// Whatever an edit makes of a text is a right manifest, as far as one text tells.
 fn edit_it(text: &str, name: &str) {
     let results = [
-        edit::add_environment(text, name, "local", Some("x"), &[(name.to_owned(), name.to_owned())]),
+        edit::add_environment(text, name, "local", &[(vec!["url"], "x".into()), (vec!["options", name], edit::scalar(name))]),
         edit::add_app(text, name, &[(vec!["image"], name.into()), (vec!["ports", "http"], 80.into())]),
         edit::remove_app(text, "web"),
         edit::remove_environment(text, "dev"),
@@ -131,7 +131,7 @@ proptest! {
     #[test]
     fn removing_undoes_adding(name in "[a-z][a-z0-9]{3,8}") {
         prop_assume!(!["dev", "production", "cache", "search"].contains(&name.as_str()));
-        let added = edit::add_environment(EXAMPLE, &name, "docker", None, &[]).unwrap();
+        let added = edit::add_environment(EXAMPLE, &name, "docker", &[]).unwrap();
         prop_assert_eq!(edit::remove_environment(&added, &name).unwrap(), EXAMPLE);
         let added = edit::add_app(EXAMPLE, &name, &[(vec!["image"], "nginx".into())]).unwrap();
         prop_assert_eq!(edit::remove_app(&added, &name).unwrap(), EXAMPLE);

@@ -103,9 +103,10 @@ fn carry_out(text: &str, line: &str) -> Result<String, Report> {
     match words.as_slice() {
         ["add-environment", name, platform, rest @ ..] => {
             let (options, url): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.contains('='));
-            let options: Vec<_> = options.iter().filter_map(|option| option.split_once('=')).collect();
-            let options: Vec<_> = options.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-            edit::add_environment(text, name, platform, url.first().copied(), &options)
+            let options = options.iter().filter_map(|option| option.split_once('='));
+            let url = url.first().map(|url| (vec!["url"], (*url).into()));
+            let fields: Vec<_> = url.into_iter().chain(options.map(|(key, value)| (vec!["options", key], edit::scalar(value)))).collect();
+            edit::add_environment(text, name, platform, &fields)
         }
         ["add-app", name, fields @ ..] => {
             let fields = fields.iter().map(|field| field.split_once('=').unwrap());

@@ -20,15 +20,13 @@ use crate::desired::name::Name;
 /// as such, everything else as text.
 ///
 /// Adding again what is already there changes nothing; another environment of that name is a mistake.
-pub fn add_environment(text: &str, name: &str, platform: &str, url: Option<&str>, options: &[(String, String)]) -> Result<String, Report> {
+pub fn add_environment(text: &str, name: &str, platform: &str, fields: &[(Vec<&str>, Value)]) -> Result<String, Report> {
     let kinds = PlatformKind::ALL.map(PlatformKind::as_str);
     if !kinds.contains(&platform) {
         let problem = Diagnostic::new(format!("there is no platform `{platform}`"), None);
         return Err(report(text, vec![Diagnostic { help: suggest::help(platform, kinds, "the platforms are"), ..problem }]));
     }
-    let mut fields = vec![(vec!["platform"], Value::from(platform))];
-    fields.extend(url.map(|url| (vec!["url"], Value::from(url))));
-    fields.extend(options.iter().map(|(key, value)| (vec!["options", key], scalar(value))));
+    let fields: Vec<_> = [(vec!["platform"], Value::from(platform))].into_iter().chain(fields.iter().cloned()).collect();
     add(text, ENVIRONMENT, name, &fields)
 }
 
@@ -127,8 +125,8 @@ fn report(text: &str, problems: Vec<Diagnostic>) -> Report {
     Report::new(Arc::new(sources), problems)
 }
 
-/// The value of `--option key=value`.
-fn scalar(text: &str) -> Value {
+/// A value as it is given on a command line (`--option key=value`): a whole number or a boolean where it looks like one.
+pub fn scalar(text: &str) -> Value {
     match text {
         "true" => true.into(),
         "false" => false.into(),

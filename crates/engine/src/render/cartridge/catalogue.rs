@@ -1,6 +1,7 @@
 //! Where cartridges are found: in the catalogue that is part of the program, or in a folder beside the manifest.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rust_embed::RustEmbed;
 
@@ -50,6 +51,16 @@ impl Catalogue {
     pub fn get(&self, name: &str) -> Result<Cartridge, Report> {
         let mut sources = Sources::default();
         self.read(name, &mut sources).map_err(|diagnostics| Report::new(sources.into(), diagnostics))
+    }
+
+    /// The cartridge that an app names: one of the catalogue, or a folder inside `manifest`, the manifest's folder.
+    pub fn find(&self, reference: &str, manifest: &Path) -> Result<Cartridge, Report> {
+        if !is_folder(reference) {
+            return self.get(reference);
+        }
+        let mut sources = Sources::default();
+        let folder = Folder::open(manifest).map_err(|why| Report::new(Default::default(), vec![Diagnostic::new(why, None)]))?;
+        read_folder(&folder, reference, &mut sources).map_err(|diagnostics| Report::new(sources.into(), diagnostics))
     }
 
     pub(in crate::render) fn read(&self, name: &str, sources: &mut Sources) -> Result<Cartridge, Vec<Diagnostic>> {
