@@ -18,7 +18,7 @@ Examples:
   stratos add env dev --platform local
   stratos add env myswarm --platform swarm https://swarm-host/
   stratos add env prod --platform kubernetes --namespace shop --after myswarm
-  stratos add app redis                                            from the cartridge of that name
+  stratos add app redis --parameter 'password={{ secrets.redis }}'   from its cartridge
   stratos add app web --image nginx:1.27 --port http=80:8080
   stratos add app web --port http=8080 -- ./web --port '$(PORT_HTTP)'
 Comments, order and everything else in stratos.toml stay as they are.";
@@ -134,6 +134,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let said = if changed { format!("Added the {what} {name}.") } else { format!("The {what} {name} is there already, just so.") };
     context.output.note(&said);
+    if let What::App(AppArgs { name, cartridge, parameters, image: None, command, .. }) = &args.what
+        && command.is_empty()
+    {
+        let missing = missing_parameters(cartridge.as_deref().unwrap_or(name), parameters);
+        for (parameter, description) in missing {
+            context.output.note(&format!("It needs a value before it can be planned: parameters.{parameter}. {description}"));
+        }
+    }
     Ok(Exit::Success)
 }
 
@@ -205,6 +213,15 @@ pub fn cartridge_of(name: &Name) -> Result<String, Failure> {
     let names: Vec<&str> = catalogue.names().collect();
     Err(Failure::usage(format!("nothing says what the app {name} runs, and there is no cartridge of that name"))
         .with_hint(format!("give it an image (--image), a command (behind `--`), or a cartridge (--cartridge): {}", names.join(", "))))
+}
+
+/// The parameters that a cartridge of the catalogue needs and that are not given, with their descriptions. A cartridge
+/// that is a folder says so itself, when it is rendered.
+pub fn missing_parameters(cartridge: &str, given: &[(String, String)]) -> Vec<(String, String)> {
+    let Ok(cartridge) = Catalogue::embedded().get(cartridge) else { return Vec::new() };
+    let needed = cartridge.parameters.into_iter().filter(|(_, parameter)| parameter.default.is_none());
+    let missing = needed.filter(|(name, _)| given.iter().all(|(there, _)| there != name));
+    missing.map(|(name, parameter)| (name, parameter.description)).collect()
 }
 
 /// The parameters that a cartridge describes.

@@ -10,7 +10,7 @@ use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::Action;
 
 use super::Context;
-use super::add::cartridge_of;
+use super::add::{cartridge_of, missing_parameters};
 use super::carry_out::{How, Run, carry_out};
 use super::edit::ManifestText;
 use super::error::{Exit, Failure};
@@ -19,7 +19,7 @@ use super::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos deploy redis --env=prod      adds redis from the cartridge of that name, and applies it
+  stratos deploy hello --env=dev       adds hello from the cartridge of that name, and applies it
   stratos deploy web --env=prod        plans and applies web alone
 It asks only before something is deleted or replaced.";
 
@@ -40,6 +40,15 @@ pub struct Args {
 
     #[command(flatten)]
     policy: PolicyArgs,
+}
+
+/// Refuses a cartridge that cannot do without parameters, before the manifest has an app that cannot be planned.
+fn refuse_missing(cartridge: &str) -> Result<(), Failure> {
+    let missing = missing_parameters(cartridge, &[]);
+    let Some((first, _)) = missing.first() else { return Ok(()) };
+    let list: Vec<String> = missing.iter().map(|(name, description)| format!("`{name}` ({description})")).collect();
+    Err(Failure::usage(format!("the cartridge {cartridge} needs values for {}", list.join(", ")))
+        .with_hint(format!("add it with them first, such as: stratos add app {cartridge} --parameter '{first}=…'")))
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -63,6 +72,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 async fn added(args: &Args, context: &Context) -> Result<(Session, Plan), Failure> {
     let app = &args.app;
     let cartridge = cartridge_of(app)?;
+    refuse_missing(&cartridge)?;
     let text = ManifestText::read()?;
     text.edit(|text| edit::add_app(text, app, &[(vec!["cartridge"], cartridge.as_str().into())]))?;
     let tried = async { planned(Session::load(&context.global)?, args).await };

@@ -114,6 +114,9 @@ pub fn held_reason(held: &Held) -> String {
         HeldReason::NotOurs { owner: Some(owner) } => format!("the name is taken by something of {owner}; `--adopt` takes it over"),
         HeldReason::NotOurs { owner: None } => "the name is taken by something that is not ours; `--adopt` takes it over".into(),
         HeldReason::Protected => "it is protected; apply it with `protect = false` first".into(),
+        HeldReason::Unreadable { why } if held.instead_of == "delete" => {
+            format!("a part of its environment could not be read, and nothing is deleted there meanwhile: {}", printable(why))
+        }
         HeldReason::Unreadable { why } => format!("what is there could not be read: {}", printable(why)),
         HeldReason::OverDeletionBudget { deletions, allowed } => {
             format!("{deletions} deletions are more than the {allowed} that pass unasked; `--allow-delete` allows them")

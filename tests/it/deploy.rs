@@ -47,3 +47,17 @@ fn several_environments_are_named_or_all_taken() {
     assert!(run.err.contains("`stratos deploy hello --env=dev`") && run.err.contains("`--all`"), "{}", run.err);
     place.run(&["deploy", "hello", "--all", "--no-wait"]).code(0);
 }
+
+/// Its parameters cannot be given here, so nothing is added that could not be planned.
+#[test]
+fn a_cartridge_that_needs_parameters_says_which() {
+    let place = Place::with(MANIFEST);
+    let run = place.run(&["deploy", "redis", "--env=dev"]).code(64);
+    assert!(run.err.contains("needs values for `password`"), "{}", run.err);
+    assert!(run.err.contains("stratos add app redis --parameter 'password=…'"), "{}", run.err);
+    assert_eq!(place.read("stratos.toml"), MANIFEST);
+    let added = place.run(&["add", "app", "redis"]).code(0);
+    assert!(added.err.contains("parameters.password"), "{}", added.err);
+    let given = place.run(&["add", "app", "mysql", "--parameter", "password=x"]).code(0);
+    assert!(!given.err.contains("parameters.password"), "{}", given.err);
+}

@@ -6,6 +6,7 @@ mod apply;
 mod architecture;
 mod crash;
 mod deploy;
+mod documentation;
 mod edit;
 mod examples;
 mod hello;
