@@ -30,20 +30,6 @@ fn a_name_that_no_cartridge_has_changes_nothing() {
     assert_eq!(place.read("stratos.toml"), MANIFEST);
 }
 
-/// Its parameters cannot be given here, so nothing is added that could not be planned.
-#[test]
-fn a_cartridge_that_needs_parameters_says_which() {
-    let place = Place::with(MANIFEST);
-    let run = place.run(&["deploy", "redis", "--env=dev"]).code(64);
-    assert!(run.err.contains("needs values for `password`"), "{}", run.err);
-    assert!(run.err.contains("stratos add app redis --parameter 'password=…'"), "{}", run.err);
-    assert_eq!(place.read("stratos.toml"), MANIFEST);
-    let added = place.run(&["add", "app", "redis"]).code(0);
-    assert!(added.err.contains("parameters.password"), "{}", added.err);
-    let given = place.run(&["add", "app", "mysql", "--parameter", "password=x"]).code(0);
-    assert!(!given.err.contains("parameters.password"), "{}", given.err);
-}
-
 /// The cartridge's image needs a container platform. The manifest must not keep an app that no plan gets past.
 #[test]
 fn a_cartridge_that_does_not_work_there_leaves_the_manifest_as_it_was() {
@@ -60,4 +46,18 @@ fn several_environments_are_named_or_all_taken() {
     let run = place.run(&["deploy", "hello"]).code(64);
     assert!(run.err.contains("`stratos deploy hello --env=dev`") && run.err.contains("`--all`"), "{}", run.err);
     place.run(&["deploy", "hello", "--all", "--no-wait"]).code(0);
+}
+
+/// Its parameters cannot be given here, so nothing is added that could not be planned.
+#[test]
+fn a_cartridge_that_needs_parameters_says_which() {
+    let place = Place::with(MANIFEST);
+    let run = place.run(&["deploy", "redis", "--env=dev"]).code(64);
+    assert!(run.err.contains("needs values for `password`"), "{}", run.err);
+    assert!(run.err.contains("stratos add app redis --parameter 'password=…'"), "{}", run.err);
+    assert_eq!(place.read("stratos.toml"), MANIFEST);
+    let added = place.run(&["add", "app", "redis"]).code(0);
+    assert!(added.err.contains("parameters.password"), "{}", added.err);
+    let given = place.run(&["add", "app", "mysql", "--parameter", "password=x"]).code(0);
+    assert!(!given.err.contains("parameters.password"), "{}", given.err);
 }

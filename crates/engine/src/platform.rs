@@ -91,7 +91,7 @@ pub trait Platform: Send + Sync {
     /// `holder` says who we are, for the message that the other one gets.
     async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError>;
 
-    /// Ends what the environment itself needs (a supervisor, a namespace) when nothing of ours is left in it.
+    /// Ends what the environment itself needs (a supervisor, a namespace), if nothing is left in it: the platform looks.
     async fn retire(&self, _owner: &Owner) -> Result<(), PlatformError> {
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use indexmap::IndexMap;
 
-use super::{Applied, ApplyError, ApplyOptions, RunVerdict};
+use super::{Applied, ApplyError, ApplyOptions, ChangeResult, RunVerdict};
 use crate::deploy::Connector;
 use crate::desired::document::Leaf;
 use crate::desired::name::Name;
@@ -85,16 +85,26 @@ pub async fn attributes(plan: &Plan, environments: &Environments) -> Result<Attr
     Ok(out)
 }
 
-/// Ends what the environments themselves needed, when everything of ours is gone from them.
+/// Ends what the environments themselves needed: when everything of ours is gone from them, and where nothing ever came.
 pub async fn retire(plan: &Plan, mut applied: Applied, environments: &Environments) -> Applied {
     let whole = plan.based_on.destroy && plan.based_on.apps.is_empty() && plan.held.is_empty() && plan.coverage.gaps.is_empty();
-    if whole && applied.verdict() == RunVerdict::Success {
-        for environment in environments.values() {
-            if let Err(error) = environment.platform.retire(&environment.owner).await {
-                applied.notes.push(error.to_string());
-            }
+    let gone = whole && applied.verdict() == RunVerdict::Success;
+    for (name, environment) in environments {
+        if !gone && !stayed_empty(plan, &applied, name) {
+            continue;
+        }
+        if let Err(error) = environment.platform.retire(&environment.owner).await {
+            applied.notes.push(error.to_string());
         }
     }
     applied.requests = environments.values().map(|environment| environment.platform.requests()).sum();
     applied
+}
+
+/// Whether an environment held nothing of ours before, and none of its creations came about.
+fn stayed_empty(plan: &Plan, applied: &Applied, name: &Name) -> bool {
+    let held_nothing = plan.coverage.observed == 0 && plan.coverage.gaps.is_empty() && plan.held.is_empty();
+    let mut here = applied.changes.iter().filter(|report| report.id.environment == *name).peekable();
+    let came_to_nothing = |result: &ChangeResult| matches!(result, ChangeResult::Failed { .. } | ChangeResult::Skipped { .. });
+    held_nothing && here.peek().is_some() && here.all(|report| came_to_nothing(&report.result))
 }
