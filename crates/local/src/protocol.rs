@@ -8,7 +8,7 @@ use stratos_engine::desired::document::Document;
 use stratos_engine::desired::owner::{Marks, Owner, Ownership};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
-use stratos_engine::health::Health;
+use stratos_engine::health::{Health, RolloutState};
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{LogLine, ObservedResource, PlatformError, PlatformErrorKind};
 use zeroize::Zeroizing;
@@ -93,12 +93,15 @@ pub(crate) struct SeenObject {
     pub holds_data: bool,
     /// What it was applied after: it goes before them.
     pub depends_on: Vec<ResourceId>,
+    /// How its last roll-out stands: a plan shows it, and knows by it what went back before.
+    #[serde(default)]
+    pub rollout: RolloutState,
 }
 
 impl SeenObject {
     /// It, from this owner's point of view.
     pub fn for_owner(self, owner: &Owner) -> ObservedResource {
-        let Self { id, marks, document, uid, attributes, holds_data, depends_on } = self;
+        let Self { id, marks, document, uid, attributes, holds_data, depends_on, rollout } = self;
         let ownership = match marks {
             Some(marks) if marks.owner == *owner => Ownership::Ours(marks),
             Some(marks) => Ownership::Another(marks.owner),
@@ -111,6 +114,7 @@ impl SeenObject {
             holds_data,
             has_health,
             depends_on,
+            rollout,
             ..ObservedResource::new(id, ownership, document)
         }
     }
