@@ -82,7 +82,8 @@ async fn a_supervisor_leaves_no_core_dump() {
     };
     let mut other = dumps("kill -QUIT $$".into()).await;
     if !other.wait().await.unwrap().core_dumped() {
-        return eprintln!("this machine writes no core dumps");
+        // A machine that writes none at all proves nothing either way.
+        return;
     }
     let mut supervisor = dumps(format!("exec {PROGRAM} supervise {}", bench.state().display())).await;
     wait_for("the supervisor", || bench.state().join("socket").exists()).await;
