@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::health::RolloutState;
 use stratos_engine::platform::{Gap, PlatformError, Scope, Sink};
 
 use crate::platform::LocalPlatform;
@@ -46,5 +47,5 @@ fn at_rest(platform: &LocalPlatform) -> Result<Vec<SeenObject>, String> {
     let folder = &platform.client.folder;
     let state = State::read(folder).map_err(|e| format!("{e}; restore the file, or remove the folder to begin anew"))?;
     let existing = state.objects.iter().filter(|object| object.exists(folder));
-    Ok(existing.map(|object| object.seen(object.document.clone())).collect())
+    Ok(existing.map(|object| object.seen(object.document.clone(), RolloutState::Done)).collect())
 }

@@ -93,7 +93,7 @@ pub(crate) struct SeenObject {
     pub holds_data: bool,
     /// What it was applied after: it goes before them.
     pub depends_on: Vec<ResourceId>,
-    /// How its last roll-out stands, while it runs.
+    /// How its last roll-out stands: a plan shows it, and knows by it what went back before.
     #[serde(default)]
     pub rollout: RolloutState,
 }

@@ -12,6 +12,7 @@ use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::Marks;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::health::RolloutState;
 
 use crate::folder::Folder;
 use crate::protocol::SeenObject;
@@ -105,8 +106,8 @@ impl Stored {
         !self.is_volume() || folder.volume(&self.uid).is_dir()
     }
 
-    /// It, as `observe` reports it, with the document that was found.
-    pub fn seen(&self, document: Document) -> SeenObject {
+    /// It, as `observe` reports it, with the document and the roll-out that were found.
+    pub fn seen(&self, document: Document, rollout: RolloutState) -> SeenObject {
         SeenObject {
             id: self.id.clone(),
             marks: self.marks.clone(),
@@ -115,7 +116,7 @@ impl Stored {
             attributes: self.attributes(),
             holds_data: self.is_volume(),
             depends_on: self.depends_on.clone(),
-            rollout: Default::default(),
+            rollout,
         }
     }
 

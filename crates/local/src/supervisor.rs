@@ -91,6 +91,10 @@ fn supervise(folder: &Path) -> Result<(), SupervisorError> {
     let error = |why: String| SupervisorError::Start { folder: folder.display().to_string(), why };
     // Fails only for the leader of a process group, which a shell makes of it: then it stays on the terminal.
     let _ = nix::unistd::setsid();
+    // It holds the values of secrets: none of them may end in a core dump, or be read by another process of this user. What
+    // it starts is not concerned: the kernel forgets this at each `exec` (prctl(2), PR_SET_DUMPABLE).
+    #[cfg(target_os = "linux")]
+    nix::sys::prctl::set_dumpable(false).map_err(|e| error(format!("closing its memory: {e}")))?;
     Folder::new(folder).create().map_err(|e| error(e.to_string()))?;
     let folder = Folder::new(&folder.canonicalize().map_err(|e| error(e.to_string()))?);
     let lock = match acquire(&folder.supervisor_lock(), &format!("process {}", std::process::id())).map_err(|e| error(e.to_string()))? {

@@ -80,6 +80,14 @@ pub trait Subject: Send + Sync + Sized + 'static {
     /// Makes everything readable again.
     async fn reveal(&self);
 
+    /// Cuts the platform off, so that nothing can be asked of it, until [`Subject::reconnect`].
+    async fn cut_off(&self) -> Edited {
+        Edited::NotPossible("there is no network between this platform and us".into())
+    }
+
+    /// Makes the platform reachable again.
+    async fn reconnect(&self) {}
+
     /// Applies a plan in a process that is killed at its call number `call` (from 0), before or after the call takes
     /// effect; and waits until nothing of that process is left, its lease included.
     async fn apply_and_crash(&self, plan: &Plan, secrets: &stage::KnownValues, call: usize, when: When) -> Crash;

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::supervisor::process::Launch;
+use crate::supervisor::process::{Launch, Process};
 use crate::supervisor::spec::{Action, Probe};
 
 /// The longest status line that is read.
@@ -61,7 +61,9 @@ async fn http(path: &str, port: u16) -> Result<(), String> {
 
 async fn command(words: &[String], launch: &Launch) -> Result<(), String> {
     let mut command = launch.command(words).map_err(|e| format!("did not start: {e}"))?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let status = command.status().await.map_err(|e| format!("did not start: {e}"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // What a probe started in turn ends with it, also where its time is over: dropping the process ends its group.
+    let mut process = Process::spawn(&mut command).map_err(|e| format!("did not start: {e}"))?;
+    let status = process.ended().await.map_err(|e| format!("did not end well: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("ended with {status}")) }
 }

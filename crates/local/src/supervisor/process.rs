@@ -72,12 +72,10 @@ impl Launch {
         let mut command = self.command(words)?;
         let (output, input) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(input.try_clone()?).stderr(input);
-        let child = command.spawn()?;
+        let process = Process::spawn(&mut command)?;
         // The command holds the pipe's other end open, and with it the promise of more output.
         drop(command);
-        let output = Receiver::from_owned_fd(OwnedFd::from(output))?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        Ok((Process { child, group }, output))
+        Ok((process, Receiver::from_owned_fd(OwnedFd::from(output))?))
     }
 }
 
@@ -88,6 +86,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Starts a command that was made by [`Launch::command`], which makes it the leader of a group.
+    pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        let child = command.spawn()?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        Ok(Self { child, group })
+    }
+
     /// Waits for its end, and ends what it left behind.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;

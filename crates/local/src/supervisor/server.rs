@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use serde::Serialize;
 use stratos_engine::desired::resource::ResourceId;
@@ -13,11 +14,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::world::World;
 use super::{change, log};
 use crate::protocol::{Envelope, HealthReply, LONGEST_REQUEST, Reply, Request, VERSION, WireError};
+
+/// How long a request may take to arrive. Whoever sends it has all of it at hand; one that says nothing must not keep a
+/// descriptor for as long as it likes.
+const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// Listens, readable and writable for this user alone.
 pub(crate) fn listen(world: &World) -> io::Result<UnixListener> {
@@ -39,14 +45,15 @@ pub(crate) async fn serve(world: Rc<World>, listener: UnixListener, retire: mpsc
             Ok((stream, _)) => drop(spawn_local(answer(world.clone(), stream, retire.clone()))),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }
 }
 
 async fn answer(world: Rc<World>, mut stream: UnixStream, retire: mpsc::UnboundedSender<UnixStream>) {
-    let request = match read(&mut stream).await {
+    let late = |_| Err(WireError::internal(format!("the request did not arrive within {} s", ARRIVAL.as_secs())));
+    let request = match timeout(ARRIVAL, read(&mut stream)).await.unwrap_or_else(late) {
         Ok(request) => request,
         Err(error) => return drop(send(&mut stream, &Reply::<()>::Err(error)).await),
     };
@@ -78,6 +85,9 @@ async fn read(stream: &mut UnixStream) -> Reply<Request> {
     let mut text = Zeroizing::new(Vec::new());
     let mut reader = BufReader::new(stream.take(LONGEST_REQUEST));
     reader.read_until(b'\n', &mut text).await.map_err(|e| WireError::internal(format!("the request could not be read: {e}")))?;
+    if text.len() as u64 >= LONGEST_REQUEST {
+        return Err(WireError::rejected(format!("the request is longer than {} MiB", LONGEST_REQUEST >> 20)));
+    }
     // The version comes first: another version's request may not be understood.
     #[derive(serde::Deserialize)]
     struct Versioned {
@@ -132,5 +142,53 @@ async fn logs(world: &World, mut stream: UnixStream, of: &ResourceId, follow: bo
                 Err(RecvError::Closed) => return Ok(()),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tokio::task::LocalSet;
+
+    use super::super::process::Launcher;
+    use super::*;
+    use crate::folder::Folder;
+    use crate::protocol::WireErrorKind;
+    use crate::state::State;
+
+    /// What a client gets that sends this, and leaves the connection open.
+    async fn answered(request: &[u8]) -> WireError {
+        let folder = tempfile::tempdir().unwrap();
+        let launcher = Launcher { program: "/bin/false".into(), arguments: vec![], inherited: BTreeMap::new() };
+        let world = World::new(Folder::new(folder.path()), launcher, State::new(vec![]));
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let (retire, _retired) = mpsc::unbounded_channel();
+        let test = async {
+            client.write_all(request).await.unwrap();
+            answer(world, server, retire).await;
+            let mut text = String::new();
+            BufReader::new(&mut client).read_line(&mut text).await.unwrap();
+            serde_json::from_str::<Reply<()>>(&text).unwrap().unwrap_err()
+        };
+        LocalSet::new().run_until(test).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_or_half_of_it_is_sent_away() {
+        for request in [&b""[..], b"{ \"version\": 1, "] {
+            let error = answered(request).await;
+            assert_eq!((error.kind, error.why.as_str()), (WireErrorKind::Internal, "the request did not arrive within 10 s"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_understood_is_not_quoted() {
+        for request in [&b"{ \"version\": 1, \"request\": \"hunter2\" }\n"[..], b"hunter2\n", b"{ \"version\": \"hunter2\" }\n"] {
+            let error = answered(request).await;
+            assert!(error.why.starts_with("the request was not understood") && !error.why.contains("hunter2"), "{}", error.why);
+        }
+        let error = answered(b"{ \"version\": 99, \"request\": 1 }\n").await;
+        assert!(error.why.contains("version 99") && error.hint.is_some(), "{}", error.why);
     }
 }

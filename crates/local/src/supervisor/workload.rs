@@ -60,6 +60,17 @@ enum Progress {
     },
 }
 
+impl Progress {
+    fn state(&self) -> RolloutState {
+        match self {
+            Self::Running { .. } => RolloutState::Running,
+            Self::Done => RolloutState::Done,
+            Self::RolledBack { why } => RolloutState::RolledBack { why: why.clone() },
+            Self::Paused { why, .. } => RolloutState::Paused { why: why.clone() },
+        }
+    }
+}
+
 /// A workload that runs.
 pub(crate) struct Workload {
     pub site: Rc<Site>,
@@ -192,6 +203,11 @@ impl Workload {
         }
     }
 
+    /// How its last roll-out stands.
+    pub fn rollout(&self) -> RolloutState {
+        self.inner.borrow().progress.state()
+    }
+
     /// How it is.
     pub fn health(&self) -> Health {
         let inner = self.inner.borrow();
@@ -217,12 +233,7 @@ impl Workload {
         };
         let mut instances: Vec<&Rc<Instance>> = inner.instances.iter().filter(|i| is_live(i)).collect();
         instances.sort_by_key(|i| (i.slot, i.serial));
-        let rollout = match &inner.progress {
-            Progress::Running { .. } => RolloutState::Running,
-            Progress::Done => RolloutState::Done,
-            Progress::RolledBack { why } => RolloutState::RolledBack { why: why.clone() },
-            Progress::Paused { why, .. } => RolloutState::Paused { why: why.clone() },
-        };
+        let rollout = inner.progress.state();
         let instances = instances.into_iter().map(|i| i.health()).collect();
         Health { status, message, instances, endpoints: endpoints(&inner.target.spec), rollout }
     }

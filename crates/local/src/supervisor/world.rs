@@ -9,7 +9,7 @@ use std::sync::Arc;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
-use stratos_engine::health::{Health, Status};
+use stratos_engine::health::{Health, RolloutState, Status};
 
 use super::files::Drift;
 use super::ports::PortPool;
@@ -107,11 +107,10 @@ impl World {
     /// What is there under an id, as `observe` reports it and as fences see it.
     pub fn seen(&self, id: &ResourceId) -> Option<SeenObject> {
         let stored = self.stored(id)?;
-        let Some(workload) = self.workload(&stored.uid) else {
-            return Some(stored.seen(stored.document.clone()));
-        };
-        let rollout = workload.health().rollout;
-        Some(SeenObject { rollout, ..stored.seen(self.live_document(&stored, &workload)) })
+        Some(match self.workload(&stored.uid) {
+            Some(workload) => stored.seen(self.live_document(&stored, &workload), workload.rollout()),
+            None => stored.seen(stored.document.clone(), RolloutState::Done),
+        })
     }
 
     /// A running workload's document: what was applied, with what has changed since on the disk and around it.

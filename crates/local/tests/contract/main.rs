@@ -219,7 +219,7 @@ impl Subject for LocalSubject {
         let scope = Scope { owner: Owner { project: "nobody".into(), environment: dev() }, apps: None };
         self.other().observe(&scope, &BTreeSet::from([id.clone()]), &mut sink).await.unwrap();
         let found = sink.resources.into_iter().find(|resource| resource.id == *id);
-        // How its roll-out goes is not a matter of who touched it.
+        // A roll-out that has begun goes on by itself: nobody touched it.
         found.map(|resource| format!("{:?}", ObservedResource { rollout: RolloutState::Done, ..resource }))
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use stratos_engine::desired::document::Leaf;
 
-use crate::bench::{Bench, secret, serving, workload};
+use crate::bench::{Bench, PROGRAM, secret, serving, wait_for, workload};
 
 const VALUE: &str = "hunter2 $(PORT)";
 
@@ -64,4 +64,31 @@ async fn a_secret_file_that_was_edited_is_seen_and_mended() {
     bench.healthy(&workload("web")).await;
     bench.assert_nothing_to_do(desired).await;
     assert_eq!(bench.get("web", "/file/etc/key").await, VALUE);
+}
+
+/// The supervisor's memory holds values; a core dump would write them to the disk.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_supervisor_leaves_no_core_dump() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let bench = Bench::new();
+    std::fs::create_dir(bench.state()).unwrap();
+    // A program that does dump its core here tells that the test looks at the right thing.
+    let dumps = async |script: String| {
+        let mut command = tokio::process::Command::new("sh");
+        command.args(["-c", &format!("ulimit -c unlimited && {script}")]).current_dir(bench.folder.path());
+        command.spawn().unwrap()
+    };
+    let mut other = dumps("kill -QUIT $$".into()).await;
+    if !other.wait().await.unwrap().core_dumped() {
+        // A machine that writes none at all proves nothing either way.
+        return;
+    }
+    let mut supervisor = dumps(format!("exec {PROGRAM} supervise {}", bench.state().display())).await;
+    wait_for("the supervisor", || bench.state().join("socket").exists()).await;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(bench.supervisor().unwrap()), nix::sys::signal::Signal::SIGQUIT).unwrap();
+    let status = supervisor.wait().await.unwrap();
+    assert_eq!(status.signal(), Some(3));
+    assert!(!status.core_dumped());
 }

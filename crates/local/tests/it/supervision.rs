@@ -187,3 +187,45 @@ async fn logs_are_read_followed_and_read_again_when_the_supervisor_is_gone() {
     bench.kill_supervisor().await;
     assert_eq!(all(&bench).await, expected);
 }
+
+#[tokio::test]
+async fn what_a_probe_started_ends_with_it_also_when_its_time_is_over() {
+    let bench = Bench::new();
+    let probe = json!({ "command": ["sh", "-c", "sleep 1000 & sleep 1000"], "interval": "20ms", "timeout": "50ms" });
+    bench.deploy(bench.resources("job", json!({ "command": ["sleep", "1000"], "health": probe }))).await;
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !bench.health(&workload("job")).await.message.contains("did not answer within 50 ms") {
+        assert!(std::time::Instant::now() < deadline, "the probe does not fail");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let live = bench.live(&workload("job")).await.unwrap();
+    assert!(matches!(bench.apply(&requested(&live, Action::Delete)).await, Outcome::Done { .. }));
+    wait_for("the probes' processes to end", || bench.processes() == [bench.supervisor().unwrap()]).await;
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_written_is_no_success_and_changes_nothing() {
+    let bench = Bench::new();
+    let one = bench.resources("web", serving("healthy", json!({ "env": { "VERSION": "1" } })));
+    bench.deploy(one.clone()).await;
+    bench.healthy(&workload("web")).await;
+    // As a full disk would: nothing new can be written beside the old state.
+    let in_the_way = bench.state().join("state.json.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let body = json!({ "env": { "VERSION": "2" }, "volumes": { "data": { "path": "/data" } } });
+    let two = bench.resources("web", serving("healthy", body));
+    let plan = bench.plan(two.clone()).await;
+    for difference in &plan.differences {
+        let Outcome::Failed(error) = bench.apply(&change(difference)).await else { panic!("it was not written down") };
+        assert!(error.to_string().contains("state.json") || error.to_string().contains("volume"), "{error}");
+    }
+    let live = bench.live(&workload("web")).await.unwrap();
+    let Outcome::Failed(_) = bench.apply(&requested(&live, Action::Delete)).await else { panic!("it was not written down") };
+    bench.assert_nothing_to_do(one).await;
+    assert_eq!(bench.get("web", "/").await, "1", "what ran runs on");
+
+    std::fs::remove_dir(&in_the_way).unwrap();
+    bench.deploy(two.clone()).await;
+    bench.healthy(&workload("web")).await;
+    bench.assert_nothing_to_do(two).await;
+}

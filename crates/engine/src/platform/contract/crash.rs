@@ -2,6 +2,7 @@
 
 use super::stage::{Stage, brief, note};
 use super::{Crash, Subject, When};
+use crate::deploy::Policy;
 use crate::platform::{Field, Support};
 
 /// No apply of these cases makes more calls than this.
@@ -127,4 +128,19 @@ pub async fn replacement_killed_before_each_call<S: Subject>(_: &S) {
 /// Things are replaced, and what refers to them follows.
 pub async fn replacement_killed_after_each_call<S: Subject>(_: &S) {
     at_every_call::<S>(When::After, before_the_replacement, the_replacement).await;
+}
+
+/// Everything goes, volumes included.
+fn the_destruction<S: Subject>(stage: &mut Stage<'_, S>) {
+    stage.policy = Policy { destroy: true, delete_data: true, ..Policy::default() };
+}
+
+/// Everything is deleted, and what the environment itself needed is ended.
+pub async fn destruction_killed_before_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::Before, two_apps, the_destruction).await;
+}
+
+/// Everything is deleted, and what the environment itself needed is ended.
+pub async fn destruction_killed_after_each_call<S: Subject>(_: &S) {
+    at_every_call::<S>(When::After, two_apps, the_destruction).await;
 }

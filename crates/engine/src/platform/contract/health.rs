@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::stage::{HTTP, Recorder, Stage, note, possible, told};
+use super::stage::{HTTP, Recorder, Stage, brief, note, possible, told};
 use super::{Body, Subject};
-use crate::apply::{Applied, ChangeResult, RunVerdict};
-use crate::deploy::RequestedAction;
+use crate::apply::{Applied, ApplyError, ChangeResult, RunVerdict};
+use crate::deploy::{PlanError, RequestedAction};
 use crate::health::RolloutState;
 use crate::plan::Plan;
+use crate::plan::change::Action;
 use crate::platform::{Field, Support};
 
 /// How long the roll-outs of apps that do not work may take.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// What a run may take beyond that, on a busy machine.
 const GRACE: Duration = Duration::from_secs(20);
+
+/// How long a plan and an apply together may take to give up on a platform that cannot be reached.
+const UNREACHABLE: Duration = Duration::from_secs(120);
 
 /// Lines that make an app give up early.
 const IMPATIENT: [&str; 3] = [
@@ -101,6 +105,38 @@ pub async fn a_taken_port<S: Subject>(subject: &S) {
     assert!(said.contains(&port.to_string()), "the report does not name port {port}: {said}");
     let free = subject.free_port();
     stage.app("web", Body::Web(1), &[format!("ports.http = {{ port = 8080, publish = {free} }}")]);
+    stage.converge().await;
+}
+
+/// A platform that cannot be reached: no plan (or one that deletes nothing), no apply that calls itself a success, each in
+/// its time; and when it is back, nothing was lost.
+pub async fn a_missing_network<S: Subject>(subject: &S) {
+    let mut stage = Stage::with_web(subject);
+    stage.web("other", 1).converge().await;
+    stage.web("web", 2).remove("other");
+    let plan = stage.plan().await;
+    if !possible::<S>("a missing network", &subject.cut_off().await) {
+        return;
+    }
+    let began = Instant::now();
+    match stage.try_plan().await {
+        Err(PlanError::Platform { environment, source }) => {
+            assert_eq!(&*environment, "dev");
+            assert!(!source.to_string().is_empty());
+        }
+        Err(error) => panic!("refused for another reason: {error}"),
+        Ok(plan) => {
+            assert!(!plan.coverage.gaps.is_empty(), "the network is not missed: {:#?}", brief(&plan));
+            assert!(plan.changes.iter().all(|change| change.action != Action::Delete), "{:#?}", brief(&plan));
+        }
+    }
+    match stage.try_apply(&plan).await {
+        Err(ApplyError::Platform { environment, .. }) => assert_eq!(&*environment, "dev"),
+        Err(error) => panic!("refused for another reason: {error}"),
+        Ok(applied) => assert_ne!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied)),
+    }
+    assert!(began.elapsed() <= UNREACHABLE, "it took {:?}", began.elapsed());
+    subject.reconnect().await;
     stage.converge().await;
 }
 

@@ -86,16 +86,16 @@ pub async fn a_gap_holds<S: Subject>(subject: &S) {
     stage.web("other", 1).web("third", 1);
     let created = stage.converge().await;
     let main = stage.main_resource("web").await;
+    // To hide something may take more than that from some platforms (an end of what reads): what is compared is from then on.
     if !possible::<S>("a gap", &subject.hide(&main).await) {
         return;
     }
-    // Hiding may stop something on the way: what counts is that nothing changes from then on.
     subject.reveal().await;
     let mut before = Vec::new();
     for change in &created.changes {
         before.push((change.id.clone(), subject.state(&change.id).await));
     }
-    subject.hide(&main).await;
+    assert!(possible::<S>("a gap", &subject.hide(&main).await));
     // Unchanged, changed, and removed, together with an app that can be read.
     for version in [Some(1), Some(2), None] {
         match version {

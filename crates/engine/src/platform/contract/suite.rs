@@ -17,7 +17,7 @@ macro_rules! contract_suite {
             $crate::contract_suite!(@cases $subject, ownership:
                 what_is_not_ours_is_not_touched, adoption, an_object_made_later_is_not_overwritten, a_gap_holds);
             $crate::contract_suite!(@cases $subject, health:
-                failing_health, a_crash_loop, a_missing_image_or_command, what_never_settles_is_given_up, a_taken_port,
+                failing_health, a_crash_loop, a_missing_image_or_command, what_never_settles_is_given_up, a_taken_port, a_missing_network,
                 a_rollback_is_a_failure, a_restart_of_what_is_broken_is_no_success, dependencies_come_first,
                 dependents_of_a_failure_are_skipped, bound_apps_follow);
             $crate::contract_suite!(@cases $subject, secrets:
@@ -25,7 +25,8 @@ macro_rules! contract_suite {
                 a_missing_value_is_not_verified, a_secret_edited_by_hand_is_repaired, a_secret_beside_an_address);
             $crate::contract_suite!(@cases $subject, crash:
                 creation_killed_before_each_call, creation_killed_after_each_call, update_killed_before_each_call,
-                update_killed_after_each_call, replacement_killed_before_each_call, replacement_killed_after_each_call);
+                update_killed_after_each_call, replacement_killed_before_each_call, replacement_killed_after_each_call,
+                destruction_killed_before_each_call, destruction_killed_after_each_call);
             $crate::contract_suite!(@fields $subject:
                 image Image, command Command, replicas Replicas, ports Ports, ports_publish PortsPublish,
                 ports_udp PortsUdp, env Env, files Files, files_mode FilesMode, health_http HealthHttp,

@@ -120,6 +120,19 @@ impl Subject for MemorySubject {
         self.world.reveal();
     }
 
+    async fn cut_off(&self) -> Edited {
+        // More requests than any case makes.
+        for _ in 0..1000 {
+            let effect = Effect::Unreachable;
+            self.world.fault(Fault { call: None, index: 0, when: super::When::Before, effect });
+        }
+        Edited::Done
+    }
+
+    async fn reconnect(&self) {
+        self.world.clear_faults();
+    }
+
     async fn apply_and_crash(&self, plan: &Plan, secrets: &KnownValues, call: usize, when: When) -> Crash {
         let when = match when {
             When::Before => super::When::Before,
@@ -188,6 +201,12 @@ impl Subject for OpenMemorySubject {
     }
     async fn reveal(&self) {
         self.0.reveal().await;
+    }
+    async fn cut_off(&self) -> Edited {
+        self.0.cut_off().await
+    }
+    async fn reconnect(&self) {
+        self.0.reconnect().await;
     }
     async fn apply_and_crash(&self, plan: &Plan, secrets: &KnownValues, call: usize, when: When) -> Crash {
         self.0.apply_and_crash(plan, secrets, call, when).await
