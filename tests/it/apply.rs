@@ -158,3 +158,20 @@ fn the_report_counts_what_was_held() {
     let run = place.run(&["destroy", "--yes", "--quiet"]).code(0);
     assert!(run.out.starts_with("Applied: nothing to do, 1 held."), "{}", run.out);
 }
+
+/// The port is somebody else's, so nothing comes of the first apply: no supervisor stays behind for an empty environment.
+#[test]
+fn a_first_apply_that_comes_to_nothing_leaves_nothing_behind() {
+    let place = Place::new();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    place.write("stratos.toml", &manifest(port, "", ""));
+    let run = place.run(&["apply", "--yes"]).code(4);
+    assert!(run.out.contains(&port.to_string()) && run.out.contains("failed"), "{}{}", run.out, run.err);
+    let socket = place.state().join("local/shop-dev/socket");
+    eventually("the supervisor's end", || (!socket.exists()).then_some(()));
+    drop(listener);
+    place.run(&["apply", "--yes"]).code(0);
+    place.run(&["plan", "--detailed-exitcode"]).code(0);
+    place.run(&["destroy", "--yes"]).code(0);
+}

@@ -93,10 +93,19 @@ pub(crate) fn support(field: Field) -> Support {
 
 /// What keeps an app from running here although it uses no unsupported field.
 pub(crate) fn check(app: &App) -> Vec<String> {
-    match &app.command {
-        Some(command) if !command.is_empty() => vec![],
-        _ => vec!["`command` is required: the platform local runs it on this machine instead of an image".into()],
+    let mut problems = Vec::new();
+    match app.command.as_deref() {
+        None | Some([]) => problems.push("`command` is required: the platform local runs it on this machine instead of an image".into()),
+        // Which program was not found, and where, is told in errors.
+        Some([program, ..]) if program.has_secret() => {
+            problems.push("the first word of `command` names a program: it cannot hold a secret".into())
+        }
+        Some(_) => {}
     }
+    if app.env.get("PATH").is_some_and(Text::has_secret) {
+        problems.push("`env.PATH` cannot hold a secret: it is told where a program is not found".into());
+    }
+    problems
 }
 
 /// The resources of an app: its volumes first.

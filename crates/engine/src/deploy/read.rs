@@ -179,6 +179,9 @@ pub fn finish(request: &Request<'_>, connected: &[Connected], chosen: Vec<Chosen
         plan.held.extend(held);
         changes.extend(chosen);
     }
+    if request.refresh_images && request.registry.is_none() {
+        plan.coverage.degraded.push("images were not refreshed: this build does not ask registries yet".into());
+    }
     plan.held.sort_by(|a, b| a.id.cmp(&b.id));
     plan.changes = order(changes, &names);
     plan.based_on.fingerprints = fingerprints.into_iter().collect();

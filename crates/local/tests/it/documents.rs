@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 use stratos_engine::compare::Difference;
-use stratos_engine::desired::text::{Segment, Text};
+use stratos_engine::desired::text::{Encoding, Segment, Text};
 use stratos_engine::manifest::schema::App;
 use stratos_engine::platform::{Field, Platform, Support};
 
@@ -184,6 +184,10 @@ async fn what_cannot_be_done_here_is_said() {
     let app = |body: Value| -> App { serde_json::from_value(body).unwrap() };
     assert!(bench.platform.check(&app(json!({ "image": "nginx" })))[0].contains("`command` is required"));
     assert!(bench.platform.check(&app(json!({ "command": ["web"] }))).is_empty());
+    let secret = Text::from_iter([Segment::Secret { name: "db".into(), encoding: Encoding::Plain }]).to_rendered();
+    let told = bench.platform.check(&app(json!({ "command": [secret], "env": { "PATH": secret } })));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(bench.platform.check(&app(json!({ "command": ["web", secret], "env": { "TOKEN": secret } }))).is_empty());
     assert!(matches!(bench.platform.support(Field::Image), Support::Ignored(_)));
     let refused = [Field::PortsUdp, Field::ResourcesCpu, Field::ResourcesCpuLimit, Field::ResourcesMemory, Field::VolumesSize];
     for field in Field::ALL {
