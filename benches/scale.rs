@@ -23,6 +23,10 @@ use stratos_engine::platform::memory::{MemoryConnector, World};
 use stratos_engine::render::secret::Secrets;
 use stratos_engine::render::{VariableInputs, render};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 /// Callgrind is about fifty times slower than the machine: the largest size is left out.
 const COUNTED: [usize; 2] = [100, 1_000];

@@ -32,6 +32,10 @@ const SLOWEST: Duration = Duration::from_secs(2);
 /// A platform that does not say how things are within this time is asked again.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// So many changes that are ready are offered to `Platform::batches` at once. It is more than any call carries, and keeps a
+/// long plan from being looked through from end to end each time that something is done.
+const OFFERED: usize = 256;
+
 /// How far a change is.
 enum State {
     Pending,
@@ -209,11 +213,13 @@ impl<'a> Run<'a> {
             let gates = self.environment_gates();
             let mut ready: BTreeMap<&'a Name, Vec<usize>> = BTreeMap::new();
             for i in 0..self.states.len() {
-                if !matches!(self.states[i], State::Pending) || self.is_full(&self.plan.changes[i].id.environment) {
+                let environment = &self.plan.changes[i].id.environment;
+                let enough = |there: &Vec<usize>| there.len() >= OFFERED;
+                if !matches!(self.states[i], State::Pending) || ready.get(environment).is_some_and(enough) || self.is_full(environment) {
                     continue;
                 }
                 match self.readiness(&self.plan.changes[i], &gates) {
-                    Readiness::Ready => ready.entry(&self.plan.changes[i].id.environment).or_default().push(i),
+                    Readiness::Ready => ready.entry(environment).or_default().push(i),
                     Readiness::Never(why) => self.finish(i, ChangeResult::Skipped { why }),
                     Readiness::Later => {}
                 }
