@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
 use stratos_engine::apply::ApplyError;
 use stratos_engine::deploy::PlanError;
 use stratos_engine::desired::name::InvalidName;
-use stratos_engine::manifest::diagnostic::Report;
+use stratos_engine::manifest::diagnostic::{Diagnostic, Report};
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 
 use super::diagnostic;
-use super::output::Output;
+use super::output::{Format, Output};
 
 /// How a run ended. The numbers are documented in `stratos --help` and do not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,9 @@ impl Failure {
     /// Tells the user.
     pub fn print(&self, output: &Output) {
         use owo_colors::OwoColorize as _;
+        if output.format() == Format::Json {
+            return output.error(&self.to_json().to_string());
+        }
         if !self.reports.is_empty() {
             return output.error(&diagnostic::render(&self.reports, output.colors_errors()));
         }
@@ -84,6 +88,21 @@ impl Failure {
             text.push_str(&format!("\n  {} {}", "hint:".cyan(), hint.replace('\n', "\n        ")));
         }
         output.error(&text);
+    }
+
+    /// For programs: one line on standard error, with every problem of a manifest at its place.
+    fn to_json(&self) -> Value {
+        let problem = |report: &Report, diagnostic: &Diagnostic| {
+            let place = diagnostic.span.map(|span| (report.sources.name(span.file).to_owned(), report.sources.position(span)));
+            let (file, position) = place.unzip();
+            let (line, column) = position.unzip();
+            json!({ "message": diagnostic.message, "help": diagnostic.help, "file": file, "line": line, "column": column })
+        };
+        let problems = self.reports.iter().flat_map(|report| report.diagnostics.iter().map(move |d| problem(report, d)));
+        json!({
+            "format": 1,
+            "error": { "message": self.message, "hint": self.hint, "exit_code": self.exit as u8, "problems": problems.collect::<Vec<_>>() }
+        })
     }
 }
 

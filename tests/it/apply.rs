@@ -80,7 +80,9 @@ fn what_never_gets_healthy_is_reported_with_its_last_words() {
 #[test]
 fn a_crash_loop_is_no_success_the_second_time_either() {
     let rollout = "rollout = { timeout = \"2s\", on_failure = \"pause\" }";
-    let place = Place::with(&manifest(free_port(), ", \"--crash-after\", \"50ms\"", rollout));
+    // It ends before it listens: no probe ever passes.
+    let crash = ", \"--crash-after\", \"50ms\", \"--delay-start\", \"1h\"";
+    let place = Place::with(&manifest(free_port(), crash, rollout));
     let run = place.run(&["apply", "--yes"]).code(5);
     assert!(run.out.contains("shop-web-1"), "{}", run.out);
     place.run(&["apply", "--yes"]).code(5);

@@ -146,6 +146,20 @@ fn logs_of_an_app_that_is_not_there_name_those_that_are() {
 fn where_nobody_can_be_asked_the_hint_is_to_say_yes() {
     let manifest = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n[apps.web]\ncommand = [\"web\"]\n";
     let run = Place::with(manifest).run(&["apply", "--env=dev", "--output=json"]).code(64);
-    assert!(run.err.contains("hint: the same command with `--yes` does it without a question"), "{}", run.err);
+    assert!(run.err.contains("the same command with `--yes` does it without a question"), "{}", run.err);
     assert!(run.err.contains("workload/shop-web") && run.out.is_empty(), "what is asked about is shown: {}", run.err);
+}
+
+/// A program that asked for JSON gets its failures as JSON, each problem at its place.
+#[test]
+fn failures_are_json_where_json_was_asked_for() {
+    let place = Place::with("[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"swram\"\n");
+    let run = place.run(&["plan", "--output", "json"]).code(1);
+    let told: serde_json::Value = serde_json::from_str(&run.err).unwrap();
+    assert_eq!(told["format"], 1);
+    assert_eq!(told["error"]["exit_code"], 1);
+    let problem = &told["error"]["problems"][0];
+    assert_eq!((problem["file"].as_str(), problem["line"].as_u64(), problem["column"].as_u64()), (Some("stratos.toml"), Some(4), Some(12)));
+    assert!(problem["help"].as_str().unwrap().contains("swarm"), "{problem}");
+    assert_eq!(run.out, "");
 }

@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::FieldChange;
-use crate::desired::document::{Digest, Document};
+use crate::desired::document::{Digest, Document, Leaf};
 use crate::desired::name::Name;
 use crate::desired::owner::{Owner, Ownership};
+use crate::desired::path::Path;
 use crate::desired::resource::{Replacement, Resource, ResourceId};
 use crate::platform::ObservedResource;
 
@@ -117,7 +118,7 @@ pub enum Verdict {
 
 /// The digest that fences compare: the document, and whether it is protected.
 pub fn state_digest(document: &Document, protect: bool) -> Digest {
-    let protect = protect.then(|| (crate::desired::path::Path::new(["protect"]), Some(crate::desired::document::Leaf::Bool(true))));
+    let protect = protect.then(|| (Path::new(["protect"]), Some(Leaf::Bool(true))));
     match protect {
         Some(change) => document.with([change]).digest(),
         None => document.digest(),
@@ -161,10 +162,33 @@ impl Change {
             (None, Some(_)) if matches!(self.action, Action::Replace(_)) && live.is_none() => Verdict::Proceed,
             (None, Some(_)) => Verdict::Stale("it is gone since the plan was made".into()),
             (_, None) => Verdict::Stale("something is there since the plan was made".into()),
-            (Some(now), Some(seen)) => stale_reason(&now, seen).map_or(Verdict::Proceed, Verdict::Stale),
+            (Some(now), Some(seen)) => match stale_reason(&now, seen) {
+                None => Verdict::Proceed,
+                Some(why) => Verdict::Stale(why + &before.map(|live| self.moved_fields(live)).unwrap_or_default()),
+            },
+        }
+    }
+
+    /// Which fields are not as the plan saw them, for people: what was desired, less the differences, is what it saw.
+    fn moved_fields(&self, live: &ObservedResource) -> String {
+        let Some(desired) = &self.desired else { return String::new() };
+        let old = self.differences.iter().map(|difference| (difference.path.clone(), difference.old.clone()));
+        let seen = desired.document.with(old);
+        let moved = crate::compare::fields(&seen, &live.document);
+        let value = |leaf: &Option<Leaf>| leaf.as_ref().map_or("nothing".to_owned(), Leaf::to_string);
+        let named = |field: &FieldChange| format!("{} was {} and is {}", field.path, value(&field.new), value(&field.old));
+        let named: Vec<String> = moved.iter().take(NAMED).map(named).collect();
+        let more = moved.len().saturating_sub(NAMED);
+        match (named.is_empty(), more) {
+            (true, _) => String::new(),
+            (false, 0) => format!(": {}", named.join(", ")),
+            (false, more) => format!(": {}, and {more} more", named.join(", ")),
         }
     }
 }
+
+/// So many fields that moved are named.
+const NAMED: usize = 3;
 
 fn stale_reason(now: &Seen, seen: &Seen) -> Option<String> {
     let Seen { id: _, owner, uid, digest } = now;

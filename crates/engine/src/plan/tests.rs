@@ -277,7 +277,8 @@ fn the_fence_knows_before_after_and_everything_else() {
     let judge = |live: Option<&ObservedResource>| change.judge(live, live);
     assert_eq!(judge(Some(&before)), Verdict::Proceed);
     assert_eq!(judge(Some(&live(&after))), Verdict::AlreadyDone);
-    assert!(matches!(judge(Some(&other)), Verdict::Stale(_)));
+    let told = r#"it was changed since the plan was made: image was "web:1" and is "web:3""#;
+    assert_eq!(judge(Some(&other)), Verdict::Stale(told.to_owned()));
     assert!(matches!(judge(None), Verdict::Stale(_)));
     let anew = ObservedResource { uid: Some("2".into()), ..before };
     assert!(matches!(judge(Some(&anew)), Verdict::Stale(_)));

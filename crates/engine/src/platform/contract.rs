@@ -2,7 +2,7 @@
 //!
 //! A platform implements [`Subject`] (an environment of it that a test may do anything to) and adds one line:
 //!
-//! ```ignore
+//! ```text
 //! stratos_engine::contract_suite!(memory: MemorySubject);
 //! ```
 //!
