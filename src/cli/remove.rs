@@ -86,7 +86,7 @@ async fn refuse_while_it_holds_anything(name: &Name, context: &Context) -> Resul
         Err(error) => {
             let failure = Failure::from(error);
             let message = format!("what {name} holds could not be found out: {}", failure.message);
-            return Err(Failure { message, ..failure }.with_hint(format!("make it reachable, {leave}")));
+            return Err(Failure { message, ..failure }.with_hint(format!("make it reachable, with a build that has its platform, {leave}")));
         }
     };
     if let Some(gap) = plan.coverage.gaps.first() {
