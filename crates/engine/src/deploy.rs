@@ -3,6 +3,8 @@
 mod abandoned;
 mod read;
 mod select;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

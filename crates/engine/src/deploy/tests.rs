@@ -1,0 +1,173 @@
+//! What a plan takes from outside of the manifest and the platform: the registry, the history, and the selection.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::{History, PlanError, Policy, Registry, Request, apply, plan};
+use crate::apply::{ApplyOptions, Quiet, RunVerdict};
+use crate::desired::document::{Image, Leaf};
+use crate::desired::name::Name;
+use crate::manifest::Manifest;
+use crate::plan::Plan;
+use crate::platform::memory::{MemoryConnector, World};
+use crate::render::VariableInputs;
+use crate::render::secret::Secrets;
+
+/// A registry in which every tag has this digest, and which remembers what it was asked.
+struct Tags {
+    digest: &'static str,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Tags {
+    fn new(digest: &'static str) -> Self {
+        Self { digest, asked: Mutex::default() }
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Registry for Tags {
+    async fn digest(&self, reference: &str) -> Option<String> {
+        self.asked.lock().unwrap().push(reference.to_owned());
+        Some(self.digest.to_owned())
+    }
+}
+
+/// A history in which the manifest was this before.
+struct Before(String);
+
+impl History for Before {
+    fn revision(&self) -> Option<String> {
+        None
+    }
+    fn is_older_than(&self, _: &str) -> Option<bool> {
+        None
+    }
+    fn earlier_manifests(&self) -> Vec<String> {
+        vec![self.0.clone()]
+    }
+}
+
+struct Bench {
+    connector: MemoryConnector,
+    secrets: Secrets,
+    variables: VariableInputs,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { connector: MemoryConnector::new(World::new()), secrets: Secrets::default(), variables: VariableInputs::default() }
+    }
+
+    async fn plan<'a>(&'a self, manifest: &'a Manifest, more: impl FnOnce(Request<'a>) -> Request<'a>) -> Result<Plan, PlanError> {
+        let request = Request {
+            manifest,
+            variables: &self.variables,
+            secrets: &self.secrets,
+            history: None,
+            registry: None,
+            refresh_images: false,
+            environments: BTreeSet::new(),
+            apps: BTreeSet::new(),
+            policy: Policy::default(),
+        };
+        plan(&more(request), &self.connector).await
+    }
+
+    async fn apply(&self, plan: &Plan) {
+        let applied = apply(plan, &self.secrets, &self.connector, &ApplyOptions::default(), &Quiet).await.unwrap();
+        assert_eq!(applied.verdict(), RunVerdict::Success, "{applied:?}");
+    }
+}
+
+fn manifest(environment: &str, apps: &str) -> Manifest {
+    Manifest::parse(&text(environment, apps)).unwrap()
+}
+
+fn text(environment: &str, apps: &str) -> String {
+    format!("[project]\nname = \"shop\"\n{environment}\n{apps}")
+}
+
+const DEV: &str = "[environments.dev]\nplatform = \"local\"";
+
+fn web(tag: &str, replicas: u32) -> Manifest {
+    manifest(DEV, &format!("[apps.web]\nimage = \"web:{tag}\"\nreplicas = {replicas}\n"))
+}
+
+fn images(plan: &Plan) -> Vec<Image> {
+    let leaves = plan.changes.iter().filter_map(|change| change.desired.as_ref()).flat_map(|desired| desired.document.leaves());
+    leaves.filter_map(|(_, leaf)| if let Leaf::Image(image) = leaf { Some(image.clone()) } else { None }).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_is_asked_for_what_is_new_and_for_nothing_else() {
+    let bench = Bench::new();
+    let tags = Tags::new("sha256:aa");
+    let (one, scaled, two) = (web("1", 1), web("1", 2), web("2", 2));
+
+    let created = bench.plan(&one, |r| Request { registry: Some(&tags), ..r }).await.unwrap();
+    assert_eq!(images(&created), [Image::parse("web:1@sha256:aa")]);
+    assert_eq!(tags.asked(), ["web:1"]);
+    bench.apply(&created).await;
+
+    assert!(bench.plan(&one, |r| Request { registry: Some(&tags), ..r }).await.unwrap().is_empty());
+    assert_eq!(tags.asked(), [""; 0], "a tag that is live is not asked for");
+
+    let moved = Tags::new("sha256:bb");
+    let scale = bench.plan(&scaled, |r| Request { registry: Some(&moved), ..r }).await.unwrap();
+    assert_eq!(images(&scale), [Image::parse("web:1@sha256:aa")], "the live digest is kept while the tag is the same");
+    assert_eq!(moved.asked(), [""; 0]);
+    bench.apply(&scale).await;
+
+    let refreshed = bench.plan(&scaled, |r| Request { registry: Some(&moved), refresh_images: true, ..r }).await.unwrap();
+    assert_eq!(images(&refreshed), [Image::parse("web:1@sha256:bb")], "--refresh-images sees that the tag moved");
+    bench.apply(&refreshed).await;
+
+    let next = bench.plan(&two, |r| Request { registry: Some(&tags), ..r }).await.unwrap();
+    assert_eq!(images(&next), [Image::parse("web:2@sha256:aa")]);
+    bench.apply(&next).await;
+    assert!(bench.plan(&two, |r| Request { registry: Some(&tags), refresh_images: true, ..r }).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_environment_that_holds_something_is_not_left_behind_unseen() {
+    let bench = Bench::new();
+    let (here, there) = (format!("{DEV}\nurl = \"here\""), format!("{DEV}\nurl = \"there\""));
+    let app = "[apps.web]\nimage = \"web:1\"\n";
+    let before = Before(text(&here, app));
+    let moved = manifest(&there, app);
+    let gone = manifest("[environments.other]\nplatform = \"local\"", app);
+
+    // Nothing is there yet.
+    bench.plan(&moved, |r| Request { history: Some(&before), ..r }).await.unwrap();
+
+    let stayed = manifest(&here, app);
+    let created = bench.plan(&stayed, |r| r).await.unwrap();
+    bench.apply(&created).await;
+    for manifest in [&moved, &gone] {
+        let refused = bench.plan(manifest, |r| Request { history: Some(&before), ..r }).await.unwrap_err();
+        assert!(matches!(&refused, PlanError::Abandoned { environment, .. } if environment.as_str() == "dev"), "{refused}");
+        let agreed = Policy { abandon: true, ..Policy::default() };
+        bench.plan(manifest, |r| Request { history: Some(&before), policy: agreed, ..r }).await.unwrap();
+    }
+    assert!(bench.plan(&stayed, |r| Request { history: Some(&before), ..r }).await.unwrap().is_empty());
+}
+
+/// The app that it is bound to is read for its address. It is ours, and out of scope: not for this plan to delete.
+#[tokio::test(start_paused = true)]
+async fn what_is_read_for_an_app_beside_it_is_not_pruned() {
+    let bench = Bench::new();
+    let both = manifest(DEV, "[apps.cache]\nimage = \"cache:1\"\nports.tcp = 6379\n[apps.web]\nimage = \"web:1\"\nbind.cache = {}\n");
+    let created = bench.plan(&both, |r| r).await.unwrap();
+    bench.apply(&created).await;
+    let web_alone = bench.plan(&both, |r| Request { apps: BTreeSet::from([Name::new("web").unwrap()]), ..r }).await.unwrap();
+    assert!(web_alone.is_empty() && web_alone.held.is_empty(), "{web_alone:?}");
+    assert_eq!(web_alone.coverage.left_out, [Name::new("cache").unwrap()]);
+    assert!(bench.plan(&both, |r| r).await.unwrap().is_empty());
+}
