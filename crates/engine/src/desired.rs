@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, Report};
-use crate::manifest::schema::{App, Moved};
+use crate::manifest::schema::{App, Moved, Project};
 use crate::platform::{Field, MovedFrom, Platform, Support, TranslatedApp};
 use crate::render::{Rendered, RenderedApp};
 use name::Name;
@@ -38,9 +38,13 @@ pub struct Desired {
     pub degraded: Vec<String>,
 }
 
-/// The owner of an environment's resources: the project's id, or its name where it has none.
+/// The owner of an environment's resources.
 pub fn owner(manifest: &Manifest, environment: &Name) -> Owner {
-    let project = &manifest.project;
+    owner_in(&manifest.project, environment)
+}
+
+/// The owner of the resources of a project's environment: the project's id, or its name where it has none.
+pub fn owner_in(project: &Project, environment: &Name) -> Owner {
     Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: environment.clone() }
 }
 

@@ -11,6 +11,7 @@ use crate::deploy::Connector;
 use crate::desired::document::Leaf;
 use crate::desired::name::Name;
 use crate::desired::owner::Owner;
+use crate::desired::owner_in;
 use crate::desired::resource::ResourceId;
 use crate::observe::observe_only;
 use crate::plan::Plan;
@@ -57,8 +58,7 @@ pub async fn connect(plan: &Plan, connector: &dyn Connector, options: &ApplyOpti
     let each = plan.based_on.environments.iter().map(async |(name, settings)| {
         let failed = |source| ApplyError::Platform { environment: name.clone(), source };
         let platform = connector.connect(project, name, settings).await.map_err(failed)?;
-        let project = project.id.clone().unwrap_or_else(|| project.name.to_string());
-        let owner = Owner { project, environment: name.clone() };
+        let owner = owner_in(project, name);
         let written = plan.changes.iter().any(|change| change.id.environment == *name);
         let lease = if written { Some(platform.lease(&owner, &options.holder).await.map_err(failed)?) } else { None };
         Ok((name.clone(), Environment { platform, owner, lease }))

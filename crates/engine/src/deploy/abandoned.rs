@@ -1,5 +1,5 @@
 //! An environment that was removed from the manifest, or moved to another platform, url or namespace, while it still holds
-//! what is ours: nobody would look there any more.
+//! what is ours: nobody would look there any more. Nor would anybody recognise it when the project's name or id changes.
 //!
 //! There is no state file that would remember it. The manifest's own history does: its last committed version, and the one
 //! before (which a pipeline that runs after the commit needs).
@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::{Connector, PlanError, Request};
 use crate::desired::name::Name;
-use crate::desired::owner;
+use crate::desired::owner::Owner;
+use crate::desired::{owner, owner_in};
 use crate::manifest::schema::{Environment, Project};
 use crate::observe::observe;
 use crate::platform::{PlatformErrorKind, Scope};
@@ -34,15 +35,14 @@ pub async fn refuse(request: &Request<'_>, connector: &dyn Connector) -> Result<
     let mut seen = BTreeSet::new();
     for text in history.earlier_manifests() {
         let Ok(earlier) = toml::from_str::<Earlier>(&text) else { continue };
-        if earlier.project.is_some_and(|project| project != request.manifest.project) {
-            continue;
-        }
+        let project = earlier.project.unwrap_or_else(|| request.manifest.project.clone());
         for (name, environment) in earlier.environments {
             let now = request.manifest.environments.get(&name);
             let in_scope = request.environments.is_empty() || request.environments.contains(&name);
-            let stayed = now.is_some_and(|now| place(now) == place(&environment));
-            if in_scope && !stayed && seen.insert((name.clone(), place(&environment))) {
-                refuse_one(request, connector, &name, &environment).await?;
+            let ours = owner_in(&project, &name);
+            let stayed = ours == owner(request.manifest, &name) && now.is_some_and(|now| place(now) == place(&environment));
+            if in_scope && !stayed && seen.insert((ours.clone(), place(&environment))) {
+                refuse_one(connector, &project, ours, &environment).await?;
             }
         }
     }
@@ -54,9 +54,10 @@ fn place(environment: &Environment) -> (String, Option<String>, Option<String>) 
     (environment.platform.to_string(), environment.url.clone(), environment.namespace.clone())
 }
 
-async fn refuse_one(request: &Request<'_>, connector: &dyn Connector, name: &Name, environment: &Environment) -> Result<(), PlanError> {
+async fn refuse_one(connector: &dyn Connector, project: &Project, owner: Owner, environment: &Environment) -> Result<(), PlanError> {
+    let name = owner.environment.clone();
     let failed = |source| PlanError::Platform { environment: name.clone(), source };
-    let platform = match connector.connect(&request.manifest.project, name, environment).await {
+    let platform = match connector.connect(project, &name, environment).await {
         Ok(platform) => platform,
         // A platform that this build does not have cannot hold anything that this build made.
         Err(error) if error.kind == PlatformErrorKind::Rejected => return Ok(()),
@@ -64,11 +65,10 @@ async fn refuse_one(request: &Request<'_>, connector: &dyn Connector, name: &Nam
             return Err(failed(error.with_hint("the manifest does not name this place any more; --abandon leaves what is there")));
         }
     };
-    let scope = Scope { owner: owner(request.manifest, name), apps: None };
-    let observed = observe(&*platform, &scope, &[]).await.map_err(failed)?;
+    let observed = observe(&*platform, &Scope { owner, apps: None }, &[]).await.map_err(failed)?;
     let resources = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
     if resources == 0 && observed.gaps.is_empty() {
         return Ok(());
     }
-    Err(PlanError::Abandoned { environment: name.clone(), place: environment.platform.to_string(), resources })
+    Err(PlanError::Abandoned { environment: name, place: environment.platform.to_string(), resources })
 }

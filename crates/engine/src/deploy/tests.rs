@@ -142,6 +142,7 @@ async fn an_environment_that_holds_something_is_not_left_behind_unseen() {
     let app = "[apps.web]\nimage = \"web:1\"\n";
     let before = Before(text(&here, app));
     let moved = manifest(&there, app);
+    let renamed = Manifest::parse(&text(&here, app).replace("name = \"shop\"", "name = \"shop\"\nid = \"k3v9q2xw\"")).unwrap();
     let gone = manifest("[environments.other]\nplatform = \"local\"", app);
 
     // Nothing is there yet.
@@ -150,7 +151,7 @@ async fn an_environment_that_holds_something_is_not_left_behind_unseen() {
     let stayed = manifest(&here, app);
     let created = bench.plan(&stayed, |r| r).await.unwrap();
     bench.apply(&created).await;
-    for manifest in [&moved, &gone] {
+    for manifest in [&moved, &gone, &renamed] {
         let refused = bench.plan(manifest, |r| Request { history: Some(&before), ..r }).await.unwrap_err();
         assert!(matches!(&refused, PlanError::Abandoned { environment, .. } if environment.as_str() == "dev"), "{refused}");
         let agreed = Policy { abandon: true, ..Policy::default() };
