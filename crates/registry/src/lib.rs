@@ -1,0 +1,1 @@
+//! Asks image registries, with the credentials of the Docker configuration.
