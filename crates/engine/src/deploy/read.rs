@@ -9,6 +9,7 @@ use super::{AppStatus, Connector, EnvironmentStatus, PlanError, Request, Request
 use crate::compare::{Difference, Differences, fields};
 use crate::desired::document::{Image, Leaf};
 use crate::desired::name::Name;
+use crate::desired::owner::Owner;
 use crate::desired::quantity::Duration;
 use crate::desired::resource::Resource;
 use crate::desired::{Desired, owner};
@@ -41,17 +42,16 @@ pub struct ChosenEnvironment {
 /// Reads all environments at once and compares each.
 pub async fn compare(request: &Request<'_>, connected: &[Connected], desired: Vec<Desired>) -> Result<Vec<ComparedEnvironment>, PlanError> {
     let each = connected.iter().zip(desired).map(async |(connected, desired)| {
-        let compared = compare_one(request, &*connected.platform, desired).await;
+        let compared = compare_one(request, connected, desired).await;
         compared.map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })
     });
     try_join_all(each).await
 }
 
-async fn compare_one(request: &Request<'_>, platform: &dyn Platform, desired: Desired) -> Result<ComparedEnvironment, PlatformError> {
+async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desired) -> Result<ComparedEnvironment, PlatformError> {
+    let platform = &*connected.platform;
     let Desired { owner, mut resources, has_apps, left_out, degraded } = desired;
-    let scope = scope(request, owner);
-    let mut observed = observe(platform, &scope, &resources).await?;
-    keep_scope(&mut observed, &scope);
+    let mut observed = read(platform, &scope(request, owner), connected.before.as_ref(), &resources).await?;
     let salt = observed.salt();
     observed.seal(&mut resources, request.secrets, salt);
     if request.refresh_images {
@@ -62,7 +62,19 @@ async fn compare_one(request: &Request<'_>, platform: &dyn Platform, desired: De
     Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded })
 }
 
-fn scope(request: &Request<'_>, owner: crate::desired::owner::Owner) -> Scope {
+/// What an environment holds in a scope; also what it held under the name `before`, as if it were there under its own.
+async fn read(platform: &dyn Platform, scope: &Scope, before: Option<&Name>, wanted: &[Resource]) -> Result<Observed, PlatformError> {
+    let mut observed = observe(platform, scope, wanted).await?;
+    if let Some(before) = before {
+        let owner = Owner { environment: before.clone(), ..scope.owner.clone() };
+        let earlier = observe(platform, &Scope { owner, ..scope.clone() }, &[]).await?;
+        observed.take_over(earlier, before, &scope.owner.environment);
+    }
+    keep_scope(&mut observed, scope);
+    Ok(observed)
+}
+
+fn scope(request: &Request<'_>, owner: Owner) -> Scope {
     let before = |name: &Name| {
         let moved = request.manifest.moved.iter().filter(move |m| m.to == format!("apps.{name}"));
         moved.filter_map(|m| Name::new(m.from.strip_prefix("apps.")?).ok()).collect::<Vec<_>>()
@@ -202,6 +214,7 @@ fn empty_plan(request: &Request<'_>, connected: &[Connected]) -> Plan {
             fingerprints: vec![],
             destroy: request.policy.destroy,
             apps: request.apps.iter().cloned().collect(),
+            renamed: connected.iter().filter_map(|c| Some((c.rendered.environment.clone(), c.before.clone()?))).collect(),
         },
         changes: vec![],
         held: vec![],
@@ -254,11 +267,8 @@ fn judged(changes: &[Change], unchanged: &[Resource]) -> Vec<Judged> {
 pub async fn observe_all(request: &Request<'_>, connected: &[Connected]) -> Result<Vec<Observed>, PlanError> {
     let each = connected.iter().map(async |connected| {
         let scope = scope(request, owner(request.manifest, &connected.rendered.environment));
-        let mut observed = observe(&*connected.platform, &scope, &[])
-            .await
-            .map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })?;
-        keep_scope(&mut observed, &scope);
-        Ok(observed)
+        let observed = read(&*connected.platform, &scope, connected.before.as_ref(), &[]).await;
+        observed.map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })
     });
     try_join_all(each).await
 }
@@ -302,8 +312,8 @@ pub async fn environment_status(request: &Request<'_>, name: &Name, connector: &
 async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<Vec<AppStatus>, PlatformError> {
     let platform = connector.connect(&request.manifest.project, name, &request.manifest.environments[name]).await?;
     let scope = scope(request, owner(request.manifest, name));
-    let mut observed = observe(&*platform, &scope, &[]).await?;
-    keep_scope(&mut observed, &scope);
+    let before = super::select::before(request, connector, name);
+    let observed = read(&*platform, &scope, before.as_ref(), &[]).await?;
     let in_scope = |app: &Name| request.apps.is_empty() || request.apps.contains(app);
     let declared = request.manifest.apps_of(name);
     let mut apps: BTreeMap<Name, AppStatus> = declared

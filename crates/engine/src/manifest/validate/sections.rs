@@ -162,16 +162,12 @@ fn moved(root: &Node, entry: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
     let (from, to) = (address("from"), address("to"));
     let (Some((from, old, from_span)), Some((to, new, to_span))) = (from, to) else { return };
     match (&from, &to) {
-        (Address::Environment(_), Address::Environment(_)) => {
-            let help = "destroy the environment under its old name first, or keep that name";
-            let problem = Diagnostic::new(format!("a rename of an environment (`{old}`): this build does not have it yet"), from_span);
-            return problems.push(problem.with_help(help));
-        }
         (Address::Volume { app: a, .. }, Address::Volume { app: b, .. }) if a != b => {
             let help = "give both under the app's name; a rename of the app itself is another entry, applied before";
             problems.push(Diagnostic::new("a volume cannot move to another app", to_span).with_help(help));
         }
-        (Address::App(_), Address::App(_)) | (Address::Volume { .. }, Address::Volume { .. }) => {}
+        (Address::Environment(_), Address::Environment(_)) | (Address::App(_), Address::App(_)) => {}
+        (Address::Volume { .. }, Address::Volume { .. }) => {}
         _ => problems.push(Diagnostic::new(format!("`{old}` and `{new}` are not of one kind"), to_span)),
     }
     if from.exists(root) == Some(true) {
