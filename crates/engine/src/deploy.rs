@@ -1,6 +1,7 @@
 //! The main path. Everything else (the command line, the server) only calls [`plan`] and [`apply`].
 
 mod abandoned;
+mod live;
 mod read;
 mod select;
 #[cfg(test)]

@@ -21,22 +21,7 @@ pub struct Observed {
 }
 
 /// Reads what is ours, and what has a name that we want.
-pub async fn observe(platform: &dyn Platform, scope: &Scope, desired: &[Resource]) -> Result<Observed, PlatformError> {
-    let mut wanted = BTreeSet::new();
-    for resource in desired {
-        wanted.insert(resource.id.clone());
-        wanted.extend(resource.moved_from.clone());
-        wanted.extend(resource.depends_on.iter().filter(|id| id.environment == resource.id.environment).cloned());
-    }
-    read(platform, scope, &wanted).await
-}
-
-/// Reads only these resources.
-pub async fn observe_only(platform: &dyn Platform, owner: &Owner, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
-    read(platform, &Scope { owner: owner.clone(), apps: Some(BTreeSet::new()) }, wanted).await
-}
-
-async fn read(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
+pub async fn observe(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
     let mut retry = Retry::default();
     let sink = loop {
         let mut sink = Sink::default();
@@ -47,6 +32,11 @@ async fn read(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<Resource
     };
     let resources = sink.resources.into_iter().map(|resource| (resource.id.clone(), resource)).collect();
     Ok(Observed { resources, gaps: sink.gaps })
+}
+
+/// Reads only these resources.
+pub async fn observe_only(platform: &dyn Platform, owner: &Owner, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
+    observe(platform, &Scope { owner: owner.clone(), apps: Some(BTreeSet::new()) }, wanted).await
 }
 
 impl Observed {

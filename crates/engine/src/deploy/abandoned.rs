@@ -100,7 +100,7 @@ async fn held(connector: &dyn Connector, project: &Project, owner: Owner, enviro
             return Err(failed(error.with_hint("the manifest does not name this place any more; --abandon leaves what is there")));
         }
     };
-    let observed = observe(&*platform, &Scope { owner, apps: None }, &[]).await.map_err(failed)?;
+    let observed = observe(&*platform, &Scope { owner, apps: None }, &BTreeSet::new()).await.map_err(failed)?;
     let resources = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
     Ok((resources > 0 || !observed.gaps.is_empty()).then_some(resources))
 }

@@ -230,6 +230,34 @@ async fn an_environment_whose_name_is_its_place_is_not_renamed_over_what_it_hold
     assert!(matches!(anew.changes.as_slice(), [change] if change.action == Action::Create), "{anew:?}");
 }
 
+/// An app and a volume of it are renamed: in one step, or the app first; however the volume's entry is written.
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_found_through_the_renames_of_its_app_and_of_itself() {
+    let app = |name: &str, volume: &str| format!("[apps.{name}]\nimage = \"db:1\"\nvolumes.{volume} = {{ path = \"/data\" }}\n");
+    let moved = |from: &str, to: &str| format!("[[moved]]\nfrom = \"apps.{from}\"\nto = \"apps.{to}\"\n");
+    let of_app = moved("store", "db");
+    let before = manifest(DEV, &app("store", "data"));
+    let half = manifest(DEV, &format!("{}{of_app}", app("db", "data")));
+    for volume_is_from in ["db.volumes.data", "store.volumes.data"] {
+        let both = manifest(DEV, &format!("{}{of_app}{}", app("db", "files"), moved(volume_is_from, "db.volumes.files")));
+        for steps in [vec![&before, &both], vec![&before, &half, &both], vec![&both]] {
+            let world = World::new();
+            let bench = Bench { connector: MemoryConnector::new(world.clone()), ..Bench::new() };
+            let mut was = None;
+            for step in &steps {
+                let plan = bench.plan(step, |r| r).await.unwrap();
+                assert!(plan.held.is_empty(), "no data stays behind: {plan:?}");
+                bench.apply(&plan).await;
+                was = was.or_else(|| world.describe("dev", &"volume/shop-store-data".parse().unwrap()));
+                assert!(bench.plan(step, |r| r).await.unwrap().is_empty());
+            }
+            let is = world.describe("dev", &"volume/shop-db-files".parse().unwrap()).expect("it is there under its new name");
+            let uid = |object: &str| serde_json::from_str::<serde_json::Value>(object).unwrap()["uid"].clone();
+            assert!(was.is_none_or(|was| uid(&was) == uid(&is)), "it is the same volume");
+        }
+    }
+}
+
 /// The app that it is bound to is read for its address. It is ours, and out of scope: not for this plan to delete.
 #[tokio::test(start_paused = true)]
 async fn what_is_read_for_an_app_beside_it_is_not_pruned() {
