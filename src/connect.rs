@@ -79,6 +79,11 @@ impl Connector for Connect {
             }
         }
     }
+
+    /// A local environment is a folder that is named after it, and its processes run in there.
+    fn place_follows_name(&self, environment: &Environment) -> bool {
+        environment.platform == PlatformKind::Local
+    }
 }
 
 /// What a platform does with secrets that a user should know. None where only the app gets to see them.
