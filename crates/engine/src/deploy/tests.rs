@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::{Connector as _, History, PlanError, Policy, Registry, Request, apply, plan};
+use super::{Connector as _, History, PlanError, Policy, Registry, Request, Unanswered, apply, plan};
 use crate::apply::{ApplyOptions, Quiet, RunVerdict};
 use crate::desired::document::{Image, Leaf};
 use crate::desired::name::Name;
@@ -35,9 +35,19 @@ impl Tags {
 
 #[async_trait]
 impl Registry for Tags {
-    async fn digest(&self, reference: &str) -> Option<String> {
+    async fn digest(&self, reference: &str) -> Result<String, Unanswered> {
         self.asked.lock().unwrap().push(reference.to_owned());
-        Some(self.digest.to_owned())
+        Ok(self.digest.to_owned())
+    }
+}
+
+/// A registry that does not answer.
+struct Down;
+
+#[async_trait]
+impl Registry for Down {
+    async fn digest(&self, _: &str) -> Result<String, Unanswered> {
+        Err(Unanswered("docker.io cannot be reached".into()))
     }
 }
 
@@ -135,6 +145,23 @@ async fn a_registry_is_asked_for_what_is_new_and_for_nothing_else() {
     assert_eq!(images(&next), [Image::parse("web:2@sha256:aa")]);
     bench.apply(&next).await;
     assert!(bench.plan(&two, |r| Request { registry: Some(&tags), refresh_images: true, ..r }).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_does_not_answer_holds_nothing_up_and_is_named_once() {
+    let bench = Bench::new();
+    let many: String = ["a", "b", "c", "d"].iter().map(|app| format!("[apps.{app}]\nimage = \"{app}:1\"\n")).collect();
+    let plan = bench.plan(&manifest(DEV, &many), |r| Request { registry: Some(&Down), refresh_images: true, ..r }).await.unwrap();
+    assert_eq!(plan.coverage.degraded, ["images a:1, b:1 and 2 more: not pinned: docker.io cannot be reached"]);
+    assert!(images(&plan).iter().all(|image| image.digest.is_none()), "{plan:?}");
+
+    let (one, tags) = (web("1", 1), Tags::new("sha256:aa"));
+    let pinned = bench.plan(&one, |r| Request { registry: Some(&tags), ..r }).await.unwrap();
+    assert_eq!(pinned.coverage.degraded, [""; 0]);
+    bench.apply(&pinned).await;
+    let kept = bench.plan(&one, |r| Request { registry: Some(&Down), refresh_images: true, ..r }).await.unwrap();
+    assert!(kept.is_empty(), "{kept:?}");
+    assert_eq!(kept.coverage.degraded, ["image web:1: not refreshed: docker.io cannot be reached"]);
 }
 
 #[tokio::test(start_paused = true)]
