@@ -33,6 +33,7 @@ mod progress;
 mod remove;
 mod render;
 mod restart;
+mod rows;
 mod schema;
 mod secrets;
 mod session;

@@ -14,6 +14,7 @@ use crate::manifest::Manifest;
 use crate::plan::Plan;
 use crate::plan::change::{Action, Reason};
 use crate::platform::memory::{MemoryConnector, World};
+use crate::platform::{Field, Support};
 use crate::render::VariableInputs;
 use crate::render::secret::Secrets;
 
@@ -283,6 +284,28 @@ async fn a_volume_is_found_through_the_renames_of_its_app_and_of_itself() {
             assert!(was.is_none_or(|was| uid(&was) == uid(&is)), "it is the same volume");
         }
     }
+}
+
+/// A cartridge's field that a platform does not have is one mistake, at the line that names the cartridge.
+#[tokio::test(start_paused = true)]
+async fn a_mistake_is_told_once_with_the_environments_that_it_is_in() {
+    let world = World::new();
+    world.set_support(Field::VolumesSize, Support::Unsupported("volumes have no size"));
+    let bench = Bench { connector: MemoryConnector::new(world), ..Bench::new() };
+    let environments = "[environments.dev]\nplatform = \"local\"\n[environments.test]\nplatform = \"local\"\n";
+    let cache = "[apps.cache]\ncartridge = \"redis\"\nparameters.password = \"{{ secrets.cache_password }}\"\n";
+    let secrets = "[secrets]\ncache_password = { env = \"CACHE_PASSWORD\" }\n";
+    let told = async |apps: &str| match bench.plan(&manifest(environments, &format!("{apps}{secrets}")), |r| r).await {
+        Err(PlanError::Manifest(report)) => report.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let line = |text: &str, wanted: &str| text.lines().position(|line| line.starts_with(wanted)).unwrap() + 1;
+    let at = line(&text(environments, cache), "cartridge");
+    let everywhere = told(cache).await;
+    assert_eq!(everywhere.lines().count(), 1, "{everywhere}");
+    assert!(everywhere.starts_with(&format!("stratos.toml:{at}:13: cache: volumes.size cannot be honoured on local")), "{everywhere}");
+    let in_one = told(&format!("{cache}environments = [\"test\"]\n")).await;
+    assert!(in_one.starts_with(&format!("stratos.toml:{at}:13: in test: cache: volumes.size")), "{in_one}");
 }
 
 /// The app that it is bound to is read for its address. It is ours, and out of scope: not for this plan to delete.
