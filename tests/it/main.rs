@@ -18,5 +18,6 @@ mod plan_display;
 mod plans;
 mod schema;
 mod status;
+mod supervisor_log;
 mod support;
 mod usage;
