@@ -10,6 +10,7 @@ mod documentation;
 mod edit;
 mod examples;
 mod hello;
+mod images;
 mod init;
 mod layout;
 mod plan;
