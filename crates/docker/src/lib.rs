@@ -1,1 +1,10 @@
-//! The platforms docker and swarm of Stratos: one engine, and a swarm of them.
+//! Two platforms on the Docker Engine API: `docker`, one plain engine, and `swarm`, a swarm of them.
+//!
+//! What both need stands first; then each has a module with the same files: `platform`, `translate`, `observe`, `apply`,
+//! `health`, `logs`. Documents speak the vocabulary of compose files, which users of Docker know (`docs/design/docker.md`).
+
+pub mod config;
+pub mod connection;
+pub mod endpoint;
+mod failure;
+mod labels;

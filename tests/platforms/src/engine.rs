@@ -1,0 +1,152 @@
+//! Docker engines, each in a network namespace of its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock};
+
+/// What it needs, beside root: `.ci/run` installs it.
+const NEEDS: &str = "needs root, and Debian's packages docker.io, docker-registry, busybox-static, iproute2, iptables";
+
+/// One engine or several, and a registry that they can all reach.
+pub struct Engines {
+    folder: PathBuf,
+    network: String,
+    // Its standard input keeps it alive: it ends the engines when this process is gone.
+    keeper: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    process: Mutex<Child>,
+}
+
+impl Engines {
+    /// Starts engines that know nothing of each other yet.
+    ///
+    /// # Panics
+    /// When they do not start: a test that needs them has failed.
+    pub fn start(count: usize) -> Self {
+        for subnet in 0..=255u8 {
+            let folder = tempfile::Builder::new().prefix("st").tempdir().expect("a temporary folder").keep();
+            match Self::start_in(&folder, subnet, count) {
+                Ok(engines) => return engines,
+                // Another test has the subnet.
+                Err(log) if log.contains("File exists") => drop(std::fs::remove_dir_all(&folder)),
+                Err(log) => panic!("no Docker engine for the tests ({NEEDS}): {log}"),
+            }
+        }
+        panic!("all of 10.213.0.0/16 is taken by other tests");
+    }
+
+    fn start_in(folder: &Path, subnet: u8, count: usize) -> Result<Self, String> {
+        let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/engines.sh");
+        let mut process = Command::new("bash")
+            .args([script, &folder.display().to_string(), &subnet.to_string(), &count.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let (Some(stdin), Some(stdout)) = (process.stdin.take(), process.stdout.take()) else { return Err("no pipes".into()) };
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        stdout.read_line(&mut line).map_err(|error| error.to_string())?;
+        if line.trim() != "ready" {
+            let ended = process.wait().map_err(|error| error.to_string())?;
+            return Err(format!("{ended}: {}", log()));
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            network: format!("10.213.{subnet}"),
+            keeper: Mutex::new((stdin, stdout)),
+            process: Mutex::new(process),
+        })
+    }
+
+    /// The socket of an engine.
+    pub fn socket(&self, engine: usize) -> PathBuf {
+        self.folder.join(format!("{engine}.sock"))
+    }
+
+    /// What `docker -H` and a manifest's `url` take.
+    pub fn url(&self, engine: usize) -> String {
+        format!("unix://{}", self.socket(engine).display())
+    }
+
+    /// Where what an engine publishes is reached from here.
+    pub fn address(&self, engine: usize) -> String {
+        format!("{}.{}", self.network, 10 + engine)
+    }
+
+    /// The registry, `address:port`, as it stands in the names of its images. It speaks plain HTTP.
+    pub fn registry(&self) -> String {
+        format!("{}.1:5000", self.network)
+    }
+
+    /// Runs the Docker command line on an engine.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn try_docker<S: AsRef<str>>(&self, engine: usize, arguments: &[S]) -> Output {
+        let arguments = arguments.iter().map(AsRef::as_ref);
+        let mut command = Command::new("docker");
+        command.env("DOCKER_HOST", self.url(engine)).env_remove("DOCKER_CONTEXT").args(arguments).stdin(Stdio::null());
+        command.output().unwrap_or_else(|error| panic!("docker ({NEEDS}): {error}"))
+    }
+
+    /// The same, which must succeed: what it prints, without the last line end.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn docker<S: AsRef<str>>(&self, engine: usize, arguments: &[S]) -> String {
+        let output = self.try_docker(engine, arguments);
+        let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+        assert!(output.status.success(), "docker {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Takes an engine away, as a power cut would: it and what it runs are killed.
+    ///
+    /// # Panics
+    /// When it was not there.
+    pub fn kill(&self, engine: usize) {
+        let mut keeper = self.keeper.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        writeln!(keeper.0, "stop {engine}").expect("the engines' keeper is there");
+        let mut answer = String::new();
+        keeper.1.read_line(&mut answer).expect("the engines' keeper answers");
+        assert_eq!(answer.trim(), "stopped");
+    }
+
+    /// Makes one swarm of them: engine 0 first, all of them managers.
+    ///
+    /// # Panics
+    /// When one cannot join.
+    pub fn form_swarm(&self, count: usize) {
+        self.docker(0, &["swarm", "init", "--advertise-addr", &self.address(0)]);
+        let token = self.docker(0, &["swarm", "join-token", "--quiet", "manager"]);
+        for engine in 1..count {
+            let manager = format!("{}:2377", self.address(0));
+            self.docker(engine, &["swarm", "join", "--token", &token, "--advertise-addr", &self.address(engine), &manager]);
+        }
+    }
+}
+
+impl Drop for Engines {
+    fn drop(&mut self) {
+        let process = self.process.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // The keeper cleans up when it is told to end.
+        let _ = Command::new("kill").arg(process.id().to_string()).status();
+        let _ = process.wait();
+    }
+}
+
+/// One engine in swarm mode for all tests of this process, with the images of [`image`](crate::image) in its registry.
+///
+/// # Panics
+/// When it does not start.
+pub fn shared_swarm() -> &'static Engines {
+    static SHARED: OnceLock<Engines> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let engines = Engines::start(1);
+        engines.form_swarm(1);
+        crate::image::build(&engines, 0);
+        engines
+    })
+}

@@ -1,0 +1,62 @@
+//! Images for tests, made of Debian's static busybox.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use crate::Engines;
+
+/// Serves `GET /healthz` and `GET /` (its version) on `$PORT`, and ends at SIGTERM at once.
+///
+/// With `BEHAVIOUR=sick` `/healthz` answers 404; with `BEHAVIOUR=crash` it says so and ends with exit code 3.
+pub const WEB: &str = r#"#!/bin/sh
+trap 'exit 0' TERM INT
+mkdir -p /www && cat /version > /www/index.html
+case "${BEHAVIOUR:-well}" in
+    crash) echo "cannot open the database: connection refused" >&2; exit 3 ;;
+    sick) ;;
+    *) echo well > /www/healthz ;;
+esac
+echo "version $(cat /version) listens on ${PORT:-8080}"
+httpd -f -p "${PORT:-8080}" -h /www &
+wait
+"#;
+
+/// Builds `web:1`, `web:2`, `web:sick` and `web:crash` on an engine, and pushes them to the registry.
+///
+/// # Panics
+/// When an image cannot be made.
+pub fn build(engines: &Engines, engine: usize) {
+    for (version, behaviour) in [("1", "well"), ("2", "well"), ("sick", "sick"), ("crash", "crash")] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        lay_out(folder.path(), version).unwrap_or_else(|error| panic!("the image web:{version} (busybox-static is needed): {error}"));
+        let archive = folder.path().join("image.tar");
+        let archived = std::process::Command::new("tar")
+            .args(["--create", "--file"])
+            .arg(&archive)
+            .args(["--directory", &folder.path().join("root").display().to_string(), "."])
+            .status();
+        assert!(archived.is_ok_and(|status| status.success()), "tar of web:{version}");
+        let name = format!("{}/web:{version}", engines.registry());
+        let behaviour = format!("ENV BEHAVIOUR={behaviour}");
+        let archive = archive.display().to_string();
+        engines.docker(engine, &["import", "-c", "ENV PATH=/bin", "-c", &behaviour, "-c", r#"CMD ["/bin/web"]"#, &archive, &name]);
+        engines.docker(engine, &["push", "--quiet", &name]);
+    }
+}
+
+fn lay_out(folder: &Path, version: &str) -> std::io::Result<()> {
+    let root = folder.join("root");
+    let programs = root.join("bin");
+    fs::create_dir_all(&programs)?;
+    fs::create_dir_all(root.join("tmp"))?;
+    fs::copy("/bin/busybox", programs.join("busybox"))?;
+    for applet in
+        ["sh", "cat", "echo", "env", "httpd", "ls", "mkdir", "nc", "sleep", "true", "false", "wget", "head", "grep", "hostname", "id"]
+    {
+        symlink("busybox", programs.join(applet))?;
+    }
+    fs::write(root.join("version"), version)?;
+    fs::write(programs.join("web"), WEB)?;
+    fs::set_permissions(programs.join("web"), fs::Permissions::from_mode(0o755))
+}
