@@ -11,6 +11,7 @@ mod documentation;
 mod edit;
 mod examples;
 mod hello;
+mod images;
 mod init;
 mod layout;
 mod plan;

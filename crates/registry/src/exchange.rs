@@ -216,7 +216,9 @@ impl<'a> Exchange<'a> {
     }
 
     fn client(&self, scheme: &str) -> Result<&'a reqwest::Client, Failure> {
-        let why = |error| format!("{} was not asked, since no HTTP client could be made: {error}", self.registry());
+        let why = |error| {
+            format!("{} was not asked, since no HTTP client could be made: {error}; are CA certificates installed?", self.registry())
+        };
         self.http.client(scheme).map_err(|error| Failure::Registry(why(error)))
     }
 
@@ -299,4 +301,21 @@ fn is_manifest(headers: &HeaderMap) -> bool {
 fn pause(headers: &HeaderMap) -> String {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
     seconds.map_or_else(String::new, |seconds| format!("; ask again in {seconds} s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exchange, Failure, Login, User};
+    use crate::http::Http;
+    use crate::reference::Reference;
+
+    #[tokio::test]
+    async fn a_registry_with_tls_cannot_send_to_a_token_server_without() {
+        let (http, reference) = (Http::default(), Reference::parse("registry.example.com/web:1").unwrap());
+        let login = Login::Password { username: "ada".into(), password: "hunter2".to_owned().into() };
+        let mut exchange = Exchange::new(&http, &reference, "https");
+        let refused = exchange.token("http://127.0.0.1:1/token", None, Some(login), &User::Known).await.unwrap_err();
+        let Failure::Registry(why) = refused else { panic!("{refused:?}") };
+        assert_eq!(why, "registry.example.com sends to a token server without TLS, which gets no credentials");
+    }
 }

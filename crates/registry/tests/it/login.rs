@@ -87,3 +87,24 @@ async fn what_is_no_challenge_is_refused() {
         assert!(why.starts_with(&format!("{} wants a login of a kind", stub.address())) || why.contains("token server"), "{why}");
     }
 }
+
+#[tokio::test]
+async fn a_redirect_to_another_host_takes_no_password_along() {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let told = digest.clone();
+    let other = Stub::answering(move |request| match request.headers().contains_key("authorization") {
+        false => answer(200, &[("docker-content-digest", &told)], ""),
+        true => answer(500, &[], ""),
+    })
+    .await;
+    let place = format!("http://{}/elsewhere", other.address());
+    let registry = Stub::answering(move |request| match request.headers().contains_key("authorization") {
+        true => answer(307, &[("location", &place)], ""),
+        false => answer(401, &[("www-authenticate", "Basic realm=\"x\"")], ""),
+    })
+    .await;
+    let folder = tempdir().unwrap();
+    let client = client(&logged_in(folder.path(), registry.address(), PASSWORD));
+    assert_eq!(client.digest(&format!("{}/web:1", registry.address())).await, Ok(digest));
+    assert_eq!(other.asked(), ["HEAD /elsewhere"]);
+}

@@ -1,5 +1,6 @@
 //! Registries that do not answer, or not as they should: a plan goes on, and says why.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use stratos_engine::deploy::Registry as _;
@@ -21,6 +22,12 @@ async fn a_registry_that_is_silent_holds_up_fifty_images_no_longer_than_one() {
     let why = format!("{address} did not answer within 5 s");
     assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.to_string() == why)), "{answers:?}");
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+
+    let mut connections = 0;
+    while futures::poll!(pin!(silent.accept())).is_ready() {
+        connections += 1;
+    }
+    assert!((2..=8).contains(&connections), "{connections} questions were asked at a time");
 }
 
 #[tokio::test]

@@ -45,13 +45,21 @@ async fn a_certificate_must_be_one_that_the_system_trusts() {
     assert!(success && said.contains("1 passed"), "{said}");
     let (success, said) = trusting(&stranger, &asked);
     assert!(!success && said.contains("cannot be reached: invalid peer certificate"), "{said}");
+
+    let none = other.path().join("none.pem");
+    std::fs::write(&none, "").unwrap();
+    let (success, said) = trusting(&none, &asked);
+    assert!(
+        !success && said.contains("was not asked, since no HTTP client could be made: ") && said.contains("No CA certificates"),
+        "{said}"
+    );
 }
 
 /// The test above, in a process that trusts this certificate: whether it passed, and what it said.
 fn trusting(certificate: &Path, asked: &str) -> (bool, String) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "tls::a_certificate_must_be_one_that_the_system_trusts"]);
-    let output = command.env("SSL_CERT_FILE", certificate).env(ASKED, asked).output().unwrap();
+    let output = command.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", certificate).env(ASKED, asked).output().unwrap();
     (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
