@@ -205,7 +205,7 @@ fn what_is_succeeded_is_no_deletion_that_the_user_is_asked_about() {
     assert_eq!((created.len(), deleted.len()), (10, 10));
     for change in created {
         let Reason::Succeeds { before, path, .. } = &change.reason else { panic!("{:?}", change.reason) };
-        assert_eq!((&*before.name).replace("old", "new"), &*change.id.name);
+        assert_eq!(before.name.replace("old", "new"), &*change.id.name);
         assert_eq!(path.to_string(), format!("files.{}", &change.id.name[4..5]));
         let [field] = change.differences.as_slice() else { panic!("{:?}", change.differences) };
         assert_eq!((&field.old, &field.new), (&Some(Leaf::Text("old".into())), &Some(Leaf::Text("new".into()))));
