@@ -81,6 +81,26 @@ async fn a_supervisor_whose_folder_has_gone_ends_with_all_that_it_runs() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_nobody_waits_for_any_more_does_not_keep_a_supervisor_from_ending() {
+    let bench = Bench::new();
+    let let_go = bench.folder.path().join("let-go");
+    let stubborn = format!("trap '' TERM; while [ ! -e {} ]; do sleep 0.05; done", let_go.display());
+    bench.deploy(bench.resources("web", json!({ "command": ["sh", "-c", stubborn] }))).await;
+    bench.healthy(&workload("web")).await;
+    let delete = change(&bench.plan(vec![]).await.differences[0]);
+    tokio::select! {
+        outcome = bench.apply(&delete) => panic!("{outcome:?}"),
+        () = async { while bench.live(&workload("web")).await.is_some() {} } => {}
+    }
+    let retired = async {
+        bench.platform.retire(&bench.owner).await.unwrap();
+    };
+    let lets_go = async { std::fs::write(&let_go, "").unwrap() };
+    tokio::time::timeout(Duration::from_secs(8), async { tokio::join!(retired, lets_go) }).await.expect("it ends");
+    assert!(!bench.state().join("socket").exists());
+}
+
+#[tokio::test]
 async fn what_outlived_a_supervisor_all_the_same_ends_before_it_is_started_again() {
     let bench = Bench::new();
     let command = format!("{PROGRAM} serve healthy & wait");
