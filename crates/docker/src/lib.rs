@@ -5,6 +5,8 @@
 
 pub mod config;
 pub mod connection;
+mod container;
 pub mod endpoint;
 mod failure;
 mod labels;
+pub mod swarm;
