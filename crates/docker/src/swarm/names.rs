@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use stratos_engine::desired::name::{Name, live_name};
+use stratos_engine::manifest::schema::VolumeAccess;
 
 /// A service's name is a host name.
 const NAME_LIMIT: usize = 63;
@@ -33,6 +34,16 @@ pub(crate) fn generation(secret: &str, number: u64) -> String {
 /// The secret and the generation of a live name; a name without one is generation 0 of itself.
 pub(crate) fn split_generation(live: &str) -> (&str, u64) {
     live.rsplit_once('.').and_then(|(secret, number)| Some((secret, number.parse().ok()?))).unwrap_or((live, 0))
+}
+
+/// The volume of an app: one for each instance, or one for all instances on a node.
+pub(crate) fn volume(prefix: &Name, app: &Name, volume: &Name, access: VolumeAccess) -> String {
+    let name = live_name(prefix, app, Some(volume), NAME_LIMIT);
+    match access {
+        // The swarm fills in an instance's number, which the instance that takes its place gets again.
+        VolumeAccess::Replica => format!("{name}-{{{{.Task.Slot}}}}"),
+        VolumeAccess::Shared => name,
+    }
 }
 
 /// The environment's network.
@@ -68,6 +79,8 @@ mod tests {
         assert_eq!(service(&prefix, &app), "shop-web");
         assert_eq!(config(&prefix, &app, "/etc/web/App.conf", "one"), "shop-web-app-conf-7692c3ad3540");
         assert_eq!(secret(&prefix, &app, "/etc/web/password"), "shop-web-password-af5b55cb");
+        assert_eq!(volume(&prefix, &app, &name("data"), VolumeAccess::Shared), "shop-web-data");
+        assert_eq!(volume(&prefix, &app, &name("data"), VolumeAccess::Replica), "shop-web-data-{{.Task.Slot}}");
         assert_eq!(network(&prefix, &name("dev")), "shop-dev");
         assert_eq!(generation("shop-web-password-af5b55cb", 3), "shop-web-password-5ad2b9d8.3");
     }

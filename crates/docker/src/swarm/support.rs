@@ -8,7 +8,8 @@ use crate::config::SwarmOptions;
 /// The most that a config or a secret may hold; both must hold something.
 const LARGEST: usize = 500 * 1024;
 
-const NODE_VOLUMES: &str = "an engine's volumes stay on one node, and an instance may be moved to another one, where it would find nothing";
+const NODE_VOLUMES: &str =
+    "a volume of the node that runs the instance: an instance that is moved to another node finds an empty one there";
 
 /// What this platform makes of a field.
 pub(crate) fn support(field: Field) -> Support {
@@ -17,7 +18,9 @@ pub(crate) fn support(field: Field) -> Support {
         Field::HealthHttp => Support::Adapted("a command inside the container: the image needs a shell, and wget or curl"),
         Field::HealthTcp => Support::Adapted("a command inside the container: the image needs a shell, and nc or bash"),
         Field::HealthLive => Support::Unsupported("a container has one check; an instance that fails it is replaced"),
-        Field::Volumes | Field::VolumesSize | Field::VolumesShared => Support::Unsupported(NODE_VOLUMES),
+        Field::Volumes => Support::Adapted(NODE_VOLUMES),
+        Field::VolumesShared => Support::Adapted("shared by the instances on one node"),
+        Field::VolumesSize => Support::Unsupported("an engine's volumes have no size limit"),
         Field::RolloutMaxUnavailable => Support::Adapted(
             "old instances stop first, so many at a time, where max_surge is 0 or not written; beside max_surge it has no effect",
         ),

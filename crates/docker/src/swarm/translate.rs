@@ -96,6 +96,10 @@ pub(crate) fn translate(config: &EnvironmentConfig, watch: Duration, app: &Trans
             resources.push(resource);
         }
     }
+    for (name, volume) in &app.app.volumes {
+        document.text(["volumes", volume.path.as_str(), "type"], "volume");
+        document.text(["volumes", volume.path.as_str(), "source"], &names::volume(&config.prefix, app.name, name, volume.access));
+    }
     let ports: Vec<spec::ports::Published> = app.app.ports.values().filter_map(|port| published(config.swarm, port)).collect();
     let takes_host_ports = ports.iter().any(|port| port.on_host && port.published.is_some());
     spec::ports::write(&ports, &mut document);
