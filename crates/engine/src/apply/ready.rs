@@ -11,6 +11,7 @@ use crate::plan::Plan;
 ///
 /// A change waits for the resources that it names, and for the environments that come before its own, also by way of another
 /// in which nothing happens. An environment has ended well when everything in it that changes or is judged has.
+#[derive(Default)]
 pub struct Queue<'a> {
     waiting: Vec<Waiting<'a>>,
     /// By resource: which changes wait for it.
@@ -47,15 +48,8 @@ struct Environment<'a> {
 impl<'a> Queue<'a> {
     /// The changes of a plan. `watched` are the resources that do not change and whose health is waited for.
     pub fn new(plan: &'a Plan, watched: &[&'a ResourceId]) -> Self {
-        let mut queue = Self {
-            waiting: Vec::with_capacity(plan.changes.len()),
-            waiters: HashMap::new(),
-            environments: HashMap::new(),
-            ready: BTreeMap::new(),
-            never: BTreeMap::new(),
-            ending: plan.changes.iter().map(|change| &change.id).chain(watched.iter().copied()).collect(),
-            closed: false,
-        };
+        let mut queue =
+            Self { ending: plan.changes.iter().map(|change| &change.id).chain(watched.iter().copied()).collect(), ..Self::default() };
         for id in &queue.ending {
             queue.environments.entry(&id.environment).or_default().open += 1;
         }

@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
             attributes,
             options,
             progress,
-            queue: Queue::new(plan, &[]),
+            queue: Queue::default(),
             states: plan.changes.iter().map(|_| State::Pending).collect(),
             unfinished: plan.changes.len(),
             watched: BTreeMap::new(),

@@ -13,7 +13,7 @@ use crate::desired::owner::Owner;
 use crate::manifest::Manifest;
 use crate::plan::Plan;
 use crate::plan::change::{Action, Reason};
-use crate::platform::memory::{MemoryConnector, World};
+use crate::platform::memory::{Call, Effect, Fault, MemoryConnector, When, World};
 use crate::platform::{Field, Support};
 use crate::render::VariableInputs;
 use crate::render::secret::Secrets;
@@ -239,6 +239,36 @@ async fn a_renamed_environment_goes_on_with_what_it_holds() {
         let plan = bench.plan(manifest, |r| Request { history: Some(&history), ..r }).await;
         // Without the entry, the history alone says that there was another environment: nothing of it is left.
         assert!(plan.unwrap().is_empty());
+    }
+}
+
+/// Killed at any write, and run again: the end is the same.
+#[tokio::test(start_paused = true)]
+async fn the_rename_of_an_environment_may_be_interrupted_anywhere() {
+    let apps = "[apps.cache]\nimage = \"cache:1\"\nprotect = true\n[apps.web]\nimage = \"web:1\"\nvolumes.data = { path = \"/data\" }\n";
+    let environment = |name: &str| format!("[environments.{name}]\nplatform = \"local\"\nurl = \"here\"");
+    let before = manifest(&environment("live"), apps);
+    let moved = "[[moved]]\nfrom = \"environments.live\"\nto = \"environments.prod\"\n";
+    let now = manifest(&environment("prod"), &format!("{apps}{moved}"));
+    let keys = ["service/shop-cache", "service/shop-web", "volume/shop-web-data"];
+    for (when, at) in [When::Before, When::After].into_iter().flat_map(|when| (0..keys.len()).map(move |at| (when, at))) {
+        let world = World::new();
+        let bench = Bench { connector: MemoryConnector::new(world.clone()), ..Bench::new() };
+        bench.apply(&bench.plan(&before, |r| r).await.unwrap()).await;
+        let was = owners(&world, "here", &keys);
+        let plan = bench.plan(&now, |r| r).await.unwrap();
+        world.fault(Fault { call: Some(Call::Apply), index: at, when, effect: Effect::Crash });
+        let options = ApplyOptions::default();
+        tokio::select! {
+            applied = apply(&plan, &bench.secrets, &bench.connector, &options, &Quiet) => panic!("it was not killed: {applied:?}"),
+            () = world.crashed().notified() => {}
+        }
+        // Its lease ends by itself; time is paused.
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        bench.apply(&bench.plan(&now, |r| r).await.unwrap()).await;
+        let is = owners(&world, "here", &keys);
+        assert_eq!(is, was.iter().map(|line| line.replace("shop/live", "shop/prod")).collect::<Vec<_>>(), "killed {when:?} write {at}");
+        assert!(bench.plan(&now, |r| r).await.unwrap().is_empty());
     }
 }
 
