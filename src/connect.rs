@@ -19,6 +19,9 @@ pub const BUILT: &[PlatformKind] = &[
 /// The command, hidden from help, whose further arguments [`supervise`] takes.
 pub const SUPERVISE: &str = "supervise";
 
+/// The command, hidden from help, that is a balancer by itself: its argument is the file that tells it what to do.
+pub const BALANCE: &str = "balance";
+
 /// Makes platforms of environments.
 #[cfg_attr(not(feature = "local"), allow(dead_code, reason = "these places are those of the platform local"))]
 pub struct Connect {
@@ -78,6 +81,11 @@ impl Connector for Connect {
                 Err(error.with_hint(format!("it has: {}", there.join(", "))))
             }
         }
+    }
+
+    /// A local environment is a folder that is named after it, and its processes run in there.
+    fn place_follows_name(&self, environment: &Environment) -> bool {
+        environment.platform == PlatformKind::Local
     }
 }
 

@@ -130,6 +130,10 @@ impl From<PlanError> for Failure {
             PlanError::Abandoned { environment, .. } => Self::new(message).with_hint(format!(
                 "put it back as it was and `stratos destroy --env={environment}`; or leave it running there with `--abandon`"
             )),
+            PlanError::NotRenamed { environment, before, .. } => Self::new(message).with_hint(format!(
+                "call it {before} again; or, to make it anew, call it {before} again and `stratos destroy --env={before}` first, \
+                 which says what data goes with it; or leave it running there with `--abandon`, and let {environment} begin empty"
+            )),
             PlanError::Selection(_) => Self::new(message),
         }
     }

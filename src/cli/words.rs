@@ -12,7 +12,7 @@ use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::{ReplaceOrder, Replacement, ResourceId};
 use stratos_engine::desired::text::Segment;
 use stratos_engine::health::RolloutState;
-use stratos_engine::plan::change::{Action, Change, Reason};
+use stratos_engine::plan::change::{Action, Change, Reason, Seen};
 use stratos_engine::plan::{Coverage, Held, HeldReason, Plan};
 
 /// The sign of an action: what a diff would show.
@@ -88,6 +88,9 @@ pub fn reason(change: &Change) -> String {
         },
         Reason::Moved => match from {
             Some(seen) if seen.id != change.id => format!("renamed from {}", short(&seen.id, &change.id.environment)),
+            Some(Seen { owner: Some(owner), .. }) if owner.environment != change.id.environment => {
+                format!("it was in environment {}, which was renamed", owner.environment)
+            }
             _ => not_renamed(change),
         },
         Reason::Adopted => match from.and_then(|seen| seen.owner.as_ref()) {
@@ -124,6 +127,10 @@ pub fn held_reason(held: &Held) -> String {
         HeldReason::LastApp => "it is the last app of its environment; `--allow-delete` allows it".into(),
         HeldReason::HoldsData => "it holds data; `--delete-data` deletes it".into(),
         HeldReason::Follows(id) => format!("it waits for {}, which is held", short(id, &held.id.environment)),
+        HeldReason::NotTakenOver { owner } => format!(
+            "it belongs to {owner}, and its owner cannot be changed here: it stays as it is, and its data in it, for as long as \
+             the `[[moved]]` entry stands; `--delete-data` makes it anew and empty"
+        ),
         HeldReason::NotRenamed { to } => {
             let to = short(to, &held.id.environment);
             format!("it cannot be renamed here: {to} is made anew and empty, and the data stays in this one; `--delete-data` deletes it")

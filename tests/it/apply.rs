@@ -66,6 +66,24 @@ fn several_environments_must_be_named() {
     }
 }
 
+/// A local environment is a folder that is named after it: what runs there is not lost from sight.
+#[test]
+fn a_local_environment_that_holds_something_is_not_renamed() {
+    let dev = manifest(free_port(), "", "");
+    let place = Place::with(&dev);
+    let moved = "[[moved]]\nfrom = \"environments.dev\"\nto = \"environments.test\"\n";
+    let test = format!("{}{moved}", dev.replace("environments.dev", "environments.test"));
+    place.run(&["apply", "--yes"]).code(0);
+    place.write("stratos.toml", &test);
+    let refused = place.run(&["plan"]).code(1);
+    assert!(refused.err.contains("environment dev is called test now, and 1 of its resources are on local"), "{}", refused.err);
+    assert!(refused.err.contains("stratos destroy --env=dev"), "{}", refused.err);
+    place.write("stratos.toml", &dev);
+    place.run(&["destroy", "--yes"]).code(0);
+    place.write("stratos.toml", &test);
+    assert!(place.run(&["plan"]).code(0).out.contains("1 to create"), "nothing is there any more: it is no rename");
+}
+
 #[test]
 fn what_never_gets_healthy_is_reported_with_its_last_words() {
     let rollout = "rollout = { timeout = \"2s\" }";

@@ -56,7 +56,8 @@ start() {
     nsenter --net="/run/netns/$namespace" sh -c "ip addr add $network.$((10 + n))/24 dev eth0; ip link set eth0 up; ip link set lo up"
     # Not `ip netns exec`: it mounts another /sys, and the engine finds no cgroups.
     nsenter --net="/run/netns/$namespace" unshare -u sh -c "hostname node$n; exec dockerd \"\$@\" --data-root $folder/$n-data \
-        --exec-root $folder/$n-exec --pidfile $folder/$n.pid -H unix://$folder/$n.sock --insecure-registry $network.0/24" dockerd "${options[@]}" &
+        --exec-root $folder/$n-exec --pidfile $folder/$n.pid -H unix://$folder/$n.sock --insecure-registry $network.0/24 \
+        --registry-mirror http://$network.1:5000" dockerd "${options[@]}" &
     pids+=($!)
 }
 for n in $(seq 0 $((count - 1))); do start "$n"; done

@@ -6,8 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::document::{Document, Leaf};
+use crate::desired::owner::{Marks, Owner};
 use crate::desired::path::Path;
 use crate::desired::resource::{Resource, ResourceId};
+use crate::plan::change::{OWNER, PROTECT};
 use crate::platform::ObservedResource;
 
 /// One field that is not what it should be.
@@ -93,15 +95,24 @@ impl Differences {
         };
         let mut fields = fields(&desired.document, &observed.document);
         add_moved_secrets(&mut fields, &desired, observed);
-        if marks.protect != desired.marks.protect {
-            let (old, new) = (marks.protect, desired.marks.protect);
-            fields.push(FieldChange { path: Path::new(["protect"]), old: Some(Leaf::Bool(old)), new: Some(Leaf::Bool(new)) });
-        }
+        add_marks(&mut fields, marks, &desired.marks);
         if fields.is_empty() && observed.id == desired.id {
             self.unchanged.push(desired);
         } else {
             self.differences.push(Difference::Differs { desired, observed: observed.clone(), fields });
         }
+    }
+}
+
+/// The marks that are compared like fields: whose it is, and whether it is protected.
+fn add_marks(fields: &mut Vec<FieldChange>, live: &Marks, wanted: &Marks) {
+    if live.owner != wanted.owner {
+        let text = |owner: &Owner| Some(Leaf::Text(owner.to_string().into()));
+        fields.push(FieldChange { path: Path::new([OWNER]), old: text(&live.owner), new: text(&wanted.owner) });
+    }
+    if live.protect != wanted.protect {
+        let (old, new) = (Some(Leaf::Bool(live.protect)), Some(Leaf::Bool(wanted.protect)));
+        fields.push(FieldChange { path: Path::new([PROTECT]), old, new });
     }
 }
 

@@ -1,6 +1,7 @@
 //! The main path. Everything else (the command line, the server) only calls [`plan`] and [`apply`].
 
 mod abandoned;
+mod live;
 mod read;
 mod select;
 #[cfg(test)]
@@ -29,6 +30,12 @@ use crate::render::secret::Secrets;
 pub trait Connector: Send + Sync {
     /// Connects to an environment. Does not read or write anything of ours yet.
     async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError>;
+
+    /// Whether an environment's name decides where it is (a folder, say): under another name it is another place, and what
+    /// is at the first cannot be taken over from there.
+    fn place_follows_name(&self, _environment: &Environment) -> bool {
+        false
+    }
 }
 
 /// The commit of the manifest, and its history.
@@ -104,6 +111,20 @@ pub enum PlanError {
         /// The platform that it was on.
         place: String,
         /// How many resources of ours are there.
+        resources: usize,
+    },
+    /// An environment was renamed where its name is its place, and the place of its earlier name holds something.
+    #[error(
+        "environment {before} is called {environment} now, and {resources} of its resources are on {place}, where an environment cannot be renamed"
+    )]
+    NotRenamed {
+        /// The environment.
+        environment: Name,
+        /// What it was called.
+        before: Name,
+        /// The platform.
+        place: String,
+        /// How many resources of ours are under the earlier name.
         resources: usize,
     },
     /// Something was asked for that is not there: an environment, an app. The text says what there is.

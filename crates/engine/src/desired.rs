@@ -30,6 +30,9 @@ pub struct Desired {
     pub owner: Owner,
     /// The resources, in the order of their ids.
     pub resources: Vec<Resource>,
+    /// Where a rename has two steps (an app's, and one of a volume of it), the live names of before besides `moved_from`: one
+    /// step may have been applied alone.
+    pub also_moved_from: BTreeMap<ResourceId, ResourceId>,
     /// Whether the manifest declares any app here, also outside of the selection.
     pub has_apps: bool,
     /// Apps outside of the selection that a selected one depends on.
@@ -55,6 +58,7 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
     let mut out = Desired {
         owner: owner.clone(),
         resources: Vec::new(),
+        also_moved_from: BTreeMap::new(),
         has_apps: !rendered.apps.is_empty(),
         left_out: BTreeSet::new(),
         degraded: Vec::new(),
@@ -75,6 +79,11 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
         };
         problems.extend(platform.check(&context.rendered.app).into_iter().map(|why| context.diagnostic(None, why)));
         out.resources.extend(platform.translate(&context.translated(&env)));
+        if !context.half_moved_from.is_empty() {
+            let half_moved = TranslatedApp { moved_from: &context.half_moved_from, ..context.translated(&env) };
+            let resources = platform.translate(&half_moved).into_iter();
+            out.also_moved_from.extend(resources.filter_map(|resource| Some((resource.id, resource.moved_from?))));
+        }
     }
     problems.extend(taken_twice(&out.resources, &contexts));
     if !problems.is_empty() {
@@ -95,11 +104,14 @@ pub(crate) struct AppContext<'a> {
     marks: Marks,
     pub(crate) rendered: &'a RenderedApp,
     moved_from: BTreeMap<Option<Name>, MovedFrom>,
+    /// The volumes that are renamed besides their app: what they were called when the app has been renamed already.
+    half_moved_from: BTreeMap<Option<Name>, MovedFrom>,
     node: Option<&'a crate::manifest::source::Node>,
 }
 
 impl<'a> AppContext<'a> {
     fn new(name: &'a Name, rendered: &'a RenderedApp, all: &'a Rendered, manifest: &'a Manifest, owner: &Owner) -> Self {
+        let (moved_from, half_moved_from) = moved_from(name, &rendered.app, &manifest.moved);
         Self {
             project: &manifest.project.name,
             name,
@@ -107,7 +119,8 @@ impl<'a> AppContext<'a> {
             platform: manifest.environments.get(&all.environment).map_or("this platform", |settings| settings.platform.as_str()),
             marks: Marks { owner: owner.clone(), app: name.clone(), protect: rendered.app.protect, revision: None, specification: None },
             rendered,
-            moved_from: moved_from(name, &rendered.app, &manifest.moved),
+            moved_from,
+            half_moved_from,
             node: manifest.apps.get(name),
         }
     }
@@ -152,27 +165,33 @@ impl<'a> AppContext<'a> {
     }
 }
 
-/// What the app and its volumes were called before.
-fn moved_from(name: &Name, app: &App, moved: &[Moved]) -> BTreeMap<Option<Name>, MovedFrom> {
-    let mut out = BTreeMap::new();
-    let before = |to: &str| moved.iter().find(|m| m.to == to).map(|m| m.from.as_str());
-    let app_before = before(&format!("apps.{name}")).and_then(|from| Name::new(from.strip_prefix("apps.")?).ok());
-    if let Some(app_before) = &app_before {
-        out.insert(None, MovedFrom { app: app_before.clone(), volume: None });
+type MovedNames = BTreeMap<Option<Name>, MovedFrom>;
+
+/// What the app and its volumes were called before; and, where the app and a volume are renamed both, what the volume is
+/// called if the app's rename was applied alone.
+fn moved_from(name: &Name, app: &App, moved: &[Moved]) -> (MovedNames, MovedNames) {
+    let (mut before, mut half) = (BTreeMap::new(), BTreeMap::new());
+    let from = |to: &str| moved.iter().find(|m| m.to == to).map(|m| m.from.as_str());
+    let app_before = from(&format!("apps.{name}")).and_then(|from| Name::new(from.strip_prefix("apps.")?).ok());
+    if let Some(app) = &app_before {
+        before.insert(None, MovedFrom { app: app.clone(), volume: None });
     }
     for volume in app.volumes.keys() {
-        let volume_before = before(&format!("apps.{name}.volumes.{volume}"));
-        let moved = match (volume_before, &app_before) {
-            (Some(from), _) => from.strip_prefix("apps.").and_then(|rest| {
-                let (app, volume) = rest.split_once(".volumes.")?;
-                Some(MovedFrom { app: Name::new(app).ok()?, volume: Some(Name::new(volume).ok()?) })
-            }),
-            (None, Some(app)) => Some(MovedFrom { app: app.clone(), volume: Some(volume.clone()) }),
-            (None, None) => None,
+        let volume_before = from(&format!("apps.{name}.volumes.{volume}"))
+            .and_then(|from| from.split_once(".volumes.").and_then(|(_, volume)| Name::new(volume).ok()));
+        let called = |app: &Name, volume: &Name| MovedFrom { app: app.clone(), volume: Some(volume.clone()) };
+        let was = match (&app_before, &volume_before) {
+            (None, None) => continue,
+            (None, Some(volume)) => called(name, volume),
+            (Some(app), None) => called(app, volume),
+            (Some(app), Some(earlier)) => {
+                half.insert(Some(volume.clone()), called(name, earlier));
+                called(app, earlier)
+            }
         };
-        out.extend(moved.map(|moved| (Some(volume.clone()), moved)));
+        before.insert(Some(volume.clone()), was);
     }
-    out
+    (before, half)
 }
 
 /// Two apps whose live names are the same: `a-b` with a part `c`, and `a` with a part `b-c`.

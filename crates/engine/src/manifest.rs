@@ -72,6 +72,12 @@ impl Manifest {
         self.apps.iter().filter(move |(_, app)| goes_to(app, environment, opt_in))
     }
 
+    /// What an environment was called before, where a `[[moved]]` says so.
+    pub fn environment_before(&self, environment: &Name) -> Option<Name> {
+        let moved = self.moved.iter().find(|moved| moved.to.strip_prefix("environments.") == Some(environment))?;
+        Name::new(moved.from.strip_prefix("environments.")?).ok()
+    }
+
     fn from_tree(tree: Tree, folder: PathBuf) -> Result<Self, Report> {
         let Tree { root, sources, mut problems, incomplete } = tree;
         let sources = Arc::new(sources);

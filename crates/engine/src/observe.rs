@@ -1,8 +1,10 @@
 //! Stage 4: what each platform really holds. The only caller of [`Platform::observe`]. Reads the network.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::desired::document::Leaf;
+use crate::desired::name::Name;
 use crate::desired::owner::Owner;
 use crate::desired::resource::{Resource, ResourceId};
 use crate::platform::{Gap, ObservedResource, Platform, PlatformError, Scope, Sink};
@@ -19,22 +21,7 @@ pub struct Observed {
 }
 
 /// Reads what is ours, and what has a name that we want.
-pub async fn observe(platform: &dyn Platform, scope: &Scope, desired: &[Resource]) -> Result<Observed, PlatformError> {
-    let mut wanted = BTreeSet::new();
-    for resource in desired {
-        wanted.insert(resource.id.clone());
-        wanted.extend(resource.moved_from.clone());
-        wanted.extend(resource.depends_on.iter().filter(|id| id.environment == resource.id.environment).cloned());
-    }
-    read(platform, scope, &wanted).await
-}
-
-/// Reads only these resources.
-pub async fn observe_only(platform: &dyn Platform, owner: &Owner, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
-    read(platform, &Scope { owner: owner.clone(), apps: Some(BTreeSet::new()) }, wanted).await
-}
-
-async fn read(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
+pub async fn observe(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
     let mut retry = Retry::default();
     let sink = loop {
         let mut sink = Sink::default();
@@ -47,10 +34,38 @@ async fn read(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<Resource
     Ok(Observed { resources, gaps: sink.gaps })
 }
 
+/// Reads only these resources.
+pub async fn observe_only(platform: &dyn Platform, owner: &Owner, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
+    observe(platform, &Scope { owner: owner.clone(), apps: Some(BTreeSet::new()) }, wanted).await
+}
+
 impl Observed {
     /// The attributes of everything that is there.
     pub fn attributes(&self) -> Attributes {
         self.resources.values().map(|r| (r.id.clone(), r.attributes.clone())).collect()
+    }
+
+    /// Adds what the environment held under an earlier name, as if that were its own: the platform reads it under the names
+    /// that it has now, and only what Stratos itself wrote down still says the name before.
+    pub fn take_over(&mut self, earlier: Observed, before: &Name, now: &Name) {
+        let Self { resources, gaps } = earlier;
+        for mut resource in resources.into_values() {
+            let renamed = |id: &mut ResourceId| {
+                if id.environment == *before {
+                    id.environment = now.clone();
+                }
+            };
+            renamed(&mut resource.id);
+            resource.depends_on.iter_mut().for_each(renamed);
+            for (_, leaf) in resource.document.leaves_mut() {
+                if let Leaf::Ref(text) = leaf {
+                    *text = Arc::new(text.with_ids(renamed));
+                }
+            }
+            self.resources.insert(resource.id.clone(), resource);
+        }
+        let known: Vec<Gap> = self.gaps.clone();
+        self.gaps.extend(gaps.into_iter().filter(|gap| !known.contains(gap)));
     }
 
     /// The salt of this environment: that of any live fingerprint, or a new one.

@@ -80,6 +80,9 @@ pub struct BasedOn {
     /// Only these apps were planned; all where it is empty.
     #[serde(default)]
     pub apps: Vec<Name>,
+    /// What environments were called before: what they held then was planned as theirs.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub renamed: IndexMap<Name, Name>,
 }
 
 /// Something that was not planned.
@@ -126,6 +129,11 @@ pub enum HeldReason {
     HoldsData,
     /// It waits for something that is held.
     Follows(ResourceId),
+    /// It is marked for the environment's earlier name, its mark cannot be changed, and it holds data.
+    NotTakenOver {
+        /// Whose it stays.
+        owner: String,
+    },
     /// The platform cannot rename it, and its data does not move by itself.
     NotRenamed {
         /// What it is called now; made anew, and empty.

@@ -7,7 +7,8 @@
 //! 2. **Silence is not absence.** What could not be read is reported as a [`Gap`]; what a gap could contain is held, and so is
 //!    every deletion beside it: what is hidden may need what would go.
 //! 3. **Once is as good as twice.** Killed at any call of an apply and run again, the end is the same.
-//! 4. **Only ours.** What does not carry this owner's mark is never changed or deleted, unless the change says `adopt`.
+//! 4. **Only ours.** What does not carry this owner's mark is never changed or deleted, unless
+//!    [`Change::may_write_over`] says so: the user agreed to adopt it, or the environment held it under its earlier name.
 //! 5. **Nothing secret leaves.** Values come from [`ApplyContext::resolve`] in `apply`, go to the platform, and nowhere
 //!    else. Documents hold fingerprints.
 //! 6. **Fenced.** Before it writes, `apply` asks [`Change::judge`] about the live object, and

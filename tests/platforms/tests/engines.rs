@@ -25,3 +25,15 @@ fn three_engines_are_one_swarm_until_one_is_killed() {
     drop(engines);
     assert!(!folder.exists(), "the folder is left: {}", folder.display());
 }
+
+#[test]
+fn a_cartridge_image_is_pulled_under_its_public_name_and_works() {
+    let engines = shared_swarm();
+    stratos_test_platforms::provide(engines, 0, "redis", "8.2-alpine");
+    engines.docker(0, &["run", "--detach", "--name", "redis", "docker.io/library/redis:8.2-alpine", "redis-server"]);
+    let ping = || engines.try_docker(0, &["exec", "redis", "redis-cli", "ping"]).stdout;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !ping().starts_with(b"PONG") {
+        assert!(std::time::Instant::now() < deadline, "no answer: {}", engines.docker(0, &["logs", "redis"]));
+    }
+}

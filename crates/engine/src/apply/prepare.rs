@@ -24,8 +24,9 @@ pub struct Environment {
     pub platform: Arc<dyn Platform>,
     /// Whose resources are written.
     pub owner: Owner,
-    /// Keeps other writers out, until it is dropped. None where nothing is written.
-    pub lease: Option<Lease>,
+    /// They keep other writers out, until they are dropped: one, and one more for the name that the environment had before.
+    /// None where nothing is written.
+    pub leases: Vec<Lease>,
 }
 
 /// The environments of a plan, in the order in which they are applied.
@@ -60,8 +61,12 @@ pub async fn connect(plan: &Plan, connector: &dyn Connector, options: &ApplyOpti
         let platform = connector.connect(project, name, settings).await.map_err(failed)?;
         let owner = owner_in(project, name);
         let written = plan.changes.iter().any(|change| change.id.environment == *name);
-        let lease = if written { Some(platform.lease(&owner, &options.holder).await.map_err(failed)?) } else { None };
-        Ok((name.clone(), Environment { platform, owner, lease }))
+        let before = plan.based_on.renamed.get(name).map(|before| owner_in(project, before));
+        let mut leases = Vec::new();
+        for owner in [Some(&owner), before.as_ref()].into_iter().flatten().filter(|_| written) {
+            leases.push(platform.lease(owner, &options.holder).await.map_err(failed)?);
+        }
+        Ok((name.clone(), Environment { platform, owner, leases }))
     });
     Ok(try_join_all(each).await?.into_iter().collect())
 }

@@ -447,7 +447,7 @@ impl<'a> Run<'a> {
     }
 
     fn report(self) -> Applied {
-        let notes = self.environments.iter().filter_map(|(name, environment)| match &environment.lease {
+        let notes = self.environments.iter().filter_map(|(name, environment)| match environment.leases.first() {
             Some(Lease::Unsupported { why }) => Some(format!("{name}: nothing keeps a second writer out: {why}")),
             Some(Lease::Held(_)) | None => None,
         });

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::{join_all, try_join_all};
 
+use super::live::{find_moved, read, scope, wanted};
 use super::select::Connected;
 use super::{AppStatus, Connector, EnvironmentStatus, PlanError, Request, RequestedAction};
 use crate::compare::{Difference, Differences, fields};
@@ -12,10 +13,10 @@ use crate::desired::name::Name;
 use crate::desired::quantity::Duration;
 use crate::desired::resource::Resource;
 use crate::desired::{Desired, owner};
-use crate::observe::{Observed, observe};
+use crate::observe::Observed;
 use crate::plan::change::{Action, Change};
 use crate::plan::{BasedOn, Chosen, Compared, Coverage, Judged, Plan, Rollout, choose as choose_environment, finish as order};
-use crate::platform::{Platform, PlatformError, Scope};
+use crate::platform::{Platform, PlatformError};
 use crate::render::secret::{Fingerprint, Salt};
 
 /// How long a roll-out may take where the app does not say: 5 minutes.
@@ -41,17 +42,17 @@ pub struct ChosenEnvironment {
 /// Reads all environments at once and compares each.
 pub async fn compare(request: &Request<'_>, connected: &[Connected], desired: Vec<Desired>) -> Result<Vec<ComparedEnvironment>, PlanError> {
     let each = connected.iter().zip(desired).map(async |(connected, desired)| {
-        let compared = compare_one(request, &*connected.platform, desired).await;
+        let compared = compare_one(request, connected, desired).await;
         compared.map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })
     });
     try_join_all(each).await
 }
 
-async fn compare_one(request: &Request<'_>, platform: &dyn Platform, desired: Desired) -> Result<ComparedEnvironment, PlatformError> {
-    let Desired { owner, mut resources, has_apps, left_out, degraded } = desired;
-    let scope = scope(request, owner);
-    let mut observed = observe(platform, &scope, &resources).await?;
-    keep_scope(&mut observed, &scope);
+async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desired) -> Result<ComparedEnvironment, PlatformError> {
+    let platform = &*connected.platform;
+    let Desired { owner, mut resources, also_moved_from, has_apps, left_out, degraded } = desired;
+    let mut observed = read(platform, &scope(request, owner), connected.before.as_ref(), &wanted(&resources, &also_moved_from)).await?;
+    resources.iter_mut().for_each(|resource| find_moved(resource, &also_moved_from, &observed));
     let salt = observed.salt();
     observed.seal(&mut resources, request.secrets, salt);
     if request.refresh_images {
@@ -60,21 +61,6 @@ async fn compare_one(request: &Request<'_>, platform: &dyn Platform, desired: De
     let mut differences = crate::compare::compare(resources, &observed.resources);
     preview(platform, &mut differences).await?;
     Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded })
-}
-
-fn scope(request: &Request<'_>, owner: crate::desired::owner::Owner) -> Scope {
-    let before = |name: &Name| {
-        let moved = request.manifest.moved.iter().filter(move |m| m.to == format!("apps.{name}"));
-        moved.filter_map(|m| Name::new(m.from.strip_prefix("apps.")?).ok()).collect::<Vec<_>>()
-    };
-    let apps = request.apps.iter().flat_map(|name| [vec![name.clone()], before(name)].concat()).collect();
-    Scope { owner, apps: (!request.apps.is_empty()).then_some(apps) }
-}
-
-/// Forgets what is ours and out of scope, however it came in (as something wanted): it must not be pruned.
-fn keep_scope(observed: &mut Observed, scope: &Scope) {
-    let Some(apps) = &scope.apps else { return };
-    observed.resources.retain(|_, live| live.ownership.marks().is_none_or(|marks| apps.contains(&marks.app)));
 }
 
 /// Takes the platform's own dry run for what differs, where it has one.
@@ -202,6 +188,7 @@ fn empty_plan(request: &Request<'_>, connected: &[Connected]) -> Plan {
             fingerprints: vec![],
             destroy: request.policy.destroy,
             apps: request.apps.iter().cloned().collect(),
+            renamed: connected.iter().filter_map(|c| Some((c.rendered.environment.clone(), c.before.clone()?))).collect(),
         },
         changes: vec![],
         held: vec![],
@@ -254,11 +241,8 @@ fn judged(changes: &[Change], unchanged: &[Resource]) -> Vec<Judged> {
 pub async fn observe_all(request: &Request<'_>, connected: &[Connected]) -> Result<Vec<Observed>, PlanError> {
     let each = connected.iter().map(async |connected| {
         let scope = scope(request, owner(request.manifest, &connected.rendered.environment));
-        let mut observed = observe(&*connected.platform, &scope, &[])
-            .await
-            .map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })?;
-        keep_scope(&mut observed, &scope);
-        Ok(observed)
+        let observed = read(&*connected.platform, &scope, connected.before.as_ref(), &BTreeSet::new()).await;
+        observed.map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })
     });
     try_join_all(each).await
 }
@@ -302,8 +286,8 @@ pub async fn environment_status(request: &Request<'_>, name: &Name, connector: &
 async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<Vec<AppStatus>, PlatformError> {
     let platform = connector.connect(&request.manifest.project, name, &request.manifest.environments[name]).await?;
     let scope = scope(request, owner(request.manifest, name));
-    let mut observed = observe(&*platform, &scope, &[]).await?;
-    keep_scope(&mut observed, &scope);
+    let before = super::select::before(request, connector, name);
+    let observed = read(&*platform, &scope, before.as_ref(), &BTreeSet::new()).await?;
     let in_scope = |app: &Name| request.apps.is_empty() || request.apps.contains(app);
     let declared = request.manifest.apps_of(name);
     let mut apps: BTreeMap<Name, AppStatus> = declared

@@ -18,6 +18,8 @@ pub struct Connected {
     pub rendered: Rendered,
     /// The platform.
     pub platform: Arc<dyn Platform>,
+    /// What the environment was called before, where what it held then is at the same place.
+    pub before: Option<Name>,
 }
 
 /// The environments in scope: each after those that it names in `after`, otherwise in the manifest's order.
@@ -71,12 +73,19 @@ fn empty(request: &Request<'_>, name: &Name) -> Rendered {
 pub async fn connect(request: &Request<'_>, rendered: Vec<Rendered>, connector: &dyn Connector) -> Result<Vec<Connected>, PlanError> {
     let each = rendered.into_iter().map(async |rendered| {
         let platform = connector.connect(&request.manifest.project, &rendered.environment, &rendered.settings).await;
+        let before = before(request, connector, &rendered.environment);
         match platform {
-            Ok(platform) => Ok(Connected { rendered, platform }),
+            Ok(platform) => Ok(Connected { rendered, platform, before }),
             Err(source) => Err(PlanError::Platform { environment: rendered.environment, source }),
         }
     });
     try_join_all(each).await
+}
+
+/// What an environment was called before, where what it held then is at the same place.
+pub fn before(request: &Request<'_>, connector: &dyn Connector, name: &Name) -> Option<Name> {
+    let settings = request.manifest.environments.get(name)?;
+    request.manifest.environment_before(name).filter(|_| !connector.place_follows_name(settings))
 }
 
 /// Translates each environment; whatever is wrong in any of them is reported at once.

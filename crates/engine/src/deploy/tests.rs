@@ -5,12 +5,14 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::{History, PlanError, Policy, Registry, Request, apply, plan};
+use super::{Connector as _, History, PlanError, Policy, Registry, Request, apply, plan};
 use crate::apply::{ApplyOptions, Quiet, RunVerdict};
 use crate::desired::document::{Image, Leaf};
 use crate::desired::name::Name;
+use crate::desired::owner::Owner;
 use crate::manifest::Manifest;
 use crate::plan::Plan;
+use crate::plan::change::{Action, Reason};
 use crate::platform::memory::{MemoryConnector, World};
 use crate::render::VariableInputs;
 use crate::render::secret::Secrets;
@@ -158,6 +160,102 @@ async fn an_environment_that_holds_something_is_not_left_behind_unseen() {
         bench.plan(manifest, |r| Request { history: Some(&before), policy: agreed, ..r }).await.unwrap();
     }
     assert!(bench.plan(&stayed, |r| Request { history: Some(&before), ..r }).await.unwrap().is_empty());
+}
+
+/// What an environment holds, with the name of the environment and without what else a write moves.
+fn owners(world: &World, place: &str, keys: &[&str]) -> Vec<String> {
+    let read = |key: &&str| -> serde_json::Value {
+        serde_json::from_str(&world.describe(place, &key.parse().unwrap()).unwrap_or_else(|| panic!("{key} is gone"))).unwrap()
+    };
+    keys.iter().map(read).map(|object| format!("{} {}", object["uid"], object["marks"]["owner"])).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renamed_environment_goes_on_with_what_it_holds() {
+    let world = World::new();
+    let bench = Bench { connector: MemoryConnector::new(world.clone()), ..Bench::new() };
+    let apps = "[apps.cache]\nimage = \"cache:1\"\nports.tcp = 1\nprotect = true\n[apps.web]\nimage = \"web:1\"\nbind.cache = {}\n\
+                volumes.data = { path = \"/data\" }\n";
+    let environment = |name: &str| format!("[environments.{name}]\nplatform = \"local\"\nurl = \"here\"");
+    let moved = "[[moved]]\nfrom = \"environments.live\"\nto = \"environments.prod\"\n";
+    let before = text(&environment("live"), apps);
+    let now = manifest(&environment("prod"), &format!("{apps}{moved}"));
+    bench.apply(&bench.plan(&Manifest::parse(&before).unwrap(), |r| r).await.unwrap()).await;
+    let keys = ["service/shop-cache", "service/shop-web", "volume/shop-web-data"];
+    let was = owners(&world, "here", &keys);
+
+    // The manifest's history is no reason to refuse: what it held is not left behind.
+    let history = Before(before.clone());
+    let plan = bench.plan(&now, |r| Request { history: Some(&history), ..r }).await.unwrap();
+    let done: Vec<_> = plan.changes.iter().map(|change| (change.action, &change.reason, change.differences.len())).collect();
+    assert_eq!(done, [(Action::Update, &Reason::Moved, 1); 3], "only whose it is differs: {plan:?}");
+    assert!(plan.held.is_empty(), "{:?}", plan.held);
+
+    // Nobody writes to it meanwhile, under either name.
+    let owner = |environment| Owner { project: "shop".into(), environment: Name::new(environment).unwrap() };
+    let old = Manifest::parse(&before).unwrap();
+    for (name, manifest) in [("live", &old), ("prod", &now)] {
+        let settings = manifest.environments.values().next().unwrap();
+        let platform = bench.connector.connect(&manifest.project, &Name::new(name).unwrap(), settings).await.unwrap();
+        let _lease = platform.lease(&owner(name), "another").await.unwrap();
+        let refused = apply(&plan, &bench.secrets, &bench.connector, &ApplyOptions::default(), &Quiet).await.unwrap_err();
+        assert!(refused.to_string().contains("another"), "{refused}");
+    }
+
+    bench.apply(&plan).await;
+    let is = owners(&world, "here", &keys);
+    assert_eq!(is, was.iter().map(|line| line.replace("shop/live", "shop/prod")).collect::<Vec<_>>(), "the same objects, of another owner");
+    bench.apply(&plan).await; // Carried out twice, it is done once.
+    let after = manifest(&environment("prod"), apps);
+    for manifest in [&now, &after] {
+        let plan = bench.plan(manifest, |r| Request { history: Some(&history), ..r }).await;
+        // Without the entry, the history alone says that there was another environment: nothing of it is left.
+        assert!(plan.unwrap().is_empty());
+    }
+}
+
+/// Where a name is a place, what is at the earlier one would be left behind.
+#[tokio::test(start_paused = true)]
+async fn an_environment_whose_name_is_its_place_is_not_renamed_over_what_it_holds() {
+    let bench = Bench::new();
+    let app = "[apps.web]\nimage = \"web:1\"\n";
+    let moved = "[[moved]]\nfrom = \"environments.dev\"\nto = \"environments.test\"\n";
+    let (before, now) = (manifest(DEV, app), manifest("[environments.test]\nplatform = \"local\"", &format!("{app}{moved}")));
+    assert!(!bench.plan(&now, |r| r).await.unwrap().is_empty(), "nothing is there yet");
+    bench.apply(&bench.plan(&before, |r| r).await.unwrap()).await;
+    let refused = bench.plan(&now, |r| r).await.unwrap_err();
+    assert!(matches!(&refused, PlanError::NotRenamed { before, resources: 1, .. } if before.as_str() == "dev"), "{refused}");
+    let agreed = Policy { abandon: true, ..Policy::default() };
+    let anew = bench.plan(&now, |r| Request { policy: agreed, ..r }).await.unwrap();
+    assert!(matches!(anew.changes.as_slice(), [change] if change.action == Action::Create), "{anew:?}");
+}
+
+/// An app and a volume of it are renamed: in one step, or the app first; however the volume's entry is written.
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_found_through_the_renames_of_its_app_and_of_itself() {
+    let app = |name: &str, volume: &str| format!("[apps.{name}]\nimage = \"db:1\"\nvolumes.{volume} = {{ path = \"/data\" }}\n");
+    let moved = |from: &str, to: &str| format!("[[moved]]\nfrom = \"apps.{from}\"\nto = \"apps.{to}\"\n");
+    let of_app = moved("store", "db");
+    let before = manifest(DEV, &app("store", "data"));
+    let half = manifest(DEV, &format!("{}{of_app}", app("db", "data")));
+    for volume_is_from in ["db.volumes.data", "store.volumes.data"] {
+        let both = manifest(DEV, &format!("{}{of_app}{}", app("db", "files"), moved(volume_is_from, "db.volumes.files")));
+        for steps in [vec![&before, &both], vec![&before, &half, &both], vec![&both]] {
+            let world = World::new();
+            let bench = Bench { connector: MemoryConnector::new(world.clone()), ..Bench::new() };
+            let mut was = None;
+            for step in &steps {
+                let plan = bench.plan(step, |r| r).await.unwrap();
+                assert!(plan.held.is_empty(), "no data stays behind: {plan:?}");
+                bench.apply(&plan).await;
+                was = was.or_else(|| world.describe("dev", &"volume/shop-store-data".parse().unwrap()));
+                assert!(bench.plan(step, |r| r).await.unwrap().is_empty());
+            }
+            let is = world.describe("dev", &"volume/shop-db-files".parse().unwrap()).expect("it is there under its new name");
+            let uid = |object: &str| serde_json::from_str::<serde_json::Value>(object).unwrap()["uid"].clone();
+            assert!(was.is_none_or(|was| uid(&was) == uid(&is)), "it is the same volume");
+        }
+    }
 }
 
 /// The app that it is bound to is read for its address. It is ours, and out of scope: not for this plan to delete.

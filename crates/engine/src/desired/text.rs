@@ -95,6 +95,18 @@ impl Text {
         })
     }
 
+    /// The same text with the ids that it refers to changed.
+    #[must_use]
+    pub fn with_ids(&self, change: impl Fn(&mut ResourceId)) -> Self {
+        let mut segments = self.0.clone();
+        for segment in &mut segments {
+            if let Segment::Attribute { of, .. } = segment {
+                change(of);
+            }
+        }
+        Self(segments)
+    }
+
     /// Reads rendered text back: placeholders become pieces. None if a placeholder is damaged, which means that
     /// something cut or changed it.
     pub fn from_rendered(rendered: &str) -> Option<Self> {

@@ -594,8 +594,7 @@ pub struct Autoscale {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Moved {
-    /// What it was called: `apps.frontend`, `apps.web.volumes.data`. Environments (`environments.old`) are known, and refused
-    /// until they can be renamed.
+    /// What it was called: `apps.frontend`, `apps.web.volumes.data`, `environments.staging`.
     pub from: String,
     /// What it is called now.
     pub to: String,

@@ -37,7 +37,7 @@ pub enum Reason {
     NotFound,
     /// Fields differ (`differences` has them).
     Differs,
-    /// It was renamed.
+    /// It was renamed, or the environment that it is in was.
     Moved,
     /// It is there, is not ours, and the user agreed to take it over.
     Adopted,
@@ -118,14 +118,30 @@ pub enum Verdict {
 
 /// The digest that fences compare: the document, and whether it is protected.
 pub fn state_digest(document: &Document, protect: bool) -> Digest {
-    let protect = protect.then(|| (Path::new(["protect"]), Some(Leaf::Bool(true))));
+    let protect = protect.then(|| (Path::new([PROTECT]), Some(Leaf::Bool(true))));
     match protect {
         Some(change) => document.with([change]).digest(),
         None => document.digest(),
     }
 }
 
+/// The field that says whose an object is, where that is not the owner that it should have: its environment was renamed. A
+/// kind whose marks are fixed for its life has a rule for it among its [`replaces`](crate::desired::resource::Shape::replaces).
+pub const OWNER: &str = "owner";
+/// The field that says whether an object is protected.
+pub const PROTECT: &str = "protect";
+
 impl Seen {
+    /// What an owner sees of a live object that the plan read as its own, and that may still carry another owner's mark.
+    pub fn by(observed: &ObservedResource, owner: &Owner) -> Self {
+        let seen = Self::of(observed);
+        match &seen.owner {
+            // What another owner protects is not seen by us, neither now nor when the change is written.
+            Some(other) if other != owner => Self { digest: state_digest(&observed.document, false), ..seen },
+            _ => seen,
+        }
+    }
+
     /// What a plan remembers of a live object.
     pub fn of(observed: &ObservedResource) -> Self {
         let (owner, protect) = match &observed.ownership {
@@ -139,6 +155,25 @@ impl Seen {
 }
 
 impl Change {
+    /// On whose behalf it is written: what carries this owner's mark is `Ours` where the change is judged.
+    pub fn owner(&self) -> Option<&Owner> {
+        let desired = self.desired.as_ref().map(|desired| &desired.marks.owner);
+        desired.or_else(|| self.fence.before.as_ref().and_then(|seen| seen.owner.as_ref()))
+    }
+
+    /// Whether it may be written over what is found: ours; what the user agreed to take over; and what our project's
+    /// environment holds under its earlier name, if that is what the plan saw.
+    pub fn may_write_over(&self, found: &Ownership) -> bool {
+        let seen = self.fence.before.as_ref().and_then(|seen| seen.owner.as_ref());
+        match (found, &self.reason) {
+            (Ownership::Ours(_), _) | (_, Reason::Adopted) => true,
+            (Ownership::Another(other), Reason::Moved) => {
+                seen == Some(other) && self.owner().is_some_and(|ours| ours.project == other.project)
+            }
+            (Ownership::Another(_) | Ownership::Unmarked, _) => false,
+        }
+    }
+
     /// Judges a change by what is live now: under its own name (`live`), and, for a rename, under the name before
     /// (`before`; the same object as `live` where it is no rename).
     ///
@@ -174,7 +209,8 @@ impl Change {
         let Some(desired) = &self.desired else { return String::new() };
         let old = self.differences.iter().map(|difference| (difference.path.clone(), difference.old.clone()));
         let seen = desired.document.with(old);
-        let moved = crate::compare::fields(&seen, &live.document);
+        let mut moved = crate::compare::fields(&seen, &live.document);
+        moved.retain(|field| !is_mark(&field.path));
         let value = |leaf: &Option<Leaf>| leaf.as_ref().map_or("nothing".to_owned(), Leaf::to_string);
         let named = |field: &FieldChange| format!("{} was {} and is {}", field.path, value(&field.new), value(&field.old));
         let named: Vec<String> = moved.iter().take(NAMED).map(named).collect();
@@ -185,6 +221,12 @@ impl Change {
             (false, more) => format!(": {}, and {more} more", named.join(", ")),
         }
     }
+}
+
+/// Whether a field is no leaf of a document, but a mark that is compared like one.
+pub fn is_mark(path: &Path) -> bool {
+    let mut segments = path.segments();
+    matches!((segments.next(), segments.next()), (Some(OWNER | PROTECT), None))
 }
 
 /// So many fields that moved are named.

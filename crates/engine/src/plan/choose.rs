@@ -58,15 +58,21 @@ impl Choices {
     }
 
     fn differs(&mut self, desired: Resource, observed: &ObservedResource, fields: Vec<FieldChange>, policy: &Policy) {
+        let before = observed.ownership.marks().map(|marks| &marks.owner).filter(|owner| **owner != desired.marks.owner);
+        let reason = if before.is_some() { Reason::Moved } else { Reason::Differs };
         let Some(replacement) = replacement(&desired, &fields) else {
-            return self.changes.push(write(desired, Some(observed), Action::Update, Reason::Differs, fields));
+            return self.changes.push(write(desired, Some(observed), Action::Update, reason, fields));
         };
         if observed.ownership.marks().is_some_and(|marks| marks.protect) {
             self.hold(&desired, "replace", HeldReason::Protected);
         } else if replacement.loses_data && !policy.delete_data {
-            self.hold(&desired, "replace", HeldReason::HoldsData);
+            let why = match before {
+                Some(owner) => HeldReason::NotTakenOver { owner: owner.to_string() },
+                None => HeldReason::HoldsData,
+            };
+            self.hold(&desired, "replace", why);
         } else {
-            self.changes.push(write(desired, Some(observed), Action::Replace(replacement), Reason::Differs, fields));
+            self.changes.push(write(desired, Some(observed), Action::Replace(replacement), reason, fields));
         }
     }
 
@@ -118,6 +124,7 @@ pub fn write(
         Some(_) => differences,
         None => crate::compare::fields(&desired.document, &Default::default()),
     };
+    let before = observed.map(|observed| Seen::by(observed, &desired.marks.owner));
     let shape = desired.shape;
     let restarts = match action {
         Action::Create => false,
@@ -133,7 +140,7 @@ pub fn write(
         restarts,
         loses_data: matches!(action, Action::Replace(Replacement { loses_data: true, .. })),
         waits_for: vec![],
-        fence: Fence { before: observed.map(Seen::of), after: None },
+        fence: Fence { before, after: None },
         desired: Some(desired),
     }
 }

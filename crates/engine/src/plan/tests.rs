@@ -136,6 +136,27 @@ fn what_is_protected_on_the_live_object_stays_also_on_destroy() {
     assert_eq!(noted(vec![unprotected], vec![live(&web)], Policy::default()), ["! replace service/web: Protected"]);
 }
 
+/// An environment was renamed, and marks cannot be changed here: what holds data stays as it is, with its old mark.
+#[test]
+fn marks_that_cannot_be_changed_make_an_object_anew_and_never_its_data() {
+    static FIXED: Shape = Shape { kind: "service", replaces: &[("owner", ANEW)], has_health: true, ..Shape::UNKNOWN };
+    static FIXED_DISK: Shape = Shape { kind: "disk", replaces: &[("owner", ANEW)], holds_data: true, ..Shape::UNKNOWN };
+    let earlier = |resource: &Resource| {
+        let owner = Owner { environment: name("development"), ..resource.marks.owner.clone() };
+        ObservedResource { ownership: Ownership::Ours(Marks { owner, ..resource.marks.clone() }), ..live(resource) }
+    };
+    let disk = resource(&FIXED_DISK, "db", &[]);
+    let mut db = resource(&FIXED, "db", &[]);
+    db.depends_on = vec![disk.id.clone()];
+    let observed = vec![earlier(&disk), earlier(&db)];
+    assert_eq!(
+        noted(vec![db.clone(), disk.clone()], observed.clone(), Policy::default()),
+        ["replace service/db (Moved)", "! replace disk/db: NotTakenOver { owner: \"shop/development\" }"]
+    );
+    let anew = Policy { delete_data: true, ..Policy::default() };
+    assert_eq!(noted(vec![db, disk], observed, anew), ["replace disk/db (Moved)", "replace service/db (Moved) after disk/db"]);
+}
+
 #[test]
 fn what_something_held_still_needs_stays_too() {
     let config = resource(&CONFIG, "web", &[]);

@@ -108,6 +108,10 @@ impl Connector for MemoryConnector {
         let place = environment.url.clone().unwrap_or_else(|| name.to_string());
         Ok(Arc::new(MemoryPlatform { world: self.world.clone(), environment: name.clone(), place, process: Arc::default() }))
     }
+
+    fn place_follows_name(&self, environment: &Environment) -> bool {
+        environment.url.is_none()
+    }
 }
 
 impl MemoryPlatform {

@@ -31,7 +31,7 @@ pub(super) fn validate(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
     }
     let all = root.get("moved").and_then(Node::as_array).unwrap_or_default();
     for moved in all {
-        self::moved(root, moved, known, problems);
+        self::moved(root, moved, all, known, problems);
     }
     moved_together(all, problems);
 }
@@ -148,7 +148,7 @@ impl<'a> Address<'a> {
     }
 }
 
-fn moved(root: &Node, entry: &Node, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
+fn moved(root: &Node, entry: &Node, all: &[Node], known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
     let mut address = |key: &str| {
         let node = entry.get(key)?;
         let text = node.as_str()?;
@@ -162,16 +162,12 @@ fn moved(root: &Node, entry: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
     let (from, to) = (address("from"), address("to"));
     let (Some((from, old, from_span)), Some((to, new, to_span))) = (from, to) else { return };
     match (&from, &to) {
-        (Address::Environment(_), Address::Environment(_)) => {
-            let help = "destroy the environment under its old name first, or keep that name";
-            let problem = Diagnostic::new(format!("a rename of an environment (`{old}`): this build does not have it yet"), from_span);
-            return problems.push(problem.with_help(help));
-        }
-        (Address::Volume { app: a, .. }, Address::Volume { app: b, .. }) if a != b => {
-            let help = "give both under the app's name; a rename of the app itself is another entry, applied before";
+        (Address::Volume { app: a, .. }, Address::Volume { app: b, .. }) if a != b && app_before(all, b) != Some(*a) => {
+            let help = "give both under the app's name; a rename of the app itself is another entry";
             problems.push(Diagnostic::new("a volume cannot move to another app", to_span).with_help(help));
         }
-        (Address::App(_), Address::App(_)) | (Address::Volume { .. }, Address::Volume { .. }) => {}
+        (Address::Environment(_), Address::Environment(_)) | (Address::App(_), Address::App(_)) => {}
+        (Address::Volume { .. }, Address::Volume { .. }) => {}
         _ => problems.push(Diagnostic::new(format!("`{old}` and `{new}` are not of one kind"), to_span)),
     }
     if from.exists(root) == Some(true) {
@@ -206,12 +202,26 @@ fn moved_together(all: &[Node], problems: &mut Vec<Diagnostic>) {
             problems.push(problem.with_help("keep the one whose `from` is what is live now"));
         }
     }
-    for node in all.iter().filter_map(|entry| entry.get("to")) {
-        let Some(Address::Volume { app, .. }) = node.as_str().and_then(Address::parse) else { continue };
-        let moved_app = format!("apps.{app}");
-        let Some(of_app) = seen.get(&("to", moved_app.as_str())) else { continue };
-        let message = format!("the app `{app}` and one of its volumes are both renamed: which name the volume has now is not clear");
-        let problem = Diagnostic::new(message, node.span).related_to(*of_app, "the app is renamed here");
-        problems.push(problem.with_help("apply the app's rename first, remove its entry, and then rename the volume"));
+    let mut origins: HashMap<(&str, &str), Span> = HashMap::new();
+    for (from, to) in all.iter().filter_map(|entry| entry.get("from").zip(entry.get("to"))) {
+        let (from_text, to_text) = (from.as_str().unwrap_or_default(), to.as_str().unwrap_or_default());
+        let Some(Address::Volume { app, volume }) = Address::parse(from_text) else { continue };
+        let Some(Address::Volume { app: now, .. }) = Address::parse(to_text) else { continue };
+        // Written under the app's name now or before: with the app's own entry it is the same volume.
+        let origin = if app == now { app_before(all, app).unwrap_or(app) } else { app };
+        let Some(first) = origins.insert((origin, volume), from.span).filter(|_| seen_once(all, from)) else { continue };
+        let message = format!("two entries move the volume `{volume}`, under the names that its app has now and had before");
+        problems.push(Diagnostic::new(message, from.span).related_to(first, "it is first named here").with_help("keep one of them"));
     }
+}
+
+/// What the entries say that an app was called before.
+fn app_before<'a>(all: &'a [Node], app: &str) -> Option<&'a str> {
+    let names = |key: &str, entry: &'a Node| entry.get(key)?.as_str()?.strip_prefix("apps.");
+    all.iter().find(|entry| names("to", entry) == Some(app)).and_then(|entry| names("from", entry))
+}
+
+/// Whether no other entry has the very same `from`, which is reported already.
+fn seen_once(all: &[Node], from: &Node) -> bool {
+    all.iter().filter(|entry| entry.get("from").and_then(Node::as_str) == from.as_str()).count() == 1
 }

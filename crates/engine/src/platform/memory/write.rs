@@ -9,11 +9,11 @@ use super::rollout::Progress;
 use super::server::{Config, DEFAULT_MODE, FileMount, Mount, Port, Probe, SecretFile, Service, Spec, Stored, Variable, Volume};
 use super::world::{Key, Object, State};
 use crate::desired::document::{Document, Leaf};
-use crate::desired::owner::{Marks, Owner, Ownership};
+use crate::desired::owner::{Marks, Owner};
 use crate::desired::path::Path;
 use crate::desired::resource::{ReplaceOrder, Replacement, Resource};
 use crate::desired::text::Text;
-use crate::plan::change::{Action, Change, Reason, Verdict};
+use crate::plan::change::{Action, Change, Verdict};
 use crate::platform::{ApplyContext, ObservedResource, Outcome, PlatformError, PlatformErrorKind};
 
 /// What the server answers to a write.
@@ -40,7 +40,7 @@ pub(crate) async fn carry_out(platform: &MemoryPlatform, change: &Change, contex
         }
         Verdict::Proceed => {}
     }
-    if let Some(found) = before.filter(|found| !matches!(found.ownership, Ownership::Ours(_)) && change.reason != Reason::Adopted) {
+    if let Some(found) = before.filter(|found| !change.may_write_over(&found.ownership)) {
         return Outcome::Stale { why: format!("{} is not ours", found.id) };
     }
     // Another process may write here: the version that was just read is the compare-and-swap.
@@ -48,12 +48,6 @@ pub(crate) async fn carry_out(platform: &MemoryPlatform, change: &Change, contex
     let marks = change.desired.as_ref().map(|desired| marks(desired, context));
     let mut write = Write { platform, change, spec, marks, found };
     write.carry_out().await
-}
-
-/// The owner on whose behalf a change is made.
-fn owner(change: &Change) -> Option<&Owner> {
-    let desired = change.desired.as_ref().map(|desired| &desired.marks.owner);
-    desired.or_else(|| change.fence.before.as_ref().and_then(|seen| seen.owner.as_ref()))
 }
 
 fn marks(desired: &Resource, context: &ApplyContext<'_>) -> Marks {
@@ -82,7 +76,7 @@ fn look(
         }
     }
     let nobody = Owner { project: String::new(), environment: id.environment.clone() };
-    let owner = owner(change).unwrap_or(&nobody);
+    let owner = change.owner().unwrap_or(&nobody);
     let see = |id: &crate::desired::resource::ResourceId| {
         let object = state.object(&platform.place, &Key::of(id))?;
         Some(read::observed(state, &platform.place, id.clone(), object, owner))

@@ -1,0 +1,61 @@
+//! What an environment really holds, in the scope of a request.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Request;
+use crate::desired::name::Name;
+use crate::desired::owner::Owner;
+use crate::desired::resource::{Resource, ResourceId};
+use crate::observe::{Observed, observe};
+use crate::platform::{Platform, PlatformError, Scope};
+
+/// What is read whoever it belongs to: what is declared, under its names now and before, and what it needs here.
+pub fn wanted(resources: &[Resource], also_moved_from: &BTreeMap<ResourceId, ResourceId>) -> BTreeSet<ResourceId> {
+    let mut wanted: BTreeSet<ResourceId> = also_moved_from.values().cloned().collect();
+    for resource in resources {
+        wanted.insert(resource.id.clone());
+        wanted.extend(resource.moved_from.clone());
+        wanted.extend(resource.depends_on.iter().filter(|id| id.environment == resource.id.environment).cloned());
+    }
+    wanted
+}
+
+/// Decides which of two names before a resource has, by what is live: the later one where that is there.
+pub fn find_moved(resource: &mut Resource, also_moved_from: &BTreeMap<ResourceId, ResourceId>, observed: &Observed) {
+    let is_ours = |id: &&ResourceId| observed.resources.get(*id).is_some_and(|live| live.ownership.marks().is_some());
+    if let Some(half) = also_moved_from.get(&resource.id).filter(is_ours) {
+        resource.moved_from = Some(half.clone());
+    }
+}
+
+/// What an environment holds in a scope; also what it held under the name `before`, as if it were there under its own.
+pub async fn read(
+    platform: &dyn Platform,
+    scope: &Scope,
+    before: Option<&Name>,
+    wanted: &BTreeSet<ResourceId>,
+) -> Result<Observed, PlatformError> {
+    let mut observed = observe(platform, scope, wanted).await?;
+    if let Some(before) = before {
+        let owner = Owner { environment: before.clone(), ..scope.owner.clone() };
+        let earlier = observe(platform, &Scope { owner, ..scope.clone() }, &BTreeSet::new()).await?;
+        observed.take_over(earlier, before, &scope.owner.environment);
+    }
+    keep_scope(&mut observed, scope);
+    Ok(observed)
+}
+
+pub fn scope(request: &Request<'_>, owner: Owner) -> Scope {
+    let before = |name: &Name| {
+        let moved = request.manifest.moved.iter().filter(move |m| m.to == format!("apps.{name}"));
+        moved.filter_map(|m| Name::new(m.from.strip_prefix("apps.")?).ok()).collect::<Vec<_>>()
+    };
+    let apps = request.apps.iter().flat_map(|name| [vec![name.clone()], before(name)].concat()).collect();
+    Scope { owner, apps: (!request.apps.is_empty()).then_some(apps) }
+}
+
+/// Forgets what is ours and out of scope, however it came in (as something wanted): it must not be pruned.
+fn keep_scope(observed: &mut Observed, scope: &Scope) {
+    let Some(apps) = &scope.apps else { return };
+    observed.resources.retain(|_, live| live.ownership.marks().is_none_or(|marks| apps.contains(&marks.app)));
+}
