@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bollard::models::SystemInfo;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use stratos_engine::platform::PlatformError;
 
 use crate::endpoint::{self, Endpoint};
+use crate::failure::failure;
 
 /// A request that is not answered after this long has failed. Streams (logs, pulls) may go on: it is the time to the
 /// first byte.
@@ -39,6 +41,15 @@ impl Connection {
             without_version(request)
         });
         Ok(Self { docker, endpoint, requests })
+    }
+
+    /// What the engine says about itself.
+    ///
+    /// # Errors
+    /// Where it is not reached, or does not let us in.
+    pub async fn info(&self) -> Result<SystemInfo, PlatformError> {
+        let asked = self.docker.info().await;
+        asked.map_err(|error| failure(format!("asking the Docker engine at {}", self.endpoint), &error))
     }
 
     /// How many requests were sent.
