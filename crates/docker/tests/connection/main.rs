@@ -2,6 +2,8 @@
 //! fails.
 
 mod contexts;
+mod exec;
+mod logs;
 mod places;
 mod sockets;
 mod ssh;
