@@ -5,6 +5,7 @@
 #
 #   engines.sh FOLDER SUBNET COUNT      prints "ready" when all answer; the sockets are FOLDER/<n>.sock
 #
+# More options of engine n stand in FOLDER/<n>.options, one word a line.
 # SUBNET is the third number of 10.213.SUBNET.0/24: the host is .1 (with the registry on port 5000), engine n is .(10+n).
 set -euo pipefail
 folder=$1 subnet=$2 count=$3
@@ -46,16 +47,17 @@ YAML
 docker-registry serve "$folder/registry.yml" & pids+=($!)
 
 start() {
-    local n=$1 namespace=$bridge-$1
+    local n=$1 namespace=$bridge-$1 options=()
+    [[ ! -e $folder/$n.options ]] || mapfile -t options < "$folder/$n.options"
     ip netns add "$namespace"
     ip link add "$bridge-h$n" type veth peer name eth0 netns "$namespace"
     ip link set "$bridge-h$n" master "$bridge" up
     # No default route: with one, each start of a task waits half a minute for names that nothing here resolves.
     nsenter --net="/run/netns/$namespace" sh -c "ip addr add $network.$((10 + n))/24 dev eth0; ip link set eth0 up; ip link set lo up"
     # Not `ip netns exec`: it mounts another /sys, and the engine finds no cgroups.
-    nsenter --net="/run/netns/$namespace" unshare -u sh -c "hostname node$n; exec dockerd --data-root $folder/$n-data \
+    nsenter --net="/run/netns/$namespace" unshare -u sh -c "hostname node$n; exec dockerd \"\$@\" --data-root $folder/$n-data \
         --exec-root $folder/$n-exec --pidfile $folder/$n.pid -H unix://$folder/$n.sock --insecure-registry $network.0/24 \
-        --registry-mirror http://$network.1:5000" &
+        --registry-mirror http://$network.1:5000" dockerd "${options[@]}" &
     pids+=($!)
 }
 for n in $(seq 0 $((count - 1))); do start "$n"; done

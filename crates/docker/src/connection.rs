@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bollard::models::SystemInfo;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
-use stratos_engine::platform::{PlatformError, PlatformErrorKind};
+use stratos_engine::platform::PlatformError;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{self, Endpoint};
+use crate::failure::failure;
 
 /// A request that is not answered after this long has failed. Streams (logs, pulls) may go on: it is the time to the
 /// first byte.
@@ -31,20 +33,7 @@ impl Connection {
     pub fn new(endpoint: Endpoint) -> Result<Self, PlatformError> {
         // Whoever was first in this process has installed the same provider.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let seconds = TIMEOUT.as_secs();
-        let docker = match &endpoint {
-            Endpoint::Unix(path) => Docker::connect_with_unix(&path.display().to_string(), seconds, API_DEFAULT_VERSION),
-            Endpoint::Http(address) => Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION),
-            Endpoint::Tls { address, ca, certificate, key } => {
-                Docker::connect_with_ssl(address, key, certificate, ca, seconds, API_DEFAULT_VERSION)
-            }
-            Endpoint::Ssh(destination) => Docker::connect_with_ssh(&format!("ssh://{destination}"), seconds, API_DEFAULT_VERSION, None),
-        };
-        let attempted = format!("connecting to the Docker engine at {endpoint}");
-        let docker = docker.map_err(|error| {
-            PlatformError::new(PlatformErrorKind::Unreachable, attempted, error.to_string())
-                .with_hint("is the engine running, and may you use it? `url`, DOCKER_HOST or a context say where it is")
-        })?;
+        let docker = endpoint::client(&endpoint, TIMEOUT)?;
         let requests = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&requests);
         let docker = docker.with_request_modifier(move |request| {
@@ -52,6 +41,15 @@ impl Connection {
             without_version(request)
         });
         Ok(Self { docker, endpoint, requests })
+    }
+
+    /// What the engine says about itself.
+    ///
+    /// # Errors
+    /// Where it is not reached, or does not let us in.
+    pub async fn info(&self) -> Result<SystemInfo, PlatformError> {
+        let asked = self.docker.info().await;
+        asked.map_err(|error| failure(format!("asking the Docker engine at {}", self.endpoint), &error))
     }
 
     /// How many requests were sent.

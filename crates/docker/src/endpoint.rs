@@ -1,6 +1,24 @@
 //! Where an engine is, and how it is reached.
+//!
+//! [`check`] says what is wrong with an environment's settings as they are written; [`resolve`] looks around on this machine
+//! (contexts, certificates) and says where the engine is. Neither sends anything.
 
-use std::path::PathBuf;
+mod address;
+mod certificates;
+mod context;
+pub mod options;
+mod resolve;
+mod ssh;
+mod tls;
+mod transport;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub use address::Destination;
+pub use options::{Options, Problem};
+pub use resolve::{Origin, Resolved, Settings, check, resolve};
+pub(crate) use transport::client;
 
 /// An engine's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,15 +31,63 @@ pub enum Endpoint {
     Tls {
         /// `host:port`.
         address: String,
-        /// The certificate authority that the engine's certificate comes from, beside those of the system.
-        ca: PathBuf,
-        /// Our certificate.
-        certificate: PathBuf,
-        /// Our key.
-        key: PathBuf,
+        /// Who may vouch for the engine, and who we are.
+        certificates: Certificates,
     },
-    /// Through the system's `ssh`, which knows hosts, agents and keys: `user@host:port`.
-    Ssh(String),
+    /// Through the system's `ssh`, which knows hosts, agents and keys.
+    Ssh(Destination),
+}
+
+/// Files in PEM form for a TLS connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Certificates {
+    /// The authority that the engine's certificate comes from, and no other. None trusts those of the system.
+    pub ca: Option<PathBuf>,
+    /// What we show to the engine. None shows nothing.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate and the key to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The certificate, with those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// What the machine and its user say about engines, beside the manifest. The program alone reads the process environment.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// `DOCKER_HOST`.
+    pub host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub context: Option<String>,
+    /// `DOCKER_TLS_VERIFY` is set: `tcp://` speaks TLS.
+    pub tls: bool,
+    /// `DOCKER_CERT_PATH`: a folder with `ca.pem`, `cert.pem` and `key.pem`.
+    pub certificates: Option<PathBuf>,
+    /// The folder of the Docker configuration: `DOCKER_CONFIG`, else `~/.docker`.
+    pub configuration: Option<PathBuf>,
+    /// The manifest's folder: paths in it are relative to that.
+    pub folder: PathBuf,
+}
+
+impl Surroundings {
+    /// Those that environment variables give, for the manifest of a folder. An empty variable is as none.
+    pub fn new(variable: impl Fn(&str) -> Option<OsString>, folder: &Path) -> Self {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = |name: &str| set(name).and_then(|value| value.into_string().ok());
+        let configuration = set("DOCKER_CONFIG").map(PathBuf::from);
+        Self {
+            host: text("DOCKER_HOST"),
+            context: text("DOCKER_CONTEXT"),
+            tls: set("DOCKER_TLS_VERIFY").is_some() || set("DOCKER_TLS").is_some(),
+            certificates: set("DOCKER_CERT_PATH").map(PathBuf::from),
+            configuration: configuration.or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".docker"))),
+            folder: folder.to_owned(),
+        }
+    }
 }
 
 impl std::fmt::Display for Endpoint {

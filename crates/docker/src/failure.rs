@@ -9,7 +9,8 @@ pub(crate) fn failure(attempted: impl Into<String>, error: &Error) -> PlatformEr
         Error::DockerResponseServerError { status_code, message } => (kind_of(*status_code, message), message.trim().to_owned()),
         Error::RequestTimeoutError => (PlatformErrorKind::Unreachable, "no answer in time".to_owned()),
         Error::HyperResponseError { .. } | Error::HyperLegacyError { .. } | Error::IOError { .. } => {
-            (PlatformErrorKind::Unreachable, with_causes(error))
+            let why = with_causes(error);
+            (if is_refused(&why) { PlatformErrorKind::Denied } else { PlatformErrorKind::Unreachable }, why)
         }
         other => (PlatformErrorKind::Internal, with_causes(other)),
     };
@@ -46,8 +47,35 @@ fn kind_of(status: u16, message: &str) -> PlatformErrorKind {
     }
 }
 
+/// Whether a connection failed because one side does not trust the other: asking again will not help.
+fn is_refused(why: &str) -> bool {
+    let why = why.to_lowercase();
+    ["certificate", "host key verification failed", "permission denied"].iter().any(|word| why.contains(word))
+}
+
 fn hint(kind: PlatformErrorKind, why: &str) -> Option<&'static str> {
     let contains = |text: &str| why.to_lowercase().contains(text);
+    if contains("invalid peer certificate") {
+        return Some("the engine's certificate is not one that we trust: `ca` names the authority that it comes from, and `url` its host");
+    }
+    if contains("received fatal alert") && contains("certificate") {
+        return Some("the engine takes those alone who show a certificate of its authority: name yours with `cert` and `key`");
+    }
+    if contains("invalidcontenttype") {
+        return Some("what listens there speaks no TLS: write `url` as http://host:port, if nobody else can reach that port");
+    }
+    if contains("http request to an https server") {
+        return Some("the engine speaks TLS there: write `url` as https://host:port/");
+    }
+    if contains("host key verification failed") {
+        return Some("`ssh` does not know this host: connect once by hand (`ssh HOST`) and look at its key");
+    }
+    if contains("ssh: ") && contains("permission denied (") {
+        return Some("`ssh` was not let in, and asks for no password here: does `ssh HOST docker version` work without one?");
+    }
+    if contains("ssh: ") && contains("not found") {
+        return Some("the program `docker` is run on the other side (`docker system dial-stdio`): install it there");
+    }
     if contains("permission denied") {
         return Some("your user may not use the engine's socket: is it in the group `docker`?");
     }

@@ -7,6 +7,8 @@ pub mod config;
 pub mod connection;
 mod container;
 pub mod endpoint;
+pub mod exec;
 mod failure;
 mod labels;
+pub mod logs;
 pub mod swarm;

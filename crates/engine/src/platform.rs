@@ -38,10 +38,14 @@ use crate::render::secret::{Attributes, ResolveError, Secrets};
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod exec;
+pub mod jobs;
 #[cfg(any(test, feature = "contract"))]
 pub mod memory;
 pub mod support;
 
+pub use exec::Exec;
+pub use jobs::Jobs;
 pub use support::{Field, Support};
 
 /// One environment of one platform, connected.
@@ -102,6 +106,16 @@ pub trait Platform: Send + Sync {
 
     /// Logs, where the platform keeps them.
     fn logs(&self) -> Option<&dyn Logs> {
+        None
+    }
+
+    /// Commands in running instances, where the platform can run them.
+    fn exec(&self) -> Option<&dyn Exec> {
+        None
+    }
+
+    /// Commands that run to their end, where the platform can run them.
+    fn jobs(&self) -> Option<&dyn Jobs> {
         None
     }
 }

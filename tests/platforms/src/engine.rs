@@ -23,8 +23,21 @@ impl Engines {
     /// # Panics
     /// When they do not start: a test that needs them has failed.
     pub fn start(count: usize) -> Self {
+        Self::start_with(&vec![Vec::new(); count])
+    }
+
+    /// Starts an engine for each list of further options of `dockerd`.
+    ///
+    /// # Panics
+    /// When they do not start: a test that needs them has failed.
+    pub fn start_with(options: &[Vec<String>]) -> Self {
+        let count = options.len();
         for subnet in 0..=255u8 {
             let folder = tempfile::Builder::new().prefix("st").tempdir().expect("a temporary folder").keep();
+            for (engine, options) in options.iter().enumerate() {
+                let lines: String = options.iter().map(|word| format!("{word}\n")).collect();
+                std::fs::write(folder.join(format!("{engine}.options")), lines).expect("a file in the temporary folder");
+            }
             match Self::start_in(&folder, subnet, count) {
                 Ok(engines) => return engines,
                 // Another test has the subnet.

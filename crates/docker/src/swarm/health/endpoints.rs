@@ -49,23 +49,21 @@ fn host(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Unix(_) => "127.0.0.1".to_owned(),
         Endpoint::Http(address) | Endpoint::Tls { address, .. } => of(address),
-        Endpoint::Ssh(destination) => {
-            let machine = destination.rsplit_once('@').map_or(destination.as_str(), |(_, machine)| machine);
-            machine.split_once(':').map_or(machine, |(host, _)| host).to_owned()
-        }
+        Endpoint::Ssh(destination) => destination.host.clone(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Destination;
 
     #[test]
     fn the_machine_behind_an_endpoint() {
         assert_eq!(host(&Endpoint::Http("manager:2375".into())), "manager");
         assert_eq!(host(&Endpoint::Http("[::1]:2375".into())), "::1");
-        assert_eq!(host(&Endpoint::Ssh("ada@manager:22".into())), "manager");
-        assert_eq!(host(&Endpoint::Ssh("manager".into())), "manager");
+        let manager = Destination { user: Some("ada".into()), host: "manager".into(), port: Some(22) };
+        assert_eq!(host(&Endpoint::Ssh(manager)), "manager");
         assert_eq!(address("::1", 80), "[::1]:80");
     }
 }
