@@ -20,4 +20,5 @@ mod schema;
 mod status;
 mod supervisor_log;
 mod support;
+mod terminal;
 mod usage;

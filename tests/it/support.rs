@@ -1,6 +1,7 @@
 //! A place to run the program in: a folder of its own, and nothing of the environment that the tests run in.
 
 pub mod proxy;
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
