@@ -8,6 +8,7 @@ mod add;
 mod apply;
 mod apply_text;
 mod ask;
+mod balance;
 mod carry_out;
 mod check;
 mod completions;
@@ -111,6 +112,8 @@ enum Command {
     Hello(hello::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
+    #[command(hide = true)]
+    Balance(balance::Args),
 }
 
 /// What every command gets beside its own arguments.
@@ -159,6 +162,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Completions(args) => completions::run(args, context),
         Command::Hello(args) => wait(hello::run(args, context)),
         Command::Supervise(args) => supervise::run(args, context),
+        Command::Balance(args) => balance::run(args, context),
     }
 }
 

@@ -19,6 +19,9 @@ pub const BUILT: &[PlatformKind] = &[
 /// The command, hidden from help, whose further arguments [`supervise`] takes.
 pub const SUPERVISE: &str = "supervise";
 
+/// The command, hidden from help, that is a balancer by itself: its argument is the file that tells it what to do.
+pub const BALANCE: &str = "balance";
+
 /// Makes platforms of environments.
 #[cfg_attr(not(feature = "local"), allow(dead_code, reason = "these places are those of the platform local"))]
 pub struct Connect {

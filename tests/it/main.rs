@@ -4,6 +4,7 @@
 
 mod apply;
 mod architecture;
+mod balance;
 mod crash;
 mod deploy;
 mod documentation;

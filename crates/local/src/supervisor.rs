@@ -5,7 +5,7 @@
 //! `PR_SET_PDEATHSIG` needs, which ends children with the *thread* that made them (`launch`).
 //!
 //! Reading order: `server` (what is asked), `change` (what is written), `world` (what there is), `workload` with
-//! `rollout` (what happens next), `instance` (one process) with `probe`, `process`, `files` and `log`, and `balancer`.
+//! `rollout` (what happens next), `instance` (one process) with `probe`, `process`, `files` and `log`. What stands before the instances is the crate `stratos-balancer`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,7 +22,6 @@ use crate::lock::{Attempt, acquire};
 use crate::protocol::Reply;
 use crate::state::State;
 
-mod balancer;
 mod change;
 pub(crate) mod expand;
 mod files;

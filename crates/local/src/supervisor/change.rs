@@ -245,7 +245,7 @@ type Opened = Vec<(u16, TcpListener)>;
 
 /// Opens the listeners that are not open yet, before anything is written: a taken port changes nothing.
 fn open(world: &World, entry: &mut Stored, spec: &Spec, runs: Option<&Workload>) -> Reply<Opened> {
-    let has = |number: u16| runs.is_some_and(|workload| workload.listeners.has(number));
+    let has = |number: u16| runs.is_some_and(|workload| workload.listeners.has(&number));
     let mut opened = vec![];
     let before = std::mem::take(&mut entry.ports);
     for name in spec.template.ports.keys() {
@@ -310,7 +310,7 @@ fn listen(workload: &Workload, entry: &Stored, opened: Opened) {
             workload.listeners.add(number, listener, workload.site.pool(name));
         }
     }
-    workload.listeners.route(|number| name(number).map(|name| workload.site.pool(name)));
+    workload.listeners.route(|number| name(*number).map(|name| workload.site.pool(name)));
 }
 
 /// A workload went back to what ran before: so does what is live, and what leads to it.

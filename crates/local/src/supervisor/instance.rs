@@ -20,7 +20,6 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::balancer::Backend;
 use super::files::{self, Drift};
 use super::log::InstanceLog;
 use super::ports::Port;
@@ -31,6 +30,8 @@ use super::spec::Spec;
 use super::{expand, spec};
 use crate::folder::create_private;
 use crate::protocol::WireLine;
+use crate::translate::HOST;
+use stratos_balancer::{Backend, Target};
 
 /// Without a probe, what has run for this long works.
 const STABLE_START: Duration = Duration::from_secs(1);
@@ -249,7 +250,8 @@ impl Instance {
         }
         let mut reader = spawn_local(self.clone().read(output));
         let numbers = ports.iter().map(|(name, port)| (name.clone(), port.number)).collect();
-        let backends: Vec<(String, Rc<Backend>)> = ports.iter().map(|(name, port)| (name.clone(), Backend::new(port.number))).collect();
+        let backend = |port: &Port| Backend::new(Target::new(HOST, port.number));
+        let backends: Vec<(String, Rc<Backend>)> = ports.iter().map(|(name, port)| (name.clone(), backend(port))).collect();
         let end = tokio::select! {
             status = process.ended() => End::Ended(ending(status)),
             why = self.watch(&numbers, &backends, &launch) => {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, broadcast};
 
-use super::balancer::Pool;
 use super::ports::PortPool;
 use super::process::Launcher;
 use crate::folder::Folder;
 use crate::protocol::WireLine;
+use stratos_balancer::Pool;
 
 /// How many lines a slow reader of logs may be behind before it loses some.
 const LINES: usize = 4096;

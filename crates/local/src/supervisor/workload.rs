@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 
-use super::balancer::Listeners;
 use super::change;
 use super::files::Drift;
 use super::instance::{Instance, Phase};
@@ -21,6 +20,7 @@ use super::site::Site;
 use super::spec::{Action, Spec};
 use super::world::World;
 use crate::translate::HOST;
+use stratos_balancer::Listeners;
 
 /// Without a deadline, the next event is waited for: this is only to have one type of timer.
 const FAR: Duration = Duration::from_secs(24 * 3600);
@@ -74,7 +74,7 @@ impl Progress {
 /// A workload that runs.
 pub(crate) struct Workload {
     pub site: Rc<Site>,
-    pub listeners: Listeners,
+    pub listeners: Listeners<u16>,
     world: Weak<World>,
     inner: RefCell<Inner>,
     gone: Notify,
