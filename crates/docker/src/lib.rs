@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod connection;
+mod container;
 pub mod endpoint;
 mod failure;
 mod labels;
