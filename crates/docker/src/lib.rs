@@ -7,5 +7,8 @@ pub mod config;
 pub mod connection;
 mod container;
 pub mod endpoint;
+pub mod engine;
 mod failure;
 mod labels;
+
+pub use engine::DockerPlatform;

@@ -5,8 +5,16 @@ use std::io::Read as _;
 use bytes::Bytes;
 
 /// Files by their absolute path in the container, with their permission bits. They belong to root.
-#[derive(Default)]
-pub(crate) struct Archive(tar::Builder<Vec<u8>>, bool);
+pub(crate) struct Archive {
+    archive: tar::Builder<Vec<u8>>,
+    has_files: bool,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self { archive: tar::Builder::new(Vec::new()), has_files: false }
+    }
+}
 
 impl Archive {
     /// Adds a file. Folders that are missing are made by the engine.
@@ -19,8 +27,8 @@ impl Archive {
         header.set_mode(mode);
         header.set_mtime(0);
         header.set_entry_type(tar::EntryType::Regular);
-        self.1 = true;
-        self.0.append_data(&mut header, path.trim_start_matches('/'), content)
+        self.has_files = true;
+        self.archive.append_data(&mut header, path.trim_start_matches('/'), content)
     }
 
     /// The archive; None where nothing was added.
@@ -28,8 +36,8 @@ impl Archive {
     /// # Errors
     /// None that is known.
     pub fn finish(self) -> std::io::Result<Option<Bytes>> {
-        let bytes = self.0.into_inner()?;
-        Ok(self.1.then(|| bytes.into()))
+        let bytes = self.archive.into_inner()?;
+        Ok(self.has_files.then(|| bytes.into()))
     }
 }
 

@@ -20,6 +20,11 @@ pub(crate) fn forgotten(name: &str) -> String {
     format!("{}{FORGOTTEN}", name.split('.').next().unwrap_or(name))
 }
 
+/// What it was called before.
+pub(crate) fn remembered(name: &str) -> &str {
+    name.strip_suffix(FORGOTTEN).unwrap_or(name)
+}
+
 /// Whether a container was forgotten: it is nobody's, whatever its labels say.
 pub(crate) fn is_forgotten(name: &str) -> bool {
     name.ends_with(FORGOTTEN)
@@ -38,7 +43,8 @@ pub(crate) fn next_proxy(live: &str) -> String {
 /// Whether a container that is not ours has a name that an instance needs, or once had.
 pub(crate) fn is_in_the_way(live: &str, name: &str) -> bool {
     let rest = name.strip_suffix(FORGOTTEN).unwrap_or(name).strip_prefix(live).and_then(|rest| rest.strip_prefix('-'));
-    rest.is_some_and(|number| !number.is_empty() && !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit()))
+    let number = |number: &str| !number.is_empty() && !number.starts_with('0') && number.bytes().all(|b| b.is_ascii_digit());
+    rest.is_some_and(number) || name.strip_suffix(FORGOTTEN) == Some(live)
 }
 
 /// A name for messages and for the engine, which puts a slash before it.
@@ -60,7 +66,9 @@ mod tests {
         for name in ["shop-web-1", "shop-web-12", "shop-web-1.forgotten"] {
             assert!(is_in_the_way("shop-web", name), "{name}");
         }
-        for name in ["shop-web", "shop-web-", "shop-web-01", "shop-web-one", "shop-web-1-2", "shop-web-1.77aa", "shop-web.proxy", "shop-we-1"] {
+        for name in
+            ["shop-web", "shop-web-", "shop-web-01", "shop-web-one", "shop-web-1-2", "shop-web-1.77aa", "shop-web.proxy", "shop-we-1"]
+        {
             assert!(!is_in_the_way("shop-web", name), "{name}");
         }
     }
