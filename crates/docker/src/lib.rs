@@ -10,5 +10,6 @@ pub mod endpoint;
 pub mod engine;
 mod failure;
 mod labels;
+pub mod swarm;
 
 pub use engine::DockerPlatform;
