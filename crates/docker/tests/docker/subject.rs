@@ -1,5 +1,6 @@
 //! One environment of a shared engine, for one case of the conformance suite: with a project id, a prefix and a proxy of its own.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
@@ -13,6 +14,7 @@ use bollard::query_parameters::{
     RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, TagImageOptions,
 };
 use futures::StreamExt;
+use serde_json::Value;
 use stratos_docker::DockerPlatform;
 use stratos_docker::config::{DockerOptions, EnvironmentConfig, SwarmOptions};
 use stratos_docker::endpoint::Endpoint;
@@ -219,6 +221,18 @@ impl DockerSubject {
     }
 }
 
+/// The tables of a client's answer have no order.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(table) => {
+            let table: BTreeMap<String, Value> = table.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            table.into_iter().collect()
+        }
+        Value::Array(list) => list.into_iter().map(sorted).collect(),
+        other => other,
+    }
+}
+
 /// Takes a container away by hand.
 pub async fn remove(id: &str) {
     let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
@@ -372,11 +386,11 @@ impl Subject for DockerSubject {
     async fn state(&self, id: &ResourceId) -> Option<String> {
         if &*id.kind == "volume" {
             let name = format!("{}-1", id.name);
-            return engine().inspect_volume(&name).await.ok().map(|volume| format!("{volume:?}"));
+            return engine().inspect_volume(&name).await.ok().map(|volume| volume.created_at.map(|at| at.to_string()).unwrap_or_default());
         }
         let containers = self.of(&id.name).await;
         let one = |container: ContainerInspectResponse| {
-            let config = serde_json::to_value((container.config, container.host_config)).unwrap();
+            let config = sorted(serde_json::to_value((container.config, container.host_config)).unwrap());
             format!("{:?} {:?} {config}", container.id, container.name)
         };
         let all: Vec<String> = containers.into_iter().map(one).collect();
