@@ -1,5 +1,8 @@
 //! From an environment's settings to a platform: the one place that names all of them.
 
+#[cfg(feature = "docker")]
+mod docker;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +17,10 @@ use stratos_engine::platform::{Platform, PlatformError, PlatformErrorKind};
 pub const BUILT: &[PlatformKind] = &[
     #[cfg(feature = "local")]
     PlatformKind::Local,
+    #[cfg(feature = "docker")]
+    PlatformKind::Docker,
+    #[cfg(feature = "docker")]
+    PlatformKind::Swarm,
 ];
 
 /// The command, hidden from help, whose further arguments [`supervise`] takes.
@@ -62,18 +69,23 @@ impl Connect {
 }
 
 /// What live objects are marked with: the project's id, or its name where it has none.
-#[cfg(feature = "local")]
+#[cfg(any(feature = "local", feature = "docker"))]
 fn owner_of(project: &Project) -> &str {
     project.id.as_deref().unwrap_or(&project.name)
 }
 
 #[async_trait]
 impl Connector for Connect {
-    #[cfg_attr(not(feature = "local"), allow(unused_variables, reason = "a build without any platform only refuses"))]
+    #[cfg_attr(
+        not(any(feature = "local", feature = "docker")),
+        allow(unused_variables, reason = "a build without any platform only refuses")
+    )]
     async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
         match environment.platform {
             #[cfg(feature = "local")]
             PlatformKind::Local => self.local(project, name),
+            #[cfg(feature = "docker")]
+            PlatformKind::Docker | PlatformKind::Swarm => docker::connect(&self.folder, project, name, environment),
             kind => {
                 let there: Vec<&str> = BUILT.iter().map(|kind| kind.as_str()).collect();
                 let why = format!("this build does not have the platform {kind} yet");

@@ -23,8 +23,8 @@ use crate::failure::{failure, is_not_found};
 use cursor::Cursor;
 use frames::{Line, Lines};
 pub use instances::Of;
-pub(crate) use instances::{Instance, node_names};
 use instances::Part;
+pub(crate) use instances::{Instance, node_names};
 
 use crate::connection::Connection;
 

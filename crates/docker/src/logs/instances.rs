@@ -125,6 +125,9 @@ fn named(container: ContainerSummary) -> Option<(String, Part)> {
     // Links give a container more names, which have a slash within.
     let names = container.names.unwrap_or_default();
     let name = names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/'))?.to_owned();
-    let runs = matches!(container.state, Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::PAUSED));
+    let runs = matches!(
+        container.state,
+        Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::PAUSED)
+    );
     Some((name, Part { id: id.clone(), runs, container: id, node: None }))
 }
