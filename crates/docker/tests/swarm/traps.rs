@@ -140,7 +140,8 @@ fn a_change_of_marks_restarts_nothing() {
 #[test]
 fn a_port_of_the_host_is_given_on_from_the_old_instance_to_the_new_one() {
     run::<SwarmSubject>(async |_| {
-        let s = SwarmSubject { options: SwarmOptions { publish_on_host: true, dns_round_robin: true }, ..SwarmSubject::fresh().await };
+        let mut s = SwarmSubject::fresh().await;
+        s.options = SwarmOptions { publish_on_host: true, dns_round_robin: true };
         let mut stage = Stage::new(&s);
         let port = s.free_port();
         for version in [1, 2] {
