@@ -40,8 +40,8 @@ pub(super) fn judge<'a>(service: &Service, tasks: &'a [Task], watched: &Watched)
             continue;
         }
         let current: Vec<&Task> = tasks.iter().copied().filter(|task| task::is_current(task, service)).collect();
-        let ended = current.iter().copied().find(|task| task::has_failed(task));
-        let failures = current.iter().filter(|task| task::has_failed(task)).count();
+        let ended = current.iter().copied().find(|task| task::has_ended(task));
+        let failures = current.iter().filter(|task| task::has_ended(task)).count();
         let Seen { status, message } = match current.iter().copied().find(|task| task::is_wanted(task)) {
             Some(now) => look(now, &current, service, watched),
             None => Seen { status: Status::Progressing, message: "the new instance is not there yet".to_owned() },
@@ -59,7 +59,7 @@ pub(super) fn judge<'a>(service: &Service, tasks: &'a [Task], watched: &Watched)
 /// The instance that should run in a place, in the light of those before it.
 fn look(now: &Task, place: &[&Task], service: &Service, watched: &Watched) -> Seen {
     let failed = |state: TaskState| place.iter().filter(|task| task::state(task) == state).count();
-    let last = place.iter().copied().find(|task| task::has_failed(task));
+    let last = place.iter().copied().find(|task| task::has_ended(task));
     let problem = last.map(|task| task::problem(task, service));
     match task::state(now) {
         TaskState::RUNNING if task::has_check(now) || has_stayed(now, service, watched) => {
@@ -68,7 +68,7 @@ fn look(now: &Task, place: &[&Task], service: &Service, watched: &Watched) -> Se
         TaskState::COMPLETE => return Seen { status: Status::Healthy, message: String::new() },
         _ => {}
     }
-    let crashes = place.iter().filter(|task| task::has_failed(task)).count();
+    let crashes = place.iter().filter(|task| task::has_ended(task)).count();
     if let Some(problem) = &problem
         && (crashes >= CRASHES || failed(TaskState::REJECTED) >= REJECTIONS)
     {
