@@ -12,6 +12,7 @@ pub mod exec;
 mod failure;
 mod labels;
 pub mod logs;
+mod raw;
 pub mod swarm;
 
 pub use engine::DockerPlatform;

@@ -18,6 +18,9 @@ use super::translate::{CONFIG, SECRET, SERVICE};
 use crate::connection::Connection;
 use crate::failure::failure;
 
+/// Services, configs and secrets.
+const KINDS: usize = 3;
+
 /// Reports what is ours and in scope, and what has a wanted id.
 pub(crate) async fn observe(
     platform: &SwarmPlatform,
@@ -33,7 +36,7 @@ pub(crate) async fn observe(
         secrets(connection, &scope.owner, of(SECRET.kind)),
         platform.networks.list(connection),
     );
-    let mut part = Part { platform, sink, missing: 0 };
+    let mut part = Part { platform, sink, failed: vec![] };
     // Without the networks no service's document can be read.
     let services = part.read(
         SERVICE.kind,
@@ -45,10 +48,9 @@ pub(crate) async fn observe(
     )?;
     let configs = part.read(CONFIG.kind, configs)?;
     let secrets = part.read(SECRET.kind, secrets)?;
-    if part.missing == 3 {
-        let why = sink.gaps.pop().map(|gap| gap.why).unwrap_or_default();
-        sink.gaps.clear();
-        return Err(PlatformError::new(stratos_engine::platform::PlatformErrorKind::Denied, "reading the swarm", why));
+    // Nothing at all could be read: that is no gap in something.
+    if part.failed.len() == KINDS {
+        return Err(part.failed.swap_remove(0));
     }
     let networks = network::names(networks.as_deref().map_or(&[], |networks| networks.as_slice()));
     let present = secrets.as_ref().map(|secrets| live::present_generations(secrets, &scope.owner));
@@ -116,7 +118,7 @@ fn missing<'a>(wanted: BTreeSet<String>, listed: impl Iterator<Item = &'a str>) 
 struct Part<'a> {
     platform: &'a SwarmPlatform,
     sink: &'a mut Sink,
-    missing: usize,
+    failed: Vec<PlatformError>,
 }
 
 impl Part<'_> {
@@ -126,9 +128,9 @@ impl Part<'_> {
             Ok(listed) => Ok(Some(listed)),
             Err(error) if error.kind.is_transient() => Err(error),
             Err(error) => {
-                self.missing += 1;
                 let environment = self.platform.config.environment.clone();
                 self.sink.gaps.push(Gap { environment, kind: Some(kind.to_owned()), name: None, why: error.to_string() });
+                self.failed.push(error);
                 Ok(None)
             }
         }

@@ -33,11 +33,15 @@ pub(super) fn state(task: &Task) -> TaskState {
     task.status.as_ref().and_then(|status| status.state).unwrap_or(TaskState::NEW)
 }
 
-/// Whether it ended, or could not be started.
+/// Whether it failed, or could not be started.
 pub(super) fn has_failed(task: &Task) -> bool {
     matches!(state(task), TaskState::FAILED | TaskState::REJECTED | TaskState::ORPHANED)
-        // An app that ends by itself with success has ended all the same, and is started again.
-        || (state(task) == TaskState::COMPLETE && task.desired_state == Some(TaskState::SHUTDOWN))
+}
+
+/// Whether it ended although it should run: also with success, which is no success for what should run. An instance of an
+/// older version that ends so was asked to.
+pub(super) fn has_ended(task: &Task) -> bool {
+    has_failed(task) || (state(task) == TaskState::COMPLETE && task.desired_state == Some(TaskState::SHUTDOWN))
 }
 
 /// How long a new instance is watched: what counts is in the service.
