@@ -15,9 +15,7 @@ pub fn container(inspected: &mut ContainerInspectResponse, path: &Path, leaf: Op
         ["environment", name] => variable(config, name, leaf),
         ["command", index] => list(config.cmd.get_or_insert_default(), index, leaf),
         ["entrypoint", index] => list(config.entrypoint.get_or_insert_default(), index, leaf),
-        ["healthcheck", "test", index] => {
-            list(config.healthcheck.get_or_insert_default().test.get_or_insert_default(), index, leaf)
-        }
+        ["healthcheck", "test", index] => list(config.healthcheck.get_or_insert_default().test.get_or_insert_default(), index, leaf),
         ["healthcheck", field] => check(config.healthcheck.get_or_insert_default(), field, leaf)?,
         ["deploy", "resources", which, field] => resources(host, which, field, leaf)?,
         ["volumes", target, "source"] => {
@@ -91,7 +89,13 @@ fn resources(host: &mut HostConfig, which: &str, field: &str, leaf: Option<&Leaf
         _ => 0,
     };
     match (which, field) {
-        ("limits", "cpus") => host.nano_cpus = Some(number * 1_000_000),
+        ("limits", "cpus") => {
+            let there = std::thread::available_parallelism().unwrap().get();
+            if number > i64::try_from(there).unwrap() * 1000 {
+                return Err("more processors than the machine has are refused".into());
+            }
+            host.nano_cpus = Some(number * 1_000_000);
+        }
         ("reservations", "cpus") => host.cpu_shares = Some(number * 1024 / 1000),
         ("limits", "memory") => (host.memory, host.memory_swap) = (Some(number), None),
         // The engine wants it to be no more than the limit.

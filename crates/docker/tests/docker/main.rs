@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod edit;
+mod load;
 #[path = "../swarm/proxy.rs"]
 mod proxy;
 mod proxy_image;

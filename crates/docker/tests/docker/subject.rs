@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest, NetworkingConfig};
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest, NetworkingConfig,
+};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, LogsOptions,
     RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, TagImageOptions,
@@ -82,25 +83,14 @@ pub fn web(tag: &str) -> String {
     format!("{}/web:{tag}", engines().registry())
 }
 
-/// Waits until something is so.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 impl DockerSubject {
     /// The live name of an app.
     pub fn live(&self, app: &str) -> String {
         format!("{}-{app}", self.prefix)
     }
 
-    fn platform(&self) -> DockerPlatform {
+    /// A connection to it.
+    pub fn platform(&self) -> DockerPlatform {
         let owner = Owner { project: self.prefix.clone(), environment: Name::new("dev").unwrap() };
         DockerPlatform::connect(configuration(self.proxy.socket(), &self.prefix, owner)).unwrap()
     }
