@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod engine;
 mod failure;
 mod labels;
+mod raw;
 pub mod swarm;
 
 pub use engine::DockerPlatform;

@@ -13,6 +13,7 @@ mod rollout;
 mod spec;
 mod support;
 mod translate;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
