@@ -21,7 +21,8 @@ pub fn container(inspected: &mut ContainerInspectResponse, path: &Path, leaf: Op
         ["volumes", target, "source"] => {
             let mounts = host.mounts.iter_mut().flatten();
             for mount in mounts.filter(|mount| mount.target.as_deref() == Some(target)) {
-                mount.source = Some(text(leaf).ok_or("a volume without a name is another one each time")?);
+                let name = text(leaf).ok_or("a volume without a name is another one each time")?;
+                mount.source = Some(name.replace(' ', "-"));
             }
         }
         ["protect"] => {

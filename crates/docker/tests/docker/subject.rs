@@ -250,7 +250,7 @@ impl Subject for DockerSubject {
         for volume in volumes.ok().and_then(|volumes| volumes.volumes).unwrap_or_default() {
             let _ = engine.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
         }
-        let networks = ListNetworksOptions { filters: Some(named), ..ListNetworksOptions::default() };
+        let networks = ListNetworksOptions { filters: Some(named) };
         for network in engine.list_networks(Some(networks)).await.unwrap_or_default() {
             let _ = engine.remove_network(&network.id.unwrap_or_default()).await;
         }
@@ -367,7 +367,7 @@ impl Subject for DockerSubject {
             out.push_str(&format!("{container:?}\n"));
         }
         let named = std::collections::HashMap::from([("name".to_owned(), vec![format!("{}-", self.prefix)])]);
-        let networks = ListNetworksOptions { filters: Some(named.clone()), ..ListNetworksOptions::default() };
+        let networks = ListNetworksOptions { filters: Some(named.clone()) };
         let networks = engine.list_networks(Some(networks)).await.unwrap();
         let volumes = engine.list_volumes(Some(ListVolumesOptions { filters: Some(named) })).await.unwrap();
         out + &format!("{networks:?}\n{volumes:?}")
