@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// What has no health check works when it has been running for so long.
 const STEADY: Duration = Duration::from_millis(1500);
 
+/// So many starts are remembered; then all are forgotten, and what has just started is watched anew.
+const REMEMBERED: usize = 4096;
+
 /// After so many starts it is not worth waiting on: each wait is twice the one before.
 const CRASHES: i64 = 2;
 
@@ -47,6 +50,9 @@ impl Watch {
     /// How long this start of a container has been seen to last.
     fn seen_for(&self, start: String) -> Duration {
         let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
         known.entry(start).or_insert_with(Instant::now).elapsed()
     }
 
@@ -99,7 +105,9 @@ impl Watch {
 /// Why it does not run any more.
 fn ended(inspected: &ContainerInspectResponse) -> String {
     let Some(state) = &inspected.state else { return "it has ended".to_owned() };
-    let mut why = match (state.oom_killed, state.exit_code) {
+    // While it runs again, the engine has forgotten how it ended.
+    let code = state.exit_code.filter(|_| state.status != Some(ContainerStateStatusEnum::RUNNING));
+    let mut why = match (state.oom_killed, code) {
         (Some(true), _) => "it took more memory than it may and was killed".to_owned(),
         (_, Some(code)) => format!("it has ended with exit code {code}"),
         (_, None) => "it has ended".to_owned(),
@@ -146,9 +154,9 @@ mod tests {
     async fn a_crash_loop_is_a_failure_that_names_the_exit_code() {
         let watch = Watch::default();
         assert!(matches!(watch.judge(&container(ContainerStateStatusEnum::RESTARTING, 1)), State::Waiting(_)));
-        for status in [ContainerStateStatusEnum::RESTARTING, ContainerStateStatusEnum::RUNNING] {
+        for (status, code) in [(ContainerStateStatusEnum::RESTARTING, " with exit code 3"), (ContainerStateStatusEnum::RUNNING, "")] {
             let State::Failed(why) = watch.judge(&container(status, 2)) else { panic!("{status}") };
-            assert_eq!(why, "it has ended with exit code 3, and was started again 2 times");
+            assert_eq!(why, format!("it has ended{code}, and was started again 2 times"));
         }
     }
 
