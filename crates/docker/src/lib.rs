@@ -3,11 +3,13 @@
 //! What both need stands first; then each has a module with the same files: `platform`, `translate`, `observe`, `apply`,
 //! `health`, `logs`. Documents speak the vocabulary of compose files, which users of Docker know (`docs/design/docker.md`).
 
+mod beside;
 pub mod config;
 pub mod connection;
 mod container;
 pub mod endpoint;
 pub mod exec;
 mod failure;
+pub mod jobs;
 mod labels;
 pub mod logs;

@@ -59,6 +59,12 @@ pub async fn logs(
     Ok(lines.map_ok(|line| line.line).boxed())
 }
 
+/// The lines of one task or container, as they stand in its log: all of them, and with `follow` what it writes further.
+pub(crate) fn of_part(connection: &Connection, of: Of, instance: &str, part: &str, follow: bool) -> BoxStream<'static, Result<LogLine, PlatformError>> {
+    let reader = Reader { connection: connection.clone(), of: Arc::new(of) };
+    reader.read(instance, part, Arc::default(), follow, None).map_ok(|line| line.line).boxed()
+}
+
 fn parts(instances: &[Instance]) -> impl Iterator<Item = (&Instance, &Part)> {
     instances.iter().flat_map(|instance| instance.parts.iter().map(move |part| (instance, part)))
 }
