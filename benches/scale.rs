@@ -113,11 +113,15 @@ fn measure(resources: usize) {
     println!("{resources} {load} {rendered} {planned} {apply} {} {} {}", plan.coverage.requests, before, peak_memory());
 }
 
-/// One plan and nothing else, for counting instructions; without a plan where `planned` is false, to subtract.
-fn count(resources: usize, planned: bool) {
+/// So many steps of a user's day, for counting instructions of the last one: a first plan; its apply, with the plan after
+/// it; another plan.
+fn count(resources: usize, steps: u32) {
     let bench = Bench::new(resources);
-    bench.apply();
-    if planned {
+    match steps {
+        1 => assert!(!bench.plan().is_empty()),
+        _ => bench.apply(),
+    }
+    if steps > 2 {
         assert!(bench.plan().is_empty());
     }
 }
@@ -135,26 +139,31 @@ fn own(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Instructions of one plan, or None without valgrind.
-fn instructions(resources: usize) -> Option<u64> {
+/// Instructions of one plan that finds nothing, and of a first apply; None without valgrind.
+fn instructions(resources: usize) -> Option<(u64, u64)> {
     let program = std::env::current_exe().ok()?;
-    let run = |what: &str| {
+    let run = |steps: u32| {
         let mut valgrind = Command::new("valgrind");
-        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program).args([what, &resources.to_string()]);
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program).args([
+            "count",
+            &resources.to_string(),
+            &steps.to_string(),
+        ]);
         let output = valgrind.output().ok()?;
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         let line = text.lines().find_map(|line| line.split("Collected : ").nth(1).map(str::to_owned))?;
         line.trim().parse::<u64>().ok()
     };
-    Some(run("count-plan")?.saturating_sub(run("count-base")?))
+    let (first, applied, again) = (run(1)?, run(2)?, run(3)?);
+    let plan = again.saturating_sub(applied);
+    Some((plan, applied.saturating_sub(first).saturating_sub(plan)))
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["measure", size] => measure(size.parse().expect("a size")),
-        ["count-plan", size] => count(size.parse().expect("a size"), true),
-        ["count-base", size] => count(size.parse().expect("a size"), false),
+        ["count", size, steps] => count(size.parse().expect("a size"), steps.parse().expect("a number of steps")),
         _ => table(),
     }
 }
@@ -186,7 +195,10 @@ fn table() {
     }
     for size in COUNTED {
         match instructions(size) {
-            Some(count) => println!("{size} resources: {:.1} thousand instructions each in a plan", count as f64 / size as f64 / 1e3),
+            Some((plan, apply)) => {
+                let each = |count: u64| count as f64 / size as f64 / 1e3;
+                println!("{size} resources: {:.1} thousand instructions each in a plan, {:.1} in a first apply", each(plan), each(apply));
+            }
             None => return println!("instructions are not counted: valgrind is not installed"),
         }
     }

@@ -33,6 +33,7 @@ mod progress;
 mod remove;
 mod render;
 mod restart;
+mod rows;
 mod schema;
 mod secrets;
 mod session;
@@ -72,6 +73,8 @@ Environment variables:
   STRATOS_VAR_<NAME>   the value of a variable; stronger than --var-file, weaker than --var
   STRATOS_STATE_DIR    where the platform `local` keeps its environments
                        (default: $XDG_STATE_HOME/stratos or ~/.local/state/stratos)
+  STRATOS_INSECURE_REGISTRIES
+                       image registries without TLS: host:port, with commas between them
   STRATOS_LOG          what is logged to standard error, such as `debug` or `stratos_engine=trace`
   NO_COLOR             no colours, when set";
 

@@ -7,6 +7,7 @@ use similar::TextDiff;
 use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::{Action, Change};
 
+use super::rows::Fields;
 use super::words;
 
 /// GitHub refuses comments of more than 65,536 characters; GitLab and Gitea allow more. The rest is for whoever wraps
@@ -45,6 +46,7 @@ enum Detail {
 
 fn page(plan: &Plan, took: Option<Duration>, detail: Detail, shown: usize) -> String {
     let mut out = format!("### Stratos plan\n\n{}\n\n", words::plan_summary(plan, took));
+    let fields = Fields::of(plan);
     let mut left = shown;
     for (environment, changes) in words::by_environment(plan) {
         let take = left.min(changes.len());
@@ -52,7 +54,7 @@ fn page(plan: &Plan, took: Option<Duration>, detail: Detail, shown: usize) -> St
         let heading = words::environment_heading(plan, environment);
         let count = if changes.len() == 1 { "1 change".to_owned() } else { format!("{} changes", changes.len()) };
         let _ = writeln!(out, "<details><summary><b>{environment}</b> ({heading}): {count}</summary>\n");
-        let body: String = changes.iter().take(take).map(|change| block(change, detail)).collect();
+        let body: String = changes.iter().take(take).map(|change| block(change, detail, &fields)).collect();
         let fence = fence(&body);
         let _ = writeln!(out, "{fence}diff\n{body}{fence}\n");
         if take < changes.len() {
@@ -87,7 +89,7 @@ fn list(out: &mut String, title: &str, entries: impl Iterator<Item = String>) {
 }
 
 /// One change as lines of a diff: its first character colours it.
-fn block(change: &Change, detail: Detail) -> String {
+fn block<'a>(change: &'a Change, detail: Detail, fields: &Fields<'a>) -> String {
     let mark = match change.action {
         Action::Create => '+',
         Action::Delete | Action::Forget => '-',
@@ -98,7 +100,7 @@ fn block(change: &Change, detail: Detail) -> String {
     if detail == Detail::Lines {
         return out;
     }
-    for row in words::rows(change) {
+    for row in fields.rows(change) {
         match row.lines {
             Some((old, new)) => {
                 let _ = writeln!(out, "    {}", row.name);

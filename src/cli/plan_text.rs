@@ -8,6 +8,7 @@ use similar::{ChangeTag, TextDiff};
 use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::{Action, Change};
 
+use super::rows::Fields;
 use super::words;
 
 /// Columns up to which values are aligned; a longer name pushes its own value aside and no other.
@@ -19,10 +20,11 @@ const NEW_TEXT_LINES: usize = 12;
 /// planning took, where it is worth a word.
 pub fn render(plan: &Plan, took: Option<Duration>) -> String {
     let mut out = String::new();
+    let fields = Fields::of(plan);
     for (environment, changes) in words::by_environment(plan) {
         let _ = writeln!(out, "{} ({})\n", environment.bold(), words::environment_heading(plan, environment));
         for change in changes {
-            block(&mut out, change);
+            block(&mut out, change, &fields);
             out.push('\n');
         }
     }
@@ -68,12 +70,12 @@ fn color(action: Action) -> Style {
 }
 
 /// One change: what and why, its fields, and what it waits for.
-fn block(out: &mut String, change: &Change) {
+fn block<'a>(out: &mut String, change: &'a Change, fields: &Fields<'a>) {
     let style = color(change.action);
     let id = words::short(&change.id, &change.id.environment);
     let (sign, intent) = (words::sign(change.action), words::intent(change));
     let _ = writeln!(out, "  {:>3} {}  {}: {}", sign.style(style), id.bold(), intent.style(style), words::reason(change));
-    let rows = words::rows(change);
+    let rows = fields.rows(change);
     let one_line = rows.iter().filter(|row| row.lines.is_none());
     let width = one_line.map(|row| row.name.chars().count()).filter(|width| *width <= WIDEST_NAME).max().unwrap_or(0);
     for row in &rows {

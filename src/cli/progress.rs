@@ -57,8 +57,19 @@ impl<'a> Reporter<'a> {
         let _ = self.lines.clear();
     }
 
-    fn knows(&self, id: &ResourceId) -> bool {
-        self.running.lock().unwrap_or_else(|e| e.into_inner()).contains_key(id)
+    /// Whether something was said of it, and what is done to it, where anything is.
+    fn known(&self, id: &ResourceId) -> Option<Option<Action>> {
+        self.running.lock().unwrap_or_else(|e| e.into_inner()).get(id).map(|running| running.action)
+    }
+
+    /// How something is that is waited for. What becomes of a change, its result says a moment later; what did not change and
+    /// is well already is not worth a line.
+    fn health(&self, id: &ResourceId, health: &Health) {
+        match (health.settled(), self.known(id)) {
+            (Some(_), Some(Some(_))) | (Some(true), None) => {}
+            (Some(_), _) => self.say(id, None, health_words(health)),
+            (None, _) => self.say(id, None, format!("waiting: {}", health_words(health))),
+        }
     }
 
     fn say(&self, id: &ResourceId, action: Option<Action>, text: String) {
@@ -106,9 +117,7 @@ impl Progress for Reporter<'_> {
         }
         match event {
             Event::Started { id, action } => self.say(id, Some(action), words::doing(action).to_owned()),
-            // What did not change and is well already is not worth a line.
-            Event::Waiting { id, health } if health.settled() == Some(true) && !self.knows(id) => {}
-            Event::Waiting { id, health } => self.say(id, None, format!("waiting: {}", health_words(health))),
+            Event::Waiting { id, health } => self.health(id, health),
             Event::Retrying { id, error, after } => {
                 let why = words::printable(&error.why).into_owned();
                 self.say(id, None, format!("again in {}: {why}", words::duration(after)));

@@ -8,11 +8,13 @@ use stratos_engine::desired::name::Name;
 use stratos_engine::manifest::Manifest;
 use stratos_engine::render::VariableInputs;
 use stratos_engine::render::secret::Secrets;
+use stratos_registry::Client;
 
 use super::error::Failure;
 use super::global::Global;
 use super::secrets;
 use crate::connect::Connect;
+use crate::registry;
 use crate::revision::GitHistory;
 
 /// The manifest's file name.
@@ -29,6 +31,7 @@ pub struct Session {
     /// Makes platforms of its environments.
     pub connector: Connect,
     history: Option<GitHistory>,
+    registry: Client,
     environments: BTreeSet<Name>,
     apps: BTreeSet<Name>,
 }
@@ -44,6 +47,7 @@ impl Session {
             secrets,
             connector: connector(&manifest.folder),
             history: GitHistory::of(&path),
+            registry: registry::client().map_err(|error| Failure::usage(format!("STRATOS_INSECURE_REGISTRIES: {error}")))?,
             environments: global.environments.iter().cloned().collect(),
             apps: global.apps.iter().cloned().collect(),
             manifest,
@@ -80,7 +84,7 @@ impl Session {
             variables: &self.variables,
             secrets: &self.secrets,
             history: self.history.as_ref().map(|history| history as &dyn History),
-            registry: None,
+            registry: Some(&self.registry),
             refresh_images: false,
             environments,
             apps,

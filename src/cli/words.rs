@@ -5,12 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use stratos_engine::apply::Applied;
-use stratos_engine::compare::FieldChange;
-use stratos_engine::desired::document::{Image, Leaf};
 use stratos_engine::desired::name::Name;
-use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::{ReplaceOrder, Replacement, ResourceId};
-use stratos_engine::desired::text::Segment;
 use stratos_engine::health::RolloutState;
 use stratos_engine::plan::change::{Action, Change, Reason, Seen};
 use stratos_engine::plan::{Coverage, Held, HeldReason, Plan};
@@ -98,6 +94,11 @@ pub fn reason(change: &Change) -> String {
             None => "taken over: it is not ours so far (--adopt)".into(),
         },
         Reason::NoLongerDeclared => "no longer declared".into(),
+        Reason::Succeeds { before, user, path: _ } => {
+            let environment = &change.id.environment;
+            format!("takes the place of {} in {}", short(before, environment), short(user, environment))
+        }
+        Reason::SucceededBy(id) => format!("{} takes its place", short(id, &change.id.environment)),
         Reason::Follows(id) => format!("follows the change of {}", short(id, &change.id.environment)),
         Reason::Requested => "asked for".into(),
     }
@@ -263,110 +264,6 @@ pub fn short<'a>(id: &'a ResourceId, environment: &Name) -> Cow<'a, str> {
         Some(namespace) => Cow::Owned(format!("{}/{namespace}/{}", id.kind, id.name)),
         None => Cow::Owned(format!("{}/{}", id.kind, id.name)),
     }
-}
-
-/// A field as it is shown: its name, and what it was and will be.
-pub struct Row<'a> {
-    /// The dotted name.
-    pub name: String,
-    /// On one line.
-    pub values: String,
-    /// Both sides of text of several lines, which is shown as a difference instead.
-    pub lines: Option<(&'a str, &'a str)>,
-}
-
-/// The fields of a change as they are shown. The items of a new list stand together on one line.
-pub fn rows(change: &Change) -> Vec<Row<'_>> {
-    let creates = change.action == Action::Create;
-    let mut out: Vec<Row<'_>> = Vec::new();
-    let mut list: Option<(String, Vec<String>)> = None;
-    for field in &change.differences {
-        let (parent, item) = name_of(&field.path);
-        let lines = lines_of(field);
-        let values = field_values(field, creates, &change.id.environment);
-        if let (true, Some(_), None) = (creates, item, lines) {
-            match &mut list {
-                Some((name, items)) if *name == parent => items.push(values),
-                _ => {
-                    out.extend(list.take().map(list_row));
-                    list = Some((parent, vec![values]));
-                }
-            }
-            continue;
-        }
-        out.extend(list.take().map(list_row));
-        let name = item.map_or(parent.clone(), |item| format!("{parent}[{item}]"));
-        out.push(Row { name, values, lines });
-    }
-    out.extend(list.map(list_row));
-    out
-}
-
-fn list_row<'a>((name, items): (String, Vec<String>)) -> Row<'a> {
-    Row { name, values: format!("[{}]", items.join(", ")), lines: None }
-}
-
-/// A path's dotted name and, where it ends in one, the position in a list. Positions are padded in paths, so that they sort.
-fn name_of(path: &Path) -> (String, Option<usize>) {
-    let text = path.to_string();
-    let item = text.strip_suffix(']').and_then(|text| text.rsplit_once('['));
-    match item.and_then(|(parent, item)| Some((parent, item.parse().ok()?))) {
-        Some((parent, item)) => (parent.to_owned(), Some(item)),
-        None => (text, None),
-    }
-}
-
-/// A field's change on one line: `old → new`, or the new value of a creation.
-fn field_values(field: &FieldChange, creates: bool, environment: &Name) -> String {
-    match (&field.old, &field.new) {
-        (None, Some(new)) if creates => value(new, environment),
-        (Some(Leaf::Secret { .. }), Some(Leaf::Secret { .. })) => "(secret) → (secret, changed)".into(),
-        // A digest says something only beside another one of the same tag.
-        (Some(Leaf::Image(old)), Some(Leaf::Image(new))) if old.reference != new.reference => {
-            format!("{} → {}", old.reference, new.reference)
-        }
-        (old, new) => {
-            let side = |leaf: &Option<Leaf>| leaf.as_ref().map_or_else(|| "(not set)".to_owned(), |leaf| value(leaf, environment));
-            format!("{} → {}", side(old), side(new))
-        }
-    }
-}
-
-/// How many digits of a digest are shown: enough to tell two apart. The plan as JSON has all of them.
-const DIGEST_DIGITS: usize = 12;
-
-/// A value for people who know the environment that it is in.
-fn value(leaf: &Leaf, environment: &Name) -> String {
-    match leaf {
-        Leaf::Image(Image { reference, digest: Some(digest) }) => {
-            let digits = digest.rsplit(':').next().unwrap_or_default();
-            format!("{reference}@{}", digits.get(..DIGEST_DIGITS).unwrap_or(digits))
-        }
-        Leaf::Ref(text) => text.segments().iter().map(|segment| segment_words(segment, environment)).collect(),
-        other => other.to_string(),
-    }
-}
-
-fn segment_words(segment: &Segment, environment: &Name) -> String {
-    match segment {
-        Segment::Literal(text) => printable(text).into_owned(),
-        Segment::Secret { .. } => "(secret)".into(),
-        Segment::Attribute { of, name } => format!("${{{}.{name}}}", short(of, environment)),
-    }
-}
-
-/// Both sides of a change of text of several lines; a side that is not there is empty.
-fn lines_of(field: &FieldChange) -> Option<(&str, &str)> {
-    fn side(leaf: &Option<Leaf>) -> Option<&str> {
-        match leaf {
-            None => Some(""),
-            Some(Leaf::Text(text)) => Some(text),
-            Some(_) => None,
-        }
-    }
-    let (old, new) = (side(&field.old)?, side(&field.new)?);
-    let several = |text: &str| text.trim_end_matches('\n').contains('\n');
-    (several(old) || several(new)).then_some((old, new))
 }
 
 /// An environment as the heading of its changes: its platform, and which environments of the plan come before it.

@@ -38,6 +38,8 @@ fn the_main_job_from_init_to_destroy() {
     assert!(run.out.contains(&format!("dev/hello  http://127.0.0.1:{port}")), "{}", run.out);
     assert!(run.out.contains("Applied: 1 done."), "{}", run.out);
     assert!(run.err.contains("dev/workload/shop-hello: creating"), "progress goes to standard error: {}", run.err);
+    assert!(run.err.contains("dev/workload/shop-hello: created, healthy"), "{}", run.err);
+    assert!(!run.err.contains("waiting: healthy"), "what is well is not waited for: {}", run.err);
     assert!(get(port, "/").unwrap().1.contains("Hello from Stratos"));
     assert!(place.run(&["plan", "--detailed-exitcode"]).code(0).out.starts_with("No changes."));
     let again = place.run(&["apply", "--yes", "--quiet"]).code(0);

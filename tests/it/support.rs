@@ -1,5 +1,6 @@
 //! A place to run the program in: a folder of its own, and nothing of the environment that the tests run in.
 
+#[path = "support/proxy.rs"]
 pub mod proxy;
 
 use std::path::{Path, PathBuf};

@@ -13,3 +13,4 @@ mod failure;
 pub mod jobs;
 mod labels;
 pub mod logs;
+pub mod swarm;

@@ -2,6 +2,7 @@
 
 mod prepare;
 mod progress;
+mod ready;
 mod run;
 #[cfg(test)]
 mod tests;

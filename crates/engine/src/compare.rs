@@ -1,6 +1,8 @@
 //! Stage 5: what should be and what is, compared. Pure: no async, no I/O, no clock.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,21 +65,17 @@ pub struct Differences {
 /// Compares what should be with what is.
 ///
 /// A declared resource that was renamed (`moved_from`) is compared with what is live under its name before, unless
-/// something is live under its name now.
+/// something is live under its name now. What refers to a thing that keeps its identity under another name is no different
+/// for it.
 pub fn compare(desired: Vec<Resource>, observed: &BTreeMap<ResourceId, ObservedResource>) -> Differences {
     let mut out = Differences::default();
-    let mut declared = std::collections::HashSet::with_capacity(desired.len());
+    let mut declared = HashSet::with_capacity(desired.len());
+    let renamed: Renamed = desired.iter().filter_map(|resource| renamed(resource, live(resource, observed)?)).collect();
     for resource in desired {
-        let mut live = observed.get(&resource.id);
+        let live = live(&resource, observed);
         declared.insert(resource.id.clone());
-        if live.is_none()
-            && let Some(before) = resource.moved_from.as_ref().and_then(|id| observed.get(id))
-            && before.ownership.marks().is_some()
-        {
-            declared.insert(before.id.clone());
-            live = Some(before);
-        }
-        out.compare_one(resource, live);
+        declared.extend(live.map(|live| live.id.clone()));
+        out.compare_one(resource, live, &renamed);
     }
     let undeclared = observed.values().filter(|o| !declared.contains(&o.id) && o.ownership.marks().is_some());
     out.differences.extend(undeclared.cloned().map(Difference::Undeclared));
@@ -85,15 +83,51 @@ pub fn compare(desired: Vec<Resource>, observed: &BTreeMap<ResourceId, ObservedR
     out
 }
 
+/// What is live of a declared resource: under its name now, or under the one before.
+fn live<'a>(resource: &Resource, observed: &'a BTreeMap<ResourceId, ObservedResource>) -> Option<&'a ObservedResource> {
+    let before = || resource.moved_from.as_ref().and_then(|id| observed.get(id)).filter(|before| before.ownership.marks().is_some());
+    observed.get(&resource.id).or_else(before)
+}
+
+/// Names before, and names now, of what is renamed in place.
+type Renamed = HashMap<ResourceId, ResourceId>;
+
+fn renamed(desired: &Resource, live: &ObservedResource) -> Option<(ResourceId, ResourceId)> {
+    let in_place = || {
+        let fields = fields(&desired.document, &live.document);
+        !fields.iter().any(|field| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern)))
+    };
+    (desired.shape.renames && live.id != desired.id && in_place()).then(|| (live.id.clone(), desired.id.clone()))
+}
+
+/// A live document in which references have the names that what they refer to will have.
+fn with_names<'a>(document: &'a Document, renamed: &Renamed) -> Cow<'a, Document> {
+    let concerned = |leaf: &Leaf| leaf.text().is_some_and(|text| text.attributes().any(|(of, _)| renamed.contains_key(of)));
+    if renamed.is_empty() || !document.leaves().iter().any(|(_, leaf)| concerned(leaf)) {
+        return Cow::Borrowed(document);
+    }
+    let mut document = document.clone();
+    for (_, leaf) in document.leaves_mut() {
+        if let Leaf::Ref(text) = leaf {
+            *text = Arc::new(text.with_ids(|id| {
+                if let Some(now) = renamed.get(id) {
+                    *id = now.clone();
+                }
+            }));
+        }
+    }
+    Cow::Owned(document)
+}
+
 impl Differences {
-    fn compare_one(&mut self, desired: Resource, observed: Option<&ObservedResource>) {
+    fn compare_one(&mut self, desired: Resource, observed: Option<&ObservedResource>, renamed: &Renamed) {
         let Some(observed) = observed else {
             return self.differences.push(Difference::Missing(desired));
         };
         let Some(marks) = observed.ownership.marks() else {
             return self.differences.push(Difference::Taken { desired, observed: observed.clone() });
         };
-        let mut fields = fields(&desired.document, &observed.document);
+        let mut fields = fields(&desired.document, &with_names(&observed.document, renamed));
         add_moved_secrets(&mut fields, &desired, observed);
         add_marks(&mut fields, marks, &desired.marks);
         if fields.is_empty() && observed.id == desired.id {

@@ -1,6 +1,7 @@
 //! The main path. Everything else (the command line, the server) only calls [`plan`] and [`apply`].
 
 mod abandoned;
+mod images;
 mod live;
 mod read;
 mod select;
@@ -53,9 +54,14 @@ pub trait History: Send + Sync {
 /// Tells the digest that an image's tag stands for now.
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// `sha256:…`; None where the registry cannot be asked.
-    async fn digest(&self, reference: &str) -> Option<String>;
+    /// `sha256:…`, or why it is not known.
+    async fn digest(&self, reference: &str) -> Result<String, Unanswered>;
 }
+
+/// Why the digest of a tag is not known. It names the registry and not the image, so that a plan says one cause once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{0}")]
+pub struct Unanswered(pub String);
 
 /// What is planned.
 pub struct Request<'a> {
@@ -142,8 +148,8 @@ pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Pl
     let compared = read::compare(request, &connected, desired).await?; //                reads platforms
     read::refuse_older(request, &compared)?; //                                          reads the history
     let mut chosen = read::choose(request, compared); //                                 nothing
-    read::pin_images(request, &mut chosen).await; //                                     asks the registry
-    Ok(read::finish(request, &connected, chosen)) //                                     nothing
+    let unpinned = images::pin_chosen(request, &mut chosen).await; //                    asks registries
+    Ok(read::finish(request, &connected, chosen, unpinned)) //                           nothing
 }
 
 /// Carries out exactly this plan, or refuses.

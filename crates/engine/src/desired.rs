@@ -87,7 +87,7 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
     }
     problems.extend(taken_twice(&out.resources, &contexts));
     if !problems.is_empty() {
-        return Err(Report { sources: manifest.sources.clone(), diagnostics: problems });
+        return Err(Report::new(manifest.sources.clone(), problems));
     }
     out.left_out = add_dependencies(&mut out.resources, rendered);
     out.resources.sort_by(|a, b| a.id.cmp(&b.id));
@@ -138,9 +138,10 @@ impl<'a> AppContext<'a> {
         }
     }
 
-    /// A diagnostic at a key of the app, or at the app itself where it is not written there (but in its cartridge).
+    /// A diagnostic at a key of the app; where it is not written there, at the cartridge that brings it, or at the app itself.
     pub(crate) fn diagnostic(&self, key: Option<&str>, message: impl Into<String>) -> Diagnostic {
-        let at = key.and_then(|key| self.node?.at(key.split('.'))).or(self.node);
+        let inner = |key: &str| self.node?.at(key.split('.'));
+        let at = key.and_then(|key| inner(key).or_else(|| inner("cartridge"))).or(self.node);
         Diagnostic::new(message, at.map(|node| node.span))
     }
 
@@ -156,7 +157,7 @@ impl<'a> AppContext<'a> {
                     degraded.push(format!("{here} is left out, as allow_degraded says: {why}"));
                 }
                 Support::Unsupported(why) => problems.push(
-                    self.diagnostic(Some(field.as_str()), format!("{here} cannot be honoured on {}: {why}", self.platform))
+                    self.diagnostic(Some(field.as_str()), format!("{}: {field} cannot be honoured on {}: {why}", self.name, self.platform))
                         .with_help(format!("remove it, or accept that with allow_degraded = [\"{field}\"]")),
                 ),
             }

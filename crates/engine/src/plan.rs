@@ -5,6 +5,7 @@ mod choose;
 mod order;
 pub mod policy;
 mod prune;
+mod succeed;
 #[cfg(test)]
 mod tests;
 
@@ -209,6 +210,7 @@ pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
         choices.add(difference, &observed.gaps, policy);
     }
     let ours = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
+    succeed::find(&mut choices, &observed);
     prune::hold_unread(&mut choices, &observed.gaps);
     prune::limit(&mut choices, ours, has_apps, policy);
     order::hold_dependents(&mut choices, &observed);

@@ -26,6 +26,12 @@ const START: Duration = Duration::from_secs(15);
 /// How long an answer may take. A deletion is answered when the processes are gone, which their grace bounds.
 const ANSWER: Duration = Duration::from_secs(60);
 
+/// The variable that says what is logged.
+const LOG: &str = "STRATOS_LOG";
+
+/// What a supervisor writes to its log, where `STRATOS_LOG` does not say.
+const LOGGED: &str = "warn,stratos_local=info";
+
 /// The way to one environment's supervisor.
 pub(crate) struct Client {
     pub folder: Folder,
@@ -120,6 +126,8 @@ impl Client {
             .arg(self.folder.path())
             .env_clear()
             .envs(inherited)
+            // For itself alone: what it starts does not get it.
+            .env(LOG, std::env::var_os(LOG).filter(|wish| !wish.is_empty()).unwrap_or_else(|| LOGGED.into()))
             .current_dir(self.folder.path())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -14,6 +14,20 @@ impl Lock {
     pub fn share(&self) -> io::Result<File> {
         self.0.try_clone()
     }
+
+    /// Whether it keeps others out still: not where its file was removed, or moved away with its folder.
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        is_at(&self.0, path)
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let there = match std::fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    let ours = file.metadata()?;
+    Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
 }
 
 /// What came of an attempt to lock.
@@ -37,8 +51,7 @@ pub(crate) fn acquire(path: &Path, holder: &str) -> io::Result<Attempt> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Whoever held it before may have removed it: then what is locked is a file that nobody else can find.
-        let same = std::fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()));
-        if same {
+        if is_at(&file, path)? {
             file.set_len(0)?;
             file.rewind()?;
             writeln!(file, "{holder}")?;

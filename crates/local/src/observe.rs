@@ -41,11 +41,10 @@ pub(crate) async fn observe(
     Ok(())
 }
 
-/// What an environment without a supervisor holds. Its workloads do not run, so their documents do not say so, which
-/// differs from what `translate` asks for: a plan shows it, and an apply starts them again.
+/// What an environment without a supervisor holds.
 fn at_rest(platform: &LocalPlatform) -> Result<Vec<SeenObject>, String> {
     let folder = &platform.client.folder;
     let state = State::read(folder).map_err(|e| format!("{e}; restore the file, or remove the folder to begin anew"))?;
     let existing = state.objects.iter().filter(|object| object.exists(folder));
-    Ok(existing.map(|object| object.seen(object.document.clone(), RolloutState::Done)).collect())
+    Ok(existing.map(|object| object.seen(object.document_at_rest(), RolloutState::Done)).collect())
 }

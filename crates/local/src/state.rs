@@ -37,7 +37,6 @@ pub(crate) struct Stored {
     pub uid: String,
     /// None for what was forgotten.
     pub marks: Option<Marks>,
-    /// Without the leaf that says that it runs: that is not for a file to say.
     pub document: Document,
     /// The ports on which other apps reach it, by name. Chosen once, so that they stay as they are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -48,11 +47,6 @@ pub(crate) struct Stored {
     /// What it was applied after: other apps are not in its document, and it must still go before them when both go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<ResourceId>,
-}
-
-/// The leaf of a workload's document that says that the supervisor runs it. `translate` always asks for it.
-pub(crate) fn running() -> (Path, Leaf) {
-    (Path::new(["running"]), Leaf::Bool(true))
 }
 
 /// Why `state.json` could not be read.
@@ -85,6 +79,10 @@ impl State {
     }
 
     /// Writes it whole or not at all, and so that it is there after a loss of power.
+    ///
+    /// Once it has its name it is written: whoever reads it sees it. Should the folder not reach the disk (some file systems
+    /// cannot be asked to), a loss of power may bring back what was there before, which a plan would show; to call
+    /// that a failure would leave the supervisor with another state than its file.
     pub fn write(&self, folder: &Folder) -> io::Result<()> {
         let (path, new) = (folder.state(), folder.path().join("state.json.new"));
         let text = serde_json::to_vec_pretty(self)?;
@@ -92,7 +90,10 @@ impl State {
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&new, &path)?;
-        File::open(folder.path())?.sync_all()
+        if let Err(error) = File::open(folder.path()).and_then(|folder| folder.sync_all()) {
+            tracing::warn!(path = %path.display(), %error, "the state is written, and may not outlast a loss of power");
+        }
+        Ok(())
     }
 }
 
@@ -118,6 +119,13 @@ impl Stored {
             depends_on: self.depends_on.clone(),
             rollout,
         }
+    }
+
+    /// Its document while no supervisor runs it. That a workload is stopped is no part of what `translate` asks for, so a
+    /// plan shows it, and an apply starts it again.
+    pub fn document_at_rest(&self) -> Document {
+        let stopped = (!self.is_volume()).then(|| (Path::new(["stopped"]), Some(Leaf::Bool(true))));
+        self.document.with(stopped)
     }
 
     /// What `apply` returns and other resources refer to: `ports.<name>`.

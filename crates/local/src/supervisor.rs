@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 use zeroize::Zeroizing;
 
 use crate::folder::{Folder, create_private};
-use crate::lock::{Attempt, acquire};
+use crate::lock::{Attempt, Lock, acquire};
 use crate::protocol::Reply;
 use crate::state::State;
 
@@ -37,6 +37,7 @@ mod server;
 mod site;
 mod spec;
 mod sweep;
+mod upkeep;
 mod workload;
 mod world;
 
@@ -107,11 +108,11 @@ fn supervise(folder: &Path) -> Result<(), SupervisorError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| error(e.to_string()))?;
     let guard = lock.share().and_then(|lock| guard::start(&launcher, lock)).map_err(|e| error(format!("starting its guard: {e}")))?;
     let world = world::World::new(folder, launcher, state);
-    LocalSet::new().block_on(&runtime, serve(world, guard)).map_err(|e| error(e.to_string()))
+    LocalSet::new().block_on(&runtime, serve(world, guard, &lock)).map_err(|e| error(e.to_string()))
 }
 
-/// Serves until a signal, or until nothing is left and it is told to end.
-async fn serve(world: std::rc::Rc<world::World>, guard: guard::Guard) -> std::io::Result<()> {
+/// Serves until a signal, until its folder has gone, or until nothing is left and it is told to end.
+async fn serve(world: std::rc::Rc<world::World>, guard: guard::Guard, lock: &Lock) -> std::io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (retire, mut retired) = mpsc::unbounded_channel::<UnixStream>();
     let listener = server::listen(&world)?;
@@ -120,9 +121,12 @@ async fn serve(world: std::rc::Rc<world::World>, guard: guard::Guard) -> std::io
         client = retired.recv() => client,
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
+        () = upkeep::upkeep(&world.folder, lock) => None,
     };
     // From here on, nobody finds us: what comes now starts another one, which waits for our lock.
-    drop(std::fs::remove_file(world.folder.socket()));
+    if lock.is_at(&world.folder.supervisor_lock()).unwrap_or(true) {
+        drop(std::fs::remove_file(world.folder.socket()));
+    }
     world.end_all().await;
     guard.dismiss()?;
     if let Some(mut client) = client {
@@ -136,9 +140,10 @@ async fn serve(world: std::rc::Rc<world::World>, guard: guard::Guard) -> std::io
     Ok(())
 }
 
-/// Removes what only a supervisor needs, when nothing is left. The lease stays: whoever retires us holds it.
+/// Removes what only a supervisor needs, when nothing is left. The lease stays: whoever retires us holds it, and removes it.
 pub(crate) fn remove_traces(folder: &Folder) -> std::io::Result<()> {
-    for file in [folder.state(), folder.socket(), folder.supervisor_log(), folder.supervisor_lock()] {
+    let logs = log::files(&folder.supervisor_log());
+    for file in logs.into_iter().chain([folder.state(), folder.socket(), folder.supervisor_lock()]) {
         match std::fs::remove_file(&file) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
             _ => {}

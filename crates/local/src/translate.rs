@@ -10,13 +10,14 @@ use stratos_engine::desired::text::{Segment, Text};
 use stratos_engine::manifest::schema::{App, HealthCheck, OnFailure, Port, Probe, Protocol, Strategy, VolumeAccess};
 use stratos_engine::platform::{Address, Field, Support, TranslatedApp};
 
-use crate::state::running;
-
 /// The longest live name. Folders are named by uid, so it is a label's limit, the one that most platforms have.
 const NAME_LIMIT: usize = 63;
 
 /// Where everything listens: what runs here is a developer's, and nobody else's on the network.
 pub const HOST: &str = "127.0.0.1";
+
+/// The variable that holds the number of an app's first port.
+pub const PORT: &str = "PORT";
 
 /// The processes of an app, and what serves them.
 ///
@@ -24,7 +25,7 @@ pub const HOST: &str = "127.0.0.1";
 pub static WORKLOAD: Shape = Shape {
     kind: "workload",
     replaces: &[],
-    restarts: &["command", "env", "files", "first_port", "ports.*.port", "volumes.*.access", "volumes.*.path"],
+    restarts: &["command", "env", "files", "ports.*.port", "ports.*.variable", "volumes.*.access", "volumes.*.path"],
     holds_data: false,
     has_health: true,
     renames: true,
@@ -167,8 +168,6 @@ fn volume(app: &TranslatedApp<'_>, name: &Name) -> Resource {
 fn workload(app: &TranslatedApp<'_>) -> Document {
     let App { command, replicas, ports, health, volumes, rollout, .. } = app.app;
     let mut document = DocumentBuilder::default();
-    let (path, runs) = running();
-    document.put(path.segments(), runs);
     document.list(&["command"], command.as_deref().unwrap_or_default());
     other_than(&mut document, ["replicas"], *replicas, defaults::REPLICAS);
 
@@ -179,9 +178,10 @@ fn workload(app: &TranslatedApp<'_>) -> Document {
             document.integer(["ports", name.as_str(), "publish"], publish);
         }
     }
+    // A document has no order: the first one in the manifest is told where it is not the first by name.
     let first_port = ports.first().map(|(name, _)| name.as_str());
-    if let Some(first) = first_port {
-        document.text(["first_port"], first);
+    if let Some(first) = first_port.filter(|first| ports.iter().any(|(name, _)| name.as_str() < *first)) {
+        document.text(["ports", first, "variable"], PORT);
     }
 
     for (name, value) in app.env {
@@ -222,7 +222,7 @@ fn probe(document: &mut DocumentBuilder, which: &str, probe: Option<&Probe>, fir
     let Some(Probe { http, tcp, command, port, interval, timeout, retries, start_period }) = probe else { return };
     if let Some(path) = http {
         document.text(["health", which, "http"], path);
-        // The port is written out: which one is the first is for `first_port` to say, and would change the probe unseen.
+        // The port is written out: a change of which one is the first would change the probe unseen.
         if let Some(port) = port.as_ref().map(Name::as_str).or(first_port) {
             document.text(["health", which, "port"], port);
         }

@@ -25,7 +25,7 @@ pub struct Environment {
     /// Whose resources are written.
     pub owner: Owner,
     /// They keep other writers out, until they are dropped: one, and one more for the name that the environment had before.
-    /// None where nothing is written.
+    /// Empty where nothing is written.
     pub leases: Vec<Lease>,
 }
 

@@ -4,7 +4,7 @@
 //! then, where it has health, it is waited for until it settles or its time is over. Health of everything that is waited
 //! for in an environment is asked for in one call.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::prepare::Environments;
+use super::ready::Queue;
 use super::write::Write;
 use super::{Applied, ApplyOptions, ChangeReport, ChangeResult, Event, Progress, ResourceHealth};
 use crate::desired::name::Name;
@@ -32,9 +33,9 @@ const SLOWEST: Duration = Duration::from_secs(2);
 /// A platform that does not say how things are within this time is asked again.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// So many changes that are ready are offered to `Platform::batches` at once. It is more than any call carries, and keeps a
-/// long plan from being looked through from end to end each time that something is done.
-const OFFERED: usize = 256;
+/// So many changes that are ready are offered to `Platform::batches` at once: more than any call carries, and not a long plan
+/// from end to end each time that something is done.
+const OFFERED: usize = 64;
 
 /// How far a change is.
 enum State {
@@ -76,8 +77,13 @@ pub struct Run<'a> {
     judged: HashMap<&'a ResourceId, &'a Judged>,
     /// What some change waits for.
     gates: HashSet<&'a ResourceId>,
+    queue: Queue<'a>,
     states: Vec<State>,
+    /// How many of them are not finished.
+    unfinished: usize,
     watched: BTreeMap<ResourceId, Watched<'a>>,
+    /// Those that did not settle.
+    unsettled: BTreeSet<ResourceId>,
     running: FuturesUnordered<BoxFuture<'a, Completed>>,
     writing: HashMap<&'a Name, usize>,
     next_poll: Instant,
@@ -110,8 +116,11 @@ impl<'a> Run<'a> {
             attributes,
             options,
             progress,
+            queue: Queue::default(),
             states: plan.changes.iter().map(|_| State::Pending).collect(),
+            unfinished: plan.changes.len(),
             watched: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
             running: FuturesUnordered::new(),
             writing: HashMap::new(),
             next_poll: Instant::now(),
@@ -130,12 +139,11 @@ impl<'a> Run<'a> {
 
     /// What is declared and does not change is judged too, and what a change waits for also with `no_wait`.
     fn watch_unchanged(&mut self) {
-        for judged in &self.plan.judged {
-            let wanted = !self.options.no_wait || self.is_waited_for(&judged.id);
-            if wanted && !self.index.contains_key(&judged.id) {
-                self.watch(&judged.id);
-            }
-        }
+        let wanted = |id: &&ResourceId| !self.options.no_wait || self.is_waited_for(id);
+        let unchanged = self.plan.judged.iter().map(|judged| &judged.id).filter(|id| !self.index.contains_key(id));
+        let unchanged: Vec<&'a ResourceId> = unchanged.filter(wanted).collect();
+        self.queue = Queue::new(self.plan, &unchanged);
+        unchanged.into_iter().for_each(|id| self.watch(id));
     }
 
     fn watch(&mut self, id: &ResourceId) {
@@ -151,6 +159,7 @@ impl<'a> Run<'a> {
             settled: None,
         };
         self.watched.insert(id.clone(), watched);
+        self.unsettled.insert(id.clone());
         self.next_poll = Instant::now();
         self.pause = FASTEST;
     }
@@ -166,7 +175,7 @@ impl<'a> Run<'a> {
                 return self.report();
             }
             let poll_at = self.next_poll;
-            let poll = self.asked == 0 && self.abandoned.is_none() && self.watched.values().any(|w| w.settled.is_none());
+            let poll = self.asked == 0 && self.abandoned.is_none() && !self.unsettled.is_empty();
             if self.running.is_empty() && !poll {
                 self.stop("it waits for something that does not come");
                 continue;
@@ -181,13 +190,13 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self) -> bool {
-        let open = |state: &State| !matches!(state, State::Finished(_));
-        !self.states.iter().any(open) && (self.abandoned.is_some() || self.watched.values().all(|watched| watched.settled.is_some()))
+        self.unfinished == 0 && (self.abandoned.is_some() || self.unsettled.is_empty())
     }
 
     /// Starts nothing new.
     fn stop(&mut self, why: &str) {
         self.stopped = Some(why.to_owned());
+        self.queue.close();
         for i in 0..self.states.len() {
             if matches!(self.states[i], State::Pending) {
                 self.finish(i, ChangeResult::Skipped { why: why.to_owned() });
@@ -208,28 +217,20 @@ impl<'a> Run<'a> {
     }
 
     fn start_ready(&mut self) {
-        loop {
-            let before = self.finished();
-            let gates = self.environment_gates();
-            let mut ready: BTreeMap<&'a Name, Vec<usize>> = BTreeMap::new();
-            for i in 0..self.states.len() {
-                let environment = &self.plan.changes[i].id.environment;
-                let enough = |there: &Vec<usize>| there.len() >= OFFERED;
-                if !matches!(self.states[i], State::Pending) || ready.get(environment).is_some_and(enough) || self.is_full(environment) {
-                    continue;
-                }
-                match self.readiness(&self.plan.changes[i], &gates) {
-                    Readiness::Ready => ready.entry(environment).or_default().push(i),
-                    Readiness::Never(why) => self.finish(i, ChangeResult::Skipped { why }),
-                    Readiness::Later => {}
-                }
+        self.skip_hopeless();
+        for name in self.queue.environments() {
+            if !self.is_full(name) {
+                self.start(name, self.queue.ready(name, OFFERED));
             }
-            for (environment, indexes) in ready {
-                self.start(environment, indexes);
-            }
-            // Skipping one change may decide about another that was looked at before.
-            if self.finished() == before {
-                return;
+        }
+        self.skip_hopeless();
+    }
+
+    fn skip_hopeless(&mut self) {
+        // Skipping one decides about those that wait for it, which come later in the plan.
+        while let Some((i, why)) = self.queue.next_never() {
+            if matches!(self.states[i], State::Pending) {
+                self.finish(i, ChangeResult::Skipped { why });
             }
         }
     }
@@ -238,14 +239,13 @@ impl<'a> Run<'a> {
         self.writing.get(environment).copied().unwrap_or(0) >= self.options.concurrency.max(1)
     }
 
-    fn finished(&self) -> usize {
-        self.states.iter().filter(|state| matches!(state, State::Finished(_))).count()
-    }
-
     fn start(&mut self, name: &'a Name, indexes: Vec<usize>) {
         let Some(environment) = self.environments.get(name) else {
             let why = "its environment is not part of the plan".to_owned();
-            return indexes.into_iter().for_each(|i| self.finish(i, ChangeResult::Skipped { why: why.clone() }));
+            return indexes.into_iter().for_each(|i| {
+                self.queue.started(i);
+                self.finish(i, ChangeResult::Skipped { why: why.clone() });
+            });
         };
         let changes: Vec<&'a Change> = indexes.iter().map(|i| &self.plan.changes[*i]).collect();
         for batch in environment.platform.batches(&changes) {
@@ -257,6 +257,7 @@ impl<'a> Run<'a> {
             *self.writing.entry(name).or_default() += 1;
             for (i, change) in indexes.iter().zip(&batch) {
                 self.states[*i] = State::Writing;
+                self.queue.started(*i);
                 self.progress.event(Event::Started { id: &change.id, action: change.action });
             }
             let write = Write {
@@ -336,7 +337,13 @@ impl<'a> Run<'a> {
         let health = self.watched.get(&change.id).and_then(|watched| watched.last.clone());
         let report = ChangeReport { id: change.id.clone(), app: change.app.clone(), action: change.action, result, health };
         self.progress.event(Event::Finished { report: &report });
+        match &report.result {
+            ChangeResult::Done | ChangeResult::AlreadyDone => self.queue.ended(&change.id),
+            ChangeResult::Skipped { .. } => self.queue.failed(&change.id, &format!("{} was skipped", change.id)),
+            _ => self.queue.failed(&change.id, &format!("{} failed", change.id)),
+        }
         self.states[i] = State::Finished(report);
+        self.unfinished -= 1;
         if !good && self.options.fail_fast && self.stopped.is_none() {
             self.stop(&format!("{} failed, and --fail-fast was given", change.id));
         }
@@ -345,7 +352,7 @@ impl<'a> Run<'a> {
     /// Asks each environment for the health of everything that is waited for in it.
     fn ask_health(&mut self) {
         let mut open: BTreeMap<&Name, Vec<ResourceId>> = BTreeMap::new();
-        for (id, _) in self.watched.iter().filter(|(_, watched)| watched.settled.is_none()) {
+        for id in &self.unsettled {
             open.entry(&id.environment).or_default().push(id.clone());
         }
         for (name, ids) in open {
@@ -393,56 +400,16 @@ impl<'a> Run<'a> {
     }
 
     fn settle(&mut self, id: &ResourceId, why_not: Option<String>) {
-        let Some(i) = self.index.get(id).copied() else { return };
+        self.unsettled.remove(id);
+        let Some(i) = self.index.get(id).copied() else {
+            return match why_not {
+                None => self.queue.ended(id),
+                Some(_) => self.queue.failed(id, &format!("{id} is not healthy")),
+            };
+        };
         if let State::Waiting(result) = &self.states[i] {
             let result = why_not.map_or_else(|| result.clone(), |why| ChangeResult::Unhealthy { why });
             self.finish(i, result);
-        }
-    }
-
-    fn readiness(&self, change: &Change, gates: &HashMap<&Name, Readiness>) -> Readiness {
-        let gate = gates.get(&change.id.environment).cloned().unwrap_or(Readiness::Ready);
-        change.waits_for.iter().map(|id| self.resource_readiness(id)).fold(gate, Readiness::and)
-    }
-
-    /// Whether the environments that each environment comes `after` are done and healthy.
-    fn environment_gates(&self) -> HashMap<&'a Name, Readiness> {
-        let mut of: HashMap<&Name, Readiness> = HashMap::new();
-        if self.plan.based_on.environments.values().all(|settings| settings.after.is_empty()) {
-            return HashMap::new();
-        }
-        for id in self.plan.changes.iter().map(|change| &change.id).chain(self.watched.keys()) {
-            let state = of.remove(&id.environment).unwrap_or(Readiness::Ready).and(self.resource_readiness(id));
-            of.insert(&id.environment, state);
-        }
-        let gate =
-            |name: &'a Name| self.earlier(name).into_iter().filter_map(|name| of.get(name).cloned()).fold(Readiness::Ready, Readiness::and);
-        self.plan.based_on.environments.keys().map(|name| (name, gate(name))).collect()
-    }
-
-    /// The environments that come before this one, also by way of another in which nothing happens.
-    fn earlier(&self, environment: &'a Name) -> HashSet<&'a Name> {
-        let (mut found, mut next) = (HashSet::new(), vec![environment]);
-        while let Some(name) = next.pop() {
-            let settings = self.plan.based_on.environments.get(name);
-            next.extend(settings.into_iter().flat_map(|settings| &settings.after).filter(|name| found.insert(*name)));
-        }
-        found
-    }
-
-    fn resource_readiness(&self, id: &ResourceId) -> Readiness {
-        if let Some(i) = self.index.get(id) {
-            return match &self.states[*i] {
-                State::Finished(ChangeReport { result: ChangeResult::Done | ChangeResult::AlreadyDone, .. }) => Readiness::Ready,
-                State::Finished(ChangeReport { result: ChangeResult::Skipped { .. }, .. }) => Readiness::Never(format!("{id} was skipped")),
-                State::Finished(_) => Readiness::Never(format!("{id} failed")),
-                State::Pending | State::Writing | State::Waiting(_) => Readiness::Later,
-            };
-        }
-        match self.watched.get(id).map(|watched| watched.settled) {
-            Some(Some(true)) | None => Readiness::Ready,
-            Some(Some(false)) => Readiness::Never(format!("{id} is not healthy")),
-            Some(None) => Readiness::Later,
         }
     }
 
@@ -461,24 +428,6 @@ impl<'a> Run<'a> {
             ResourceHealth { id, app: watched.app.clone(), health }
         });
         Applied { changes: changes.collect(), health: health.collect(), requests: 0, notes: notes.collect() }
-    }
-}
-
-/// Whether a change can be written.
-#[derive(Clone)]
-enum Readiness {
-    Ready,
-    Later,
-    Never(String),
-}
-
-impl Readiness {
-    fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Never(why), _) | (_, Self::Never(why)) => Self::Never(why),
-            (Self::Later, _) | (_, Self::Later) => Self::Later,
-            (Self::Ready, Self::Ready) => Self::Ready,
-        }
     }
 }
 

@@ -253,3 +253,22 @@ async fn an_environment_is_not_begun_after_a_failure_before_the_one_before_it() 
         assert!(matches!(results["prod"], ChangeResult::Skipped { .. }), "no_wait = {no_wait}: {}", told(&plan, &applied));
     }
 }
+
+/// Nothing changes in the environment before; it is not well all the same.
+#[tokio::test(start_paused = true)]
+async fn an_environment_is_not_begun_while_the_one_before_it_is_not_healthy() {
+    let environments = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n\
+                        [environments.prod]\nplatform = \"local\"\nafter = [\"dev\"]\n";
+    let web = "[apps.web]\nimage = \"crash/web:1\"\nrollout.timeout = \"5s\"\noverride.prod.image = \"shop/web:1\"\n";
+    let connector = MemoryConnector::new(World::default());
+    let alone = plan(&format!("{environments}{web}environments = [\"dev\"]\n"), &connector).await;
+    deploy::apply(&alone, &Default::default(), &connector, &ApplyOptions::default(), &Quiet).await.unwrap();
+    let plan = plan(&format!("{environments}{web}"), &connector).await;
+    assert!(plan.changes.iter().all(|change| &*change.id.environment == "prod"), "dev is as it should be: {plan:?}");
+    for no_wait in [false, true] {
+        let options = ApplyOptions { no_wait, ..ApplyOptions::default() };
+        let applied = deploy::apply(&plan, &Default::default(), &connector, &options, &Quiet).await.unwrap();
+        let skipped = ChangeResult::Skipped { why: "dev/service/shop-web is not healthy".into() };
+        assert_eq!(applied.changes[0].result, skipped, "no_wait = {no_wait}: {}", told(&plan, &applied));
+    }
+}

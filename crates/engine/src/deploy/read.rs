@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::{join_all, try_join_all};
+use futures::future::try_join_all;
 
+use super::images::{self, Unpinned};
 use super::live::{find_moved, read, scope, wanted};
 use super::select::Connected;
 use super::{AppStatus, Connector, EnvironmentStatus, PlanError, Request, RequestedAction};
 use crate::compare::{Difference, Differences, fields};
-use crate::desired::document::{Image, Leaf};
+use crate::desired::document::Leaf;
 use crate::desired::name::Name;
 use crate::desired::quantity::Duration;
 use crate::desired::resource::Resource;
@@ -28,15 +29,17 @@ pub struct ComparedEnvironment {
     salt: Salt,
     left_out: BTreeSet<Name>,
     degraded: Vec<String>,
+    unrefreshed: Unpinned,
 }
 
 /// One environment, chosen.
 pub struct ChosenEnvironment {
-    chosen: Chosen,
-    observed: Observed,
+    pub(super) chosen: Chosen,
+    pub(super) observed: Observed,
     salt: Salt,
     left_out: BTreeSet<Name>,
     degraded: Vec<String>,
+    unrefreshed: Unpinned,
 }
 
 /// Reads all environments at once and compares each.
@@ -55,12 +58,13 @@ async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desi
     resources.iter_mut().for_each(|resource| find_moved(resource, &also_moved_from, &observed));
     let salt = observed.salt();
     observed.seal(&mut resources, request.secrets, salt);
-    if request.refresh_images {
-        pin(request, resources.iter_mut()).await;
-    }
+    let unrefreshed = match request.refresh_images {
+        true => images::pin(request, resources.iter_mut()).await,
+        false => Unpinned::new(),
+    };
     let mut differences = crate::compare::compare(resources, &observed.resources);
     preview(platform, &mut differences).await?;
-    Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded })
+    Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded, unrefreshed })
 }
 
 /// Takes the platform's own dry run for what differs, where it has one.
@@ -98,57 +102,21 @@ pub fn refuse_older(request: &Request<'_>, compared: &[ComparedEnvironment]) -> 
 
 /// Chooses for each environment.
 pub fn choose(request: &Request<'_>, compared: Vec<ComparedEnvironment>) -> Vec<ChosenEnvironment> {
-    let each = compared.into_iter().map(|ComparedEnvironment { compared, salt, left_out, degraded }| {
+    let each = compared.into_iter().map(|ComparedEnvironment { compared, salt, left_out, degraded, unrefreshed }| {
         let (chosen, observed) = choose_environment(compared, &request.policy);
-        ChosenEnvironment { chosen, observed, salt, left_out, degraded }
+        ChosenEnvironment { chosen, observed, salt, left_out, degraded, unrefreshed }
     });
     each.collect()
 }
 
-/// Pins the images of what is written: to what is live where the tag is the same, else to what the registry says now.
-pub async fn pin_images(request: &Request<'_>, chosen: &mut [ChosenEnvironment]) {
-    for environment in chosen {
-        for change in &mut environment.chosen.changes {
-            let before = change.fence.before.as_ref().and_then(|seen| environment.observed.resources.get(&seen.id));
-            let Some((desired, live)) = change.desired.as_mut().zip(before) else { continue };
-            for (path, leaf) in desired.document.leaves_mut() {
-                if let (Leaf::Image(wanted), Some(Leaf::Image(live))) = (leaf, live.document.get(path))
-                    && wanted.digest.is_none()
-                    && wanted.reference == live.reference
-                {
-                    wanted.digest.clone_from(&live.digest);
-                }
-            }
-        }
-        pin(request, environment.chosen.changes.iter_mut().filter_map(|change| change.desired.as_mut())).await;
-    }
-}
-
-async fn pin(request: &Request<'_>, resources: impl Iterator<Item = &mut Resource>) {
-    let Some(registry) = request.registry else { return };
-    let images: Vec<&mut Image> = resources
-        .flat_map(|resource| resource.document.leaves_mut())
-        .filter_map(|(_, leaf)| match leaf {
-            Leaf::Image(image) if image.digest.is_none() => Some(image),
-            _ => None,
-        })
-        .collect();
-    let references: BTreeSet<String> = images.iter().map(|image| image.reference.to_string()).collect();
-    let digests = join_all(references.iter().map(|reference| registry.digest(reference))).await;
-    let digests: BTreeMap<&str, String> =
-        references.iter().map(String::as_str).zip(digests).filter_map(|(r, digest)| Some((r, digest?))).collect();
-    for image in images {
-        image.digest = digests.get(&*image.reference).map(|digest| digest.as_str().into());
-    }
-}
-
 /// Makes the plan of what was chosen.
-pub fn finish(request: &Request<'_>, connected: &[Connected], chosen: Vec<ChosenEnvironment>) -> Plan {
+pub fn finish(request: &Request<'_>, connected: &[Connected], chosen: Vec<ChosenEnvironment>, unpinned: Unpinned) -> Plan {
     let names: Vec<Name> = connected.iter().map(|c| c.rendered.environment.clone()).collect();
     let mut plan = empty_plan(request, connected);
     let mut changes = Vec::new();
     let mut fingerprints = BTreeSet::new();
     let mut unverified = BTreeSet::new();
+    let mut unrefreshed = Unpinned::new();
     for mut environment in chosen {
         unverified.extend(environment.chosen.unchanged.iter().flat_map(|resource| unavailable(request, resource)));
         for resource in environment.chosen.changes.iter_mut().filter_map(|change| change.desired.as_mut()) {
@@ -161,13 +129,12 @@ pub fn finish(request: &Request<'_>, connected: &[Connected], chosen: Vec<Chosen
         plan.coverage.unchanged += unchanged.len();
         plan.coverage.left_out.extend(environment.left_out);
         plan.coverage.degraded.extend(environment.degraded);
+        unrefreshed.extend(environment.unrefreshed);
         add_observed(&mut plan, environment.observed);
         plan.held.extend(held);
         changes.extend(chosen);
     }
-    if request.refresh_images && request.registry.is_none() {
-        plan.coverage.degraded.push("images were not refreshed: this build does not ask registries yet".into());
-    }
+    plan.coverage.degraded.extend(images::notes(unpinned, unrefreshed));
     plan.held.sort_by(|a, b| a.id.cmp(&b.id));
     plan.changes = order(changes, &names);
     plan.based_on.fingerprints = fingerprints.into_iter().collect();

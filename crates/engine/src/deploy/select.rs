@@ -1,6 +1,5 @@
 //! What a request is about: its environments in order, rendered and connected.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -8,7 +7,7 @@ use futures::future::try_join_all;
 use super::{Connector, PlanError, Request};
 use crate::desired::name::Name;
 use crate::desired::{Desired, desired as translate};
-use crate::manifest::diagnostic::{Diagnostic, Report};
+use crate::manifest::diagnostic::{Diagnostic, Report, Sources};
 use crate::platform::Platform;
 use crate::render::{Rendered, render as render_environment};
 
@@ -56,7 +55,7 @@ pub fn render(request: &Request<'_>, names: &[Name]) -> Result<Vec<Rendered>, Pl
         true => Ok(empty(request, name)),
         false => render_environment(request.manifest, name, request.variables),
     });
-    collect(each.collect())
+    collect(&names.iter().collect::<Vec<_>>(), each.collect())
 }
 
 /// The environments with no apps: for requests that are about what is live alone.
@@ -91,26 +90,42 @@ pub fn before(request: &Request<'_>, connector: &dyn Connector, name: &Name) -> 
 /// Translates each environment; whatever is wrong in any of them is reported at once.
 pub fn desired(request: &Request<'_>, connected: &[Connected]) -> Result<Vec<Desired>, PlanError> {
     let each = connected.iter().map(|c| translate(&c.rendered, request.manifest, &*c.platform, &request.apps));
-    collect(each.collect())
+    let names: Vec<&Name> = connected.iter().map(|c| &c.rendered.environment).collect();
+    collect(&names, each.collect())
 }
 
-fn collect<T>(results: Vec<Result<T, Report>>) -> Result<Vec<T>, PlanError> {
+/// The results of all environments; or what is wrong, each thing once, however many environments it is seen in. Those are
+/// named where they are not all.
+fn collect<T>(names: &[&Name], results: Vec<Result<T, Report>>) -> Result<Vec<T>, PlanError> {
     let mut out = Vec::with_capacity(results.len());
-    let mut failed: Option<Report> = None;
-    for result in results {
-        match (result, &mut failed) {
-            (Ok(value), _) => out.push(value),
-            (Err(report), None) => failed = Some(report),
-            (Err(report), Some(all)) => {
-                let known: BTreeSet<String> = all.diagnostics.iter().map(key).collect();
-                all.diagnostics.extend(report.diagnostics.into_iter().filter(|d| !known.contains(&key(d))));
+    let mut sources = Sources::default();
+    let mut problems: Vec<(Diagnostic, Vec<&str>)> = Vec::new();
+    for (name, result) in names.iter().zip(results) {
+        let report = match result {
+            Ok(value) => {
+                out.push(value);
+                continue;
+            }
+            Err(report) => report,
+        };
+        // Each environment renders files of its own.
+        for mut problem in report.diagnostics {
+            problem.span = problem.span.map(|span| sources.adopt(&report.sources, span));
+            for (span, _) in &mut problem.related {
+                *span = sources.adopt(&report.sources, *span);
+            }
+            match problems.iter_mut().find(|(known, _)| *known == problem) {
+                Some((_, environments)) => environments.push(name),
+                None => problems.push((problem, vec![name])),
             }
         }
     }
-    failed.map_or(Ok(out), |report| Err(PlanError::Manifest(report)))
-}
-
-/// The same mistake is reported once, however many environments it is seen in.
-fn key(diagnostic: &Diagnostic) -> String {
-    format!("{:?} {}", diagnostic.span, diagnostic.message)
+    if problems.is_empty() {
+        return Ok(out);
+    }
+    let told = problems.into_iter().map(|(problem, environments)| match environments.len() < names.len() {
+        true => Diagnostic { message: format!("in {}: {}", environments.join(", "), problem.message), ..problem },
+        false => problem,
+    });
+    Err(PlanError::Manifest(Report::new(Arc::new(sources), told.collect())))
 }

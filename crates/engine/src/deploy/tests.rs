@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 
-use super::{Connector as _, History, PlanError, Policy, Registry, Request, apply, plan};
+use super::{Connector as _, History, PlanError, Policy, Registry, Request, Unanswered, apply, plan};
 use crate::apply::{ApplyOptions, Quiet, RunVerdict};
 use crate::desired::document::{Image, Leaf};
 use crate::desired::name::Name;
@@ -13,7 +13,8 @@ use crate::desired::owner::Owner;
 use crate::manifest::Manifest;
 use crate::plan::Plan;
 use crate::plan::change::{Action, Reason};
-use crate::platform::memory::{MemoryConnector, World};
+use crate::platform::memory::{Call, Effect, Fault, MemoryConnector, When, World};
+use crate::platform::{Field, Support};
 use crate::render::VariableInputs;
 use crate::render::secret::Secrets;
 
@@ -35,9 +36,19 @@ impl Tags {
 
 #[async_trait]
 impl Registry for Tags {
-    async fn digest(&self, reference: &str) -> Option<String> {
+    async fn digest(&self, reference: &str) -> Result<String, Unanswered> {
         self.asked.lock().unwrap().push(reference.to_owned());
-        Some(self.digest.to_owned())
+        Ok(self.digest.to_owned())
+    }
+}
+
+/// A registry that does not answer.
+struct Down;
+
+#[async_trait]
+impl Registry for Down {
+    async fn digest(&self, _: &str) -> Result<String, Unanswered> {
+        Err(Unanswered("docker.io cannot be reached".into()))
     }
 }
 
@@ -138,6 +149,23 @@ async fn a_registry_is_asked_for_what_is_new_and_for_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_registry_that_does_not_answer_holds_nothing_up_and_is_named_once() {
+    let bench = Bench::new();
+    let many: String = ["a", "b", "c", "d"].iter().map(|app| format!("[apps.{app}]\nimage = \"{app}:1\"\n")).collect();
+    let plan = bench.plan(&manifest(DEV, &many), |r| Request { registry: Some(&Down), refresh_images: true, ..r }).await.unwrap();
+    assert_eq!(plan.coverage.degraded, ["images a:1, b:1 and 2 more: not pinned: docker.io cannot be reached"]);
+    assert!(images(&plan).iter().all(|image| image.digest.is_none()), "{plan:?}");
+
+    let (one, tags) = (web("1", 1), Tags::new("sha256:aa"));
+    let pinned = bench.plan(&one, |r| Request { registry: Some(&tags), ..r }).await.unwrap();
+    assert_eq!(pinned.coverage.degraded, [""; 0]);
+    bench.apply(&pinned).await;
+    let kept = bench.plan(&one, |r| Request { registry: Some(&Down), refresh_images: true, ..r }).await.unwrap();
+    assert!(kept.is_empty(), "{kept:?}");
+    assert_eq!(kept.coverage.degraded, ["image web:1: not refreshed: docker.io cannot be reached"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_environment_that_holds_something_is_not_left_behind_unseen() {
     let bench = Bench::new();
     let (here, there) = (format!("{DEV}\nurl = \"here\""), format!("{DEV}\nurl = \"there\""));
@@ -214,6 +242,36 @@ async fn a_renamed_environment_goes_on_with_what_it_holds() {
     }
 }
 
+/// Killed at any write, and run again: the end is the same.
+#[tokio::test(start_paused = true)]
+async fn the_rename_of_an_environment_may_be_interrupted_anywhere() {
+    let apps = "[apps.cache]\nimage = \"cache:1\"\nprotect = true\n[apps.web]\nimage = \"web:1\"\nvolumes.data = { path = \"/data\" }\n";
+    let environment = |name: &str| format!("[environments.{name}]\nplatform = \"local\"\nurl = \"here\"");
+    let before = manifest(&environment("live"), apps);
+    let moved = "[[moved]]\nfrom = \"environments.live\"\nto = \"environments.prod\"\n";
+    let now = manifest(&environment("prod"), &format!("{apps}{moved}"));
+    let keys = ["service/shop-cache", "service/shop-web", "volume/shop-web-data"];
+    for (when, at) in [When::Before, When::After].into_iter().flat_map(|when| (0..keys.len()).map(move |at| (when, at))) {
+        let world = World::new();
+        let bench = Bench { connector: MemoryConnector::new(world.clone()), ..Bench::new() };
+        bench.apply(&bench.plan(&before, |r| r).await.unwrap()).await;
+        let was = owners(&world, "here", &keys);
+        let plan = bench.plan(&now, |r| r).await.unwrap();
+        world.fault(Fault { call: Some(Call::Apply), index: at, when, effect: Effect::Crash });
+        let options = ApplyOptions::default();
+        tokio::select! {
+            applied = apply(&plan, &bench.secrets, &bench.connector, &options, &Quiet) => panic!("it was not killed: {applied:?}"),
+            () = world.crashed().notified() => {}
+        }
+        // Its lease ends by itself; time is paused.
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        bench.apply(&bench.plan(&now, |r| r).await.unwrap()).await;
+        let is = owners(&world, "here", &keys);
+        assert_eq!(is, was.iter().map(|line| line.replace("shop/live", "shop/prod")).collect::<Vec<_>>(), "killed {when:?} write {at}");
+        assert!(bench.plan(&now, |r| r).await.unwrap().is_empty());
+    }
+}
+
 /// Where a name is a place, what is at the earlier one would be left behind.
 #[tokio::test(start_paused = true)]
 async fn an_environment_whose_name_is_its_place_is_not_renamed_over_what_it_holds() {
@@ -256,6 +314,28 @@ async fn a_volume_is_found_through_the_renames_of_its_app_and_of_itself() {
             assert!(was.is_none_or(|was| uid(&was) == uid(&is)), "it is the same volume");
         }
     }
+}
+
+/// A cartridge's field that a platform does not have is one mistake, at the line that names the cartridge.
+#[tokio::test(start_paused = true)]
+async fn a_mistake_is_told_once_with_the_environments_that_it_is_in() {
+    let world = World::new();
+    world.set_support(Field::VolumesSize, Support::Unsupported("volumes have no size"));
+    let bench = Bench { connector: MemoryConnector::new(world), ..Bench::new() };
+    let environments = "[environments.dev]\nplatform = \"local\"\n[environments.test]\nplatform = \"local\"\n";
+    let cache = "[apps.cache]\ncartridge = \"redis\"\nparameters.password = \"{{ secrets.cache_password }}\"\n";
+    let secrets = "[secrets]\ncache_password = { env = \"CACHE_PASSWORD\" }\n";
+    let told = async |apps: &str| match bench.plan(&manifest(environments, &format!("{apps}{secrets}")), |r| r).await {
+        Err(PlanError::Manifest(report)) => report.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let line = |text: &str, wanted: &str| text.lines().position(|line| line.starts_with(wanted)).unwrap() + 1;
+    let at = line(&text(environments, cache), "cartridge");
+    let everywhere = told(cache).await;
+    assert_eq!(everywhere.lines().count(), 1, "{everywhere}");
+    assert!(everywhere.starts_with(&format!("stratos.toml:{at}:13: cache: volumes.size cannot be honoured on local")), "{everywhere}");
+    let in_one = told(&format!("{cache}environments = [\"test\"]\n")).await;
+    assert!(in_one.starts_with(&format!("stratos.toml:{at}:13: in test: cache: volumes.size")), "{in_one}");
 }
 
 /// The app that it is bound to is read for its address. It is ours, and out of scope: not for this plan to delete.

@@ -25,7 +25,7 @@ pub(crate) fn environment(
     for (target, binding) in &app.bind {
         let key = format!("bind.{target}");
         let Some(other) = apps.get(target) else {
-            let message = format!("app {name} is bound to {target}, which does not go to environment {}", context.environment);
+            let message = format!("app {name} is bound to {target}, which does not go to the same environments");
             problems.push(
                 context.diagnostic(Some(&key), message).with_help("add the environment to both, or remove the binding in an override"),
             );

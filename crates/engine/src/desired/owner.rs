@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 
-/// Who owns a live object: one environment of one project. Fixed for the object's life.
+/// Who owns a live object: one environment of one project. Fixed for the object's life, unless the environment is renamed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// The project's `id`, or its name where it has none.
@@ -24,7 +24,7 @@ impl fmt::Display for Owner {
 
 /// What Stratos writes on a live object beside its document.
 ///
-/// `owner` and `app` are fixed; `protect` is compared like a field. `revision` and `specification` are written only
+/// `app` is fixed, and `owner` but for the rename of an environment; that and `protect` are compared like fields. `revision` and `specification` are written only
 /// together with another change, are never compared, and never cause one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Marks {

@@ -108,7 +108,8 @@ pub struct Resource {
 pub struct Shape {
     /// The kind, as in [`ResourceId::kind`].
     pub kind: &'static str,
-    /// Patterns (see [`Path::matches`](super::path::Path::matches)) of fields that cannot be changed in place.
+    /// Patterns (see [`Path::matches`](super::path::Path::matches)) of fields that cannot be changed in place. The mark
+    /// [`OWNER`](crate::plan::change::OWNER) counts as a field: a kind whose labels are fixed has a rule for it.
     pub replaces: &'static [(&'static str, Replacement)],
     /// Patterns of fields whose change restarts what runs.
     pub restarts: &'static [&'static str],

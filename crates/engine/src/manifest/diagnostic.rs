@@ -31,6 +31,13 @@ impl Sources {
         FileId((self.files.len() - 1) as u32)
     }
 
+    /// The same place in these sources, to which its file is added where they do not have it.
+    pub fn adopt(&mut self, from: &Self, span: Span) -> Span {
+        let (name, text) = (from.name(span.file), from.text(span.file));
+        let known = self.files.iter().position(|(known, held)| **known == *name && **held == *text);
+        Span { file: known.map_or_else(|| self.add(name, text), |at| FileId(at as u32)), ..span }
+    }
+
     /// The name of a file.
     pub fn name(&self, file: FileId) -> &str {
         self.files.get(file.0 as usize).map_or("?", |(name, _)| name)

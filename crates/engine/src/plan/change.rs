@@ -45,6 +45,18 @@ pub enum Reason {
     NoLongerDeclared,
     /// Another resource that it refers to changes its identity or its address.
     Follows(ResourceId),
+    /// It has other content than what it takes the place of, and so another name.
+    Succeeds {
+        /// What it takes the place of.
+        before: ResourceId,
+        /// What refers to it,
+        user: ResourceId,
+        /// and in which field.
+        #[schemars(with = "String")]
+        path: Path,
+    },
+    /// Another resource takes its place.
+    SucceededBy(ResourceId),
     /// The user asked for it.
     Requested,
 }

@@ -12,7 +12,8 @@ use super::change::{Action, Change, Reason};
 use super::choose::{Choices, write};
 use super::{Held, HeldReason};
 
-/// Adds the updates of unchanged resources that refer to something made anew. Those that stay unchanged are returned.
+/// Adds the updates of unchanged resources that refer to something made anew, or to something renamed in place: a platform
+/// may have written down the name before. Those that stay unchanged are returned.
 pub fn follow(choices: &mut Choices, unchanged: Vec<Resource>, observed: &Observed) -> Vec<Resource> {
     let anew: HashSet<ResourceId> = choices
         .changes
@@ -20,14 +21,18 @@ pub fn follow(choices: &mut Choices, unchanged: Vec<Resource>, observed: &Observ
         .filter(|change| matches!(change.action, Action::Create | Action::Replace(_)))
         .map(|change| change.id.clone())
         .collect();
+    let is_rename =
+        |change: &&Change| matches!(change.action, Action::Update) && change.fence.before.as_ref().is_some_and(|seen| seen.id != change.id);
+    let renamed: HashSet<ResourceId> = choices.changes.iter().filter(is_rename).map(|change| change.id.clone()).collect();
     let mut left = Vec::new();
     for resource in unchanged {
         let mut fields = Vec::new();
         let mut cause = None;
         for (path, leaf) in resource.document.leaves() {
-            let of = leaf.text().and_then(|text| text.attributes().map(|(of, _)| of).find(|of| anew.contains(of)));
-            if let Some(of) = of {
-                cause = cause.or(Some(of.clone()));
+            let refers_to = |ids: &HashSet<ResourceId>| leaf.text()?.attributes().map(|(of, _)| of).find(|of| ids.contains(of)).cloned();
+            cause = cause.or_else(|| refers_to(&renamed));
+            if let Some(of) = refers_to(&anew) {
+                cause = Some(of);
                 fields.push(FieldChange { path: path.clone(), old: Some(leaf.clone()), new: Some(Leaf::Unknown) });
             }
         }

@@ -11,6 +11,7 @@ use crate::compare::compare;
 use crate::desired::document::{Document, DocumentBuilder, Leaf};
 use crate::desired::name::Name;
 use crate::desired::owner::{Marks, Owner, Ownership};
+use crate::desired::path::Path;
 use crate::desired::resource::{ReplaceOrder, Replacement, Resource, ResourceId, Shape};
 use crate::desired::text::{Segment, Text};
 use crate::observe::Observed;
@@ -155,6 +156,61 @@ fn marks_that_cannot_be_changed_make_an_object_anew_and_never_its_data() {
     );
     let anew = Policy { delete_data: true, ..Policy::default() };
     assert_eq!(noted(vec![db, disk], observed, anew), ["replace disk/db (Moved)", "replace service/db (Moved) after disk/db"]);
+}
+
+fn refer(resource: &mut Resource, path: &str, of: &ResourceId) {
+    let text = Text::from_iter([Segment::Attribute { of: Box::new(of.clone()), name: "id".into() }]);
+    resource.document = resource.document.with([(Path::new(path.split('.')), Some(Leaf::from_text(&text)))]);
+    resource.depends_on.push(of.clone());
+}
+
+/// What refers to it is written anew, since a platform may have noted the name. No field of it differs, and it is not restarted.
+#[test]
+fn a_rename_in_place_is_no_difference_of_what_refers_to_it() {
+    let before = resource(&DISK, "old", &[]);
+    let mut disk = resource(&DISK, "new", &[]);
+    disk.moved_from = Some(before.id.clone());
+    let (mut web, mut was) = (resource(&SERVICE, "web", &[("image", "web:1")]), resource(&SERVICE, "web", &[("image", "web:1")]));
+    refer(&mut web, "mount", &disk.id);
+    refer(&mut was, "mount", &before.id);
+    let observed = Observed { resources: by_id(vec![live(&before), live(&was)]), gaps: vec![] };
+    let differences = compare(vec![web, disk], &observed.resources);
+    let (chosen, _) = choose(Compared { differences, observed, has_apps: true }, &Policy::default());
+    let changes = finish(chosen.changes, &[name("dev")]);
+    let noted: Vec<_> = changes.iter().map(note).collect();
+    assert_eq!(noted, ["update disk/new (Moved)", "update service/web (Follows(dev/disk/new)) after disk/new"]);
+    assert!(changes[1].differences.is_empty() && !changes[1].restarts, "{:?}", changes[1]);
+}
+
+/// Ten files of a small app are exchanged: that deletes ten objects, and nothing that anybody has to agree to.
+#[test]
+fn what_is_succeeded_is_no_deletion_that_the_user_is_asked_about() {
+    let (mut web, mut was) = (resource(&SERVICE, "web", &[]), resource(&SERVICE, "web", &[]));
+    let (mut desired, mut observed) = (vec![], vec![]);
+    for i in 0..10 {
+        let file = |version: &str| resource(&CONFIG, &format!("web-{i}-{version}"), &[("content", version)]);
+        refer(&mut web, &format!("files.{i}"), &file("new").id);
+        refer(&mut was, &format!("files.{i}"), &file("old").id);
+        desired.push(file("new"));
+        observed.push(live(&file("old")));
+    }
+    desired.push(web);
+    observed.push(live(&was));
+    let observed = Observed { resources: by_id(observed), gaps: vec![] };
+    let differences = compare(desired, &observed.resources);
+    let (chosen, _) = choose(Compared { differences, observed, has_apps: true }, &Policy::default());
+    assert!(chosen.held.is_empty(), "{:?}", chosen.held);
+    let of = |action| chosen.changes.iter().filter(move |change| change.action == action);
+    let (created, deleted): (Vec<_>, Vec<_>) = (of(Action::Create).collect(), of(Action::Delete).collect());
+    assert_eq!((created.len(), deleted.len()), (10, 10));
+    for change in created {
+        let Reason::Succeeds { before, path, .. } = &change.reason else { panic!("{:?}", change.reason) };
+        assert_eq!(before.name.replace("old", "new"), &*change.id.name);
+        assert_eq!(path.to_string(), format!("files.{}", &change.id.name[4..5]));
+        let [field] = change.differences.as_slice() else { panic!("{:?}", change.differences) };
+        assert_eq!((&field.old, &field.new), (&Some(Leaf::Text("old".into())), &Some(Leaf::Text("new".into()))));
+    }
+    assert!(deleted.iter().all(|change| matches!(change.reason, Reason::SucceededBy(_))));
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::world::World;
 use super::{files, log};
 use crate::folder::create_private;
 use crate::protocol::{Applied, ApplyRequest, Reply, WireError, WireErrorKind};
-use crate::state::{Stored, is_known_kind, running};
+use crate::state::{Stored, is_known_kind};
 use crate::translate::VOLUME;
 
 /// How long a change waits for a port that another workload publishes: one plan may take it there and give it here.
@@ -39,6 +39,11 @@ pub(crate) async fn apply(world: &Rc<World>, request: ApplyRequest) -> Reply<App
             other => break other,
         }
     };
+    match &written {
+        Ok(Written { applied: Applied::Done { .. }, .. }) => tracing::info!("{:?} {}: done", request.change.action, request.change.id),
+        Ok(Written { applied, .. }) => tracing::info!("{:?} {}: {applied:?}", request.change.action, request.change.id),
+        Err(error) => tracing::warn!("{:?} {}: {}", request.change.action, request.change.id, error.why),
+    }
     let Written { applied, ending } = written?;
     if let Some(workload) = ending {
         workload.ended().await;
@@ -139,8 +144,7 @@ fn delete(world: &Rc<World>, stored: &Stored) -> Reply<Written> {
 
 /// The entry as it will be: the one before under its new name, or a new one.
 fn entry(request: &ApplyRequest, desired: &Resource, before: Option<&Stored>) -> Stored {
-    let (running, _) = running();
-    let mut document: Document = desired.document.with([(running, None)]);
+    let mut document = desired.document.clone();
     for (_, leaf) in document.leaves_mut() {
         if let Leaf::Secret { text, .. } = leaf {
             *text = None;

@@ -30,7 +30,7 @@ use super::spec::Spec;
 use super::{expand, spec};
 use crate::folder::create_private;
 use crate::protocol::WireLine;
-use crate::translate::HOST;
+use crate::translate::{HOST, PORT};
 use stratos_balancer::{Backend, Target};
 
 /// Without a probe, what has run for this long works.
@@ -320,7 +320,7 @@ impl Instance {
         let mut put = |name: String, value: String| own.insert(name, Zeroizing::new(expand::escape(&value).to_string()));
         for (name, port) in ports {
             if template.first_port.as_ref() == Some(name) {
-                put("PORT".into(), port.number.to_string());
+                put(PORT.into(), port.number.to_string());
             }
             put(format!("PORT_{}", variable(name)), port.number.to_string());
         }

@@ -1,4 +1,4 @@
-//! Log files of instances: one line of output is one line, with the time in front.
+//! Log files, bounded in size and number. In those of instances one line of output is one line, with the time in front.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -95,10 +95,7 @@ impl InstanceLog {
     }
 
     fn rotate(&mut self) {
-        for age in (0..FILES - 1).rev() {
-            drop(fs::rename(self.path.with_extension(extension(age)), self.path.with_extension(extension(age + 1))));
-        }
-        self.file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path).ok();
+        self.file = set_aside(&self.path).ok();
         self.size = 0;
     }
 
@@ -106,6 +103,33 @@ impl InstanceLog {
     pub fn recent(&self) -> Vec<String> {
         self.recent.iter().cloned().collect()
     }
+}
+
+/// Keeps the supervisor's own log, which is its standard output and error, within the same bounds. One that somebody
+/// removed is begun anew.
+pub(crate) fn bound(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.len() <= FILE_SIZE => return Ok(()),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let file = set_aside(path)?;
+    nix::unistd::dup2_stdout(&file)?;
+    nix::unistd::dup2_stderr(&file)?;
+    Ok(())
+}
+
+/// The files of a log, the one that is written first.
+pub(crate) fn files(path: &Path) -> Vec<PathBuf> {
+    (0..FILES).map(|age| path.with_extension(extension(age))).collect()
+}
+
+/// Sets the file of a log aside, with the older ones, and begins a new one.
+fn set_aside(path: &Path) -> io::Result<File> {
+    for age in (0..FILES - 1).rev() {
+        drop(fs::rename(path.with_extension(extension(age)), path.with_extension(extension(age + 1))));
+    }
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 fn extension(age: u32) -> String {

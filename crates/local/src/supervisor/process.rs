@@ -10,9 +10,13 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
+#[cfg(target_os = "linux")]
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
+#[cfg(target_os = "linux")]
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
@@ -82,6 +86,7 @@ impl Launch {
 /// A running program, which leads a process group of its own.
 pub(crate) struct Process {
     child: Child,
+    /// None once the program is gone for good: then its number may be another group's.
     group: Option<Pid>,
 }
 
@@ -95,19 +100,40 @@ impl Process {
 
     /// Waits for its end, and ends what it left behind.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait().await;
+        self.exited().await?;
         self.signal(Signal::SIGKILL);
+        let status = self.child.wait().await;
+        self.group = None;
         status
     }
 
     /// Ends it: kindly first.
     pub async fn end(&mut self) {
         self.signal(Signal::SIGTERM);
-        if timeout(GRACE, self.child.wait()).await.is_err() {
+        if timeout(GRACE, self.exited()).await.is_err() {
             self.signal(Signal::SIGKILL);
-            drop(self.child.wait().await);
         }
-        self.signal(Signal::SIGKILL);
+        drop(self.ended().await);
+    }
+
+    /// Waits until it has ended, and leaves it to be waited for: as long as it is, nobody else gets its number, which is its
+    /// group's, and what it left behind can be signalled.
+    #[cfg(target_os = "linux")]
+    async fn exited(&self) -> io::Result<()> {
+        let Some(group) = self.group else { return Ok(()) };
+        // Listened for before the first look, so that no end is missed.
+        let mut ends = signal(SignalKind::child())?;
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        while waitid(Id::Pid(group), look)? == WaitStatus::StillAlive {
+            ends.recv().await;
+        }
+        Ok(())
+    }
+
+    /// Elsewhere it cannot be left to be waited for.
+    #[cfg(not(target_os = "linux"))]
+    async fn exited(&mut self) -> io::Result<()> {
+        self.child.wait().await.map(drop)
     }
 
     fn signal(&self, signal: Signal) {
@@ -118,12 +144,11 @@ impl Process {
     }
 }
 
-/// What ends the process group where the task that watched it is dropped.
+/// What ends the process group where the task that watched it is dropped. Its leader may have ended already, and is waited
+/// for by the runtime.
 impl Drop for Process {
     fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            self.signal(Signal::SIGKILL);
-        }
+        self.signal(Signal::SIGKILL);
     }
 }
 

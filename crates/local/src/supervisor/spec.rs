@@ -8,7 +8,7 @@ use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
 
 use crate::protocol::Value;
-use crate::translate::defaults;
+use crate::translate::{PORT, defaults};
 
 /// Everything that is needed to run a workload. It holds the values of secrets, so it has no `Debug` and is never written.
 #[derive(Clone, Default)]
@@ -45,6 +45,7 @@ pub(crate) struct Template {
     pub files: BTreeMap<String, File>,
     /// The declared port numbers, by name. They only tell one declaration from another: instances get their own.
     pub ports: BTreeMap<String, u16>,
+    /// The one whose number is in `PORT`, too.
     pub first_port: Option<String>,
     pub mounts: BTreeMap<String, Mount>,
 }
@@ -119,11 +120,10 @@ pub(crate) fn decode(document: &Document, values: &BTreeMap<Path, Value>) -> Res
         let segments: Vec<&str> = path.segments().collect();
         let read = Reader { path, leaf, values };
         match segments.as_slice() {
-            ["running"] => {}
             ["command", _] => spec.template.command.push(read.value()?),
             ["replicas"] => spec.replicas = read.number()?,
-            ["first_port"] => spec.template.first_port = Some(read.text()?),
             ["ports", name, "port"] => drop(spec.template.ports.insert((*name).into(), read.number()?)),
+            ["ports", name, "variable"] if read.text()? == PORT => spec.template.first_port = Some((*name).into()),
             ["ports", name, "publish"] => drop(spec.publish.insert((*name).into(), read.number()?)),
             ["env", name] => drop(spec.template.env.insert((*name).into(), read.value()?)),
             ["files", name, "content"] => {
@@ -144,6 +144,8 @@ pub(crate) fn decode(document: &Document, values: &BTreeMap<Path, Value>) -> Res
             _ => return Err(read.refuse("this build does not know it")),
         }
     }
+    // By name, where the document says nothing: it does where the first one in the manifest is another.
+    spec.template.first_port = spec.template.first_port.or_else(|| spec.template.ports.keys().next().cloned());
     if spec.template.command.is_empty() {
         return Err("it has no command".into());
     }

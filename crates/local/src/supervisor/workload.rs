@@ -192,7 +192,8 @@ impl Workload {
                 let inner = self.inner.borrow();
                 (inner.ending && inner.instances.is_empty(), inner.deadline())
             };
-            self.gone.notify_one();
+            // More than one may wait: who deleted it, and who ends the supervisor.
+            self.gone.notify_waiters();
             if ended {
                 return;
             }

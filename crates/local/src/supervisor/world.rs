@@ -17,7 +17,7 @@ use super::process::Launcher;
 use super::workload::Workload;
 use crate::folder::Folder;
 use crate::protocol::SeenObject;
-use crate::state::{State, Stored, running};
+use crate::state::{State, Stored};
 
 /// Everything that a supervisor holds.
 pub(crate) struct World {
@@ -109,14 +109,13 @@ impl World {
         let stored = self.stored(id)?;
         Some(match self.workload(&stored.uid) {
             Some(workload) => stored.seen(self.live_document(&stored, &workload), workload.rollout()),
-            None => stored.seen(stored.document.clone(), RolloutState::Done),
+            None => stored.seen(stored.document_at_rest(), RolloutState::Done),
         })
     }
 
     /// A running workload's document: what was applied, with what has changed since on the disk and around it.
     fn live_document(&self, stored: &Stored, workload: &Workload) -> Document {
-        let (path, leaf) = running();
-        let mut changes = vec![(path, Some(leaf))];
+        let mut changes = vec![];
         for (file, drift) in workload.drift() {
             let path = |part| Path::new(["files", file.as_str(), part]);
             match drift {

@@ -134,9 +134,6 @@ impl Subject for LocalSubject {
 
     async fn edit(&self, id: &ResourceId, path: &Path, leaf: Option<&Leaf>) -> Edited {
         self.end().await;
-        if path.matches("running") {
-            return Edited::Done;
-        }
         self.edit_state(|objects| {
             let Some(object) = objects.iter_mut().find(|object| object["id"] == json!(id)) else { return false };
             if path.matches("protect") {
@@ -152,9 +149,9 @@ impl Subject for LocalSubject {
     async fn make_foreign(&self, id: &ResourceId) -> Edited {
         let leaf = |path: &[&str], leaf: Leaf| (Path::new(path.iter().copied()), leaf);
         let document: Document = match &*id.kind {
-            "workload" => [leaf(&["running"], Leaf::Bool(true)), leaf(&["command", "[0000]"], Leaf::Text("sleep".into()))]
+            "workload" => [("[0000]", "sleep"), ("[0001]", "1000")]
                 .into_iter()
-                .chain([leaf(&["command", "[0001]"], Leaf::Text("1000".into()))])
+                .map(|(at, word)| leaf(&["command", at], Leaf::Text(word.into())))
                 .collect(),
             _ => Document::default(),
         };

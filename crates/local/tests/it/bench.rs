@@ -247,10 +247,8 @@ impl Bench {
         let ids = processes.filter_map(|p| {
             let id: i32 = p.file_name().to_str()?.parse().ok()?;
             let read = |file: &str| std::fs::read_to_string(p.path().join(file)).unwrap_or_default();
-            let stat = read("stat");
-            let zombie = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'));
             let marked = read("environ").split('\0').any(|v| v == format!("STRATOS_SUPERVISED_FROM={folder}"));
-            (!zombie && (marked || Some(id) == self.supervisor() && read("cmdline").contains("supervise"))).then_some(id)
+            (runs(id) && (marked || Some(id) == self.supervisor() && read("cmdline").contains("supervise"))).then_some(id)
         });
         ids.collect()
     }
@@ -303,6 +301,12 @@ pub async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited for {what} in vain");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Whether a process is there, and not only waits to be waited for.
+pub fn runs(process: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
 pub fn kill(process: i32) {

@@ -8,7 +8,7 @@ use stratos_engine::desired::text::{Encoding, Segment, Text};
 use stratos_engine::manifest::schema::App;
 use stratos_engine::platform::{Field, Platform, Support};
 
-use crate::bench::{Bench, secret, serving, workload};
+use crate::bench::{Bench, get, secret, serving, workload};
 
 /// An app with every field, at other values than the defaults.
 fn rich() -> Value {
@@ -61,6 +61,35 @@ async fn defaults_that_are_written_out_change_nothing() {
         "rollout": { "strategy": "rolling", "max_surge": 1, "max_unavailable": 0, "timeout": "5m", "on_failure": "rollback" },
     });
     bench.assert_nothing_to_do(bench.resources("web", serving("healthy", written))).await;
+}
+
+#[tokio::test]
+async fn a_document_holds_what_its_author_knows() {
+    let bench = Bench::new();
+    let paths = |body: Value| -> Vec<String> {
+        let resources = bench.resources("web", body);
+        resources[0].document.leaves().iter().map(|(path, _)| path.to_string()).collect()
+    };
+    assert_eq!(paths(json!({ "command": ["true"], "ports": { "http": 80 } })), ["command[0]", "ports.http.port"]);
+    let two = json!({ "command": ["true"], "ports": { "admin": 81, "http": 80 } });
+    assert_eq!(paths(two), ["command[0]", "ports.admin.port", "ports.http.port"]);
+}
+
+#[tokio::test]
+async fn the_port_that_the_manifest_names_first_is_in_port() {
+    let bench = Bench::new();
+    let app = |ports: Value| bench.resources("web", serving("healthy", json!({ "ports": ports, "health": { "http": "/healthz" } })));
+    for (first, ports) in [("admin", json!({ "admin": 81, "http": 80 })), ("http", json!({ "http": 80, "admin": 81 }))] {
+        bench.deploy(app(ports)).await;
+        // It listens on what is in PORT alone.
+        bench.healthy(&workload("web")).await;
+        let port = bench.live(&workload("web")).await.unwrap().attributes[&format!("ports.{first}")].parse().unwrap();
+        let variable = |name: &str| get(port, &format!("/env/{name}")).unwrap();
+        assert_eq!(variable("PORT"), variable(&format!("PORT_{}", first.to_uppercase())));
+    }
+    let differences = bench.plan(app(json!({ "admin": 81, "http": 80 }))).await.differences;
+    let Difference::Differs { fields, .. } = &differences[0] else { panic!("{differences:?}") };
+    assert_eq!(fields.iter().map(|field| field.path.to_string()).collect::<Vec<_>>(), ["health.ready.port", "ports.http.variable"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! One writer at a time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use stratos_engine::platform::{Lease, Outcome, Platform, PlatformErrorKind};
 
 use crate::bench::{Bench, serving, wait_for, workload};
@@ -13,6 +15,29 @@ async fn the_second_writer_is_told_who_the_first_is() {
     assert!(error.why.contains("ann@laptop"), "{error}");
     drop(first);
     assert!(matches!(bench.platform.lease(&bench.owner, "bob@laptop").await, Ok(Lease::Held(_))));
+}
+
+#[tokio::test]
+async fn a_lease_leaves_nothing_behind_and_many_that_want_it_get_it_one_at_a_time() {
+    let bench = Bench::new();
+    let (inside, turns) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let one = async || {
+        while turns.load(Ordering::Relaxed) < 300 {
+            match bench.platform.lease(&bench.owner, "ann@laptop").await {
+                Ok(Lease::Held(held)) => {
+                    assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0, "two have it");
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, Ordering::Relaxed);
+                    turns.fetch_add(1, Ordering::Relaxed);
+                    drop(held);
+                }
+                Ok(_) => panic!("a file can be locked"),
+                Err(error) => assert_eq!(error.kind, PlatformErrorKind::Locked, "{error}"),
+            }
+        }
+    };
+    futures::future::join_all((0..4).map(|_| one())).await;
+    assert!(!bench.state().exists(), "the last one removed what the first one made");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use stratos_engine::health::Status;
 use stratos_engine::plan::change::Action;
 use stratos_engine::platform::{LogOptions, Outcome, Platform};
 
-use crate::bench::{Bench, PROGRAM, change, kill, requested, serving, volume, wait_for, workload};
+use crate::bench::{Bench, PROGRAM, change, kill, requested, runs, serving, volume, wait_for, workload};
 
 #[tokio::test]
 async fn a_killed_supervisor_leaves_nothing_running_and_an_apply_brings_it_all_back() {
@@ -30,7 +30,7 @@ async fn a_killed_supervisor_leaves_nothing_running_and_an_apply_brings_it_all_b
     assert_eq!(bench.health(&workload("web")).await.status, Status::Failed);
     let differences = bench.plan(desired.clone()).await.differences;
     let stratos_engine::compare::Difference::Differs { fields, .. } = &differences[0] else { panic!("{differences:?}") };
-    assert_eq!(fields.iter().map(|f| f.path.to_string()).collect::<Vec<_>>(), ["running"]);
+    assert_eq!(fields.iter().map(|f| f.path.to_string()).collect::<Vec<_>>(), ["stopped"]);
 
     bench.deploy(desired.clone()).await;
     bench.healthy(&workload("web")).await;
@@ -52,6 +52,52 @@ async fn a_supervisor_that_is_told_to_end_ends_everything_in_order() {
     wait_for("everything to end", || bench.processes().is_empty() && bench.guard().is_none()).await;
     assert!(!bench.state().join("socket").exists() && bench.state().join("state.json").exists());
     assert!(bench.live(&workload("web")).await.is_some(), "what should run is still known");
+}
+
+#[tokio::test]
+async fn a_supervisor_whose_folder_has_gone_ends_with_all_that_it_runs() {
+    // Removed; moved away; and removed and begun anew, by a supervisor that is not to be disturbed.
+    for how in ["removed", "moved", "anew"] {
+        let bench = Bench::new();
+        bench.deploy(bench.resources("web", serving("healthy", json!({ "replicas": 2 })))).await;
+        bench.healthy(&workload("web")).await;
+        let before = bench.processes();
+        assert_eq!(before.len(), 3);
+        let gone = || !before.iter().any(|process| runs(*process));
+        match how {
+            "moved" => std::fs::rename(bench.state(), bench.folder.path().join("elsewhere")).unwrap(),
+            _ => std::fs::remove_dir_all(bench.state()).unwrap(),
+        }
+        if how == "anew" {
+            let desired = bench.resources("web", serving("healthy", json!({})));
+            bench.deploy(desired.clone()).await;
+            wait_for("the old ones to end", gone).await;
+            bench.healthy(&workload("web")).await;
+            bench.assert_nothing_to_do(desired).await;
+        } else {
+            wait_for("everything to end", gone).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_nobody_waits_for_any_more_does_not_keep_a_supervisor_from_ending() {
+    let bench = Bench::new();
+    let let_go = bench.folder.path().join("let-go");
+    let stubborn = format!("trap '' TERM; while [ ! -e {} ]; do sleep 0.05; done", let_go.display());
+    bench.deploy(bench.resources("web", json!({ "command": ["sh", "-c", stubborn] }))).await;
+    bench.healthy(&workload("web")).await;
+    let delete = change(&bench.plan(vec![]).await.differences[0]);
+    tokio::select! {
+        outcome = bench.apply(&delete) => panic!("{outcome:?}"),
+        () = async { while bench.live(&workload("web")).await.is_some() {} } => {}
+    }
+    let retired = async {
+        bench.platform.retire(&bench.owner).await.unwrap();
+    };
+    let lets_go = async { std::fs::write(&let_go, "").unwrap() };
+    tokio::time::timeout(Duration::from_secs(8), async { tokio::join!(retired, lets_go) }).await.expect("it ends");
+    assert!(!bench.state().join("socket").exists());
 }
 
 #[tokio::test]

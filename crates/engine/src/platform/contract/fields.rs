@@ -176,7 +176,7 @@ async fn refused<S: Subject>(subject: &S, field: Field, row: &Row, why: &str) {
         match stage.try_plan().await {
             Err(PlanError::Manifest(report)) => {
                 let text = report.to_string();
-                assert!(text.contains(field.as_str()) && text.contains("dev") && text.contains(why), "{text}");
+                assert!(text.contains(&format!("web: {field}")) && text.contains(why), "{text}");
             }
             Err(error) => panic!("refused for another reason: {error}"),
             // A state that does not use the field.

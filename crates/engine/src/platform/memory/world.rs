@@ -192,6 +192,9 @@ impl State {
     /// What stands in the way of a write, in the server's words: a port that is taken.
     pub fn refusal(&self, place: &str, key: &Key, spec: &Spec) -> Option<String> {
         let Spec::Service(service) = spec else { return None };
+        if service.ports.iter().all(|port| port.published.is_none()) {
+            return None;
+        }
         let others = self.objects(place).filter(|(other, _)| *other != key).filter_map(|(other, object)| match &object.spec {
             Spec::Service(service) => Some((other, service)),
             _ => None,

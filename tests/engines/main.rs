@@ -1,0 +1,10 @@
+//! The program against real Docker engines, as a user runs it. They need root and Debian's packages: see `tests/platforms`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
+
+mod catalogue;
+mod example;
+mod project;
+#[path = "../it/support.rs"]
+#[allow(dead_code, reason = "the other test target uses the rest")]
+mod support;

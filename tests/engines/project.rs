@@ -1,0 +1,74 @@
+//! A user's project whose environment is on the tests' engine.
+
+use stratos_test_platforms::{Engines, shared_swarm};
+
+use crate::support::{Place, Run, eventually};
+
+/// What a test's commands may find in their environment variables; no output may hold it.
+pub const SECRET: &str = "s3cret-s3cret";
+
+/// The lines of an environment on the tests' engine. Names lead to instances and ports are published where those run,
+/// since the kernel of a test machine may lack IPVS.
+pub fn environment(platform: &str, namespace: &str) -> String {
+    let url = shared_swarm().url(0);
+    let options = match platform {
+        "swarm" => "options = { publish = \"host\", endpoint_mode = \"dnsrr\" }\n",
+        _ => "",
+    };
+    format!("platform = \"{platform}\"\nurl = \"{url}\"\nnamespace = \"{namespace}\"\n{options}")
+}
+
+/// The engine.
+pub fn engines() -> &'static Engines {
+    shared_swarm()
+}
+
+/// Runs the program. It must end with this code, and show no secret.
+#[track_caller]
+pub fn stratos(place: &Place, arguments: &[&str], code: i32) -> Run {
+    let output = place.process(arguments).env("PASSWORD", SECRET).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let run = Run { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) };
+    for said in [&run.out, &run.err] {
+        assert!(!said.contains(SECRET), "{arguments:?} shows a secret: {said}");
+    }
+    run.code(code)
+}
+
+/// Plans, applies, finds nothing more to do and everything well; then lets `look` see whether it works, and destroys it.
+#[track_caller]
+pub fn works(place: &Place, look: impl FnOnce()) {
+    stratos(place, &["plan", "--detailed-exitcode"], 2);
+    stratos(place, &["apply", "--yes", "--all"], 0);
+    stratos(place, &["plan", "--detailed-exitcode"], 0);
+    stratos(place, &["status"], 0);
+    look();
+    stratos(place, &["destroy", "--yes", "--all", "--delete-data"], 0);
+    stratos(place, &["plan", "--destroy", "--detailed-exitcode"], 0);
+}
+
+/// What a port of the engine answers to these bytes, as soon as the answer holds `expected`.
+#[track_caller]
+pub fn answers(port: u16, request: &str, expected: &str) {
+    use std::io::{Read as _, Write as _};
+    let ask = || {
+        let mut stream = std::net::TcpStream::connect((engines().address(0).as_str(), port)).ok()?;
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).ok()?;
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            answer.extend_from_slice(&buffer[..count]);
+            if String::from_utf8_lossy(&answer).contains(expected) {
+                return Some(());
+            }
+        }
+        None
+    };
+    eventually(&format!("{expected:?} from port {port}"), ask);
+}
+
+/// `GET /path`.
+pub fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n")
+}
