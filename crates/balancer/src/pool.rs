@@ -69,6 +69,11 @@ impl Backend {
         Connection { backend: self.clone(), id, activity }
     }
 
+    /// Where its connections go.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
     /// Whether it has no connections.
     pub fn is_unused(&self) -> bool {
         self.connections.borrow().is_empty()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{LocalSet, yield_now};
+use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::Instant;
 
 use crate::configuration::{Configuration, ConfigurationError};
@@ -21,6 +21,9 @@ use crate::target::Target;
 /// At its end, connections that carry a request are waited for so long: less than the ten seconds that container engines
 /// wait after SIGTERM.
 const GRACE: Duration = Duration::from_secs(8);
+
+/// A target that has left is waited for so long, until it may be told that nothing is lost with its end.
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// Open files that are no connections: the standard streams, listeners, what the runtime and look-ups of names need.
 const OTHER_FILES: u64 = 64;
@@ -48,6 +51,8 @@ pub enum BalancerError {
 ///
 /// Once it listens, it writes a line to standard error that begins with `ready`; and another each time SIGHUP has made it
 /// read the file again. A file that cannot be used then changes nothing, and a line that begins with `unchanged` says why.
+/// For each target that has left then, a line `drained: TARGET` follows as soon as none of its connections carries a
+/// request, or half a minute later.
 ///
 /// At the end it stops listening, waits at most eight seconds for what is being answered, and returns. A second signal
 /// ends the wait.
@@ -119,7 +124,7 @@ impl Balancer {
         self.left.retain(|backend| !backend.is_unused());
         let gone = |listen: &SocketAddr| !wanted.listeners.iter().any(|listener| listener.listen == *listen);
         for (_, served) in self.served.extract_if(.., |listen, _| gone(listen)) {
-            self.left.extend(served.backends.into_values());
+            self.left.extend(served.backends.into_values().inspect(tell_when_drained));
         }
         for (listen, address, listener) in opened {
             let pool = Rc::<Pool>::default();
@@ -128,7 +133,7 @@ impl Balancer {
         }
         for listener in &wanted.listeners {
             let served = self.served.get_mut(&listener.listen);
-            self.left.extend(served.into_iter().flat_map(|served| served.aim(&listener.targets)));
+            self.left.extend(served.into_iter().flat_map(|served| served.aim(&listener.targets)).inspect(tell_when_drained));
         }
         let served = &self.served;
         self.listeners.route(|listen| served.get(listen).map(|served| served.pool.clone()));
@@ -171,6 +176,15 @@ impl Served {
         left.iter().for_each(|backend| self.pool.remove(backend));
         left
     }
+}
+
+/// Says when nothing is lost with the end of a target that has left: whoever runs it waits for that.
+fn tell_when_drained(left: &Rc<Backend>) {
+    let left = left.clone();
+    spawn_local(async move {
+        left.drained(DRAIN).await;
+        say(&format!("drained: {}", left.target()));
+    });
 }
 
 /// The signals that end it.

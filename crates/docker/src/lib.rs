@@ -8,9 +8,12 @@ pub mod config;
 pub mod connection;
 mod container;
 pub mod endpoint;
+pub mod engine;
 pub mod exec;
 mod failure;
 pub mod jobs;
 mod labels;
 pub mod logs;
 pub mod swarm;
+
+pub use engine::DockerPlatform;

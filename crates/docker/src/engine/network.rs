@@ -1,0 +1,86 @@
+//! The environment's own network: made by the first change that needs it, removed when nothing is left in it.
+
+use std::collections::HashMap;
+
+use bollard::models::{Network, NetworkCreateRequest};
+use bollard::query_parameters::ListNetworksOptions;
+use stratos_engine::platform::{PlatformError, PlatformErrorKind};
+
+use super::{DockerPlatform, translate};
+use crate::failure::{failure, is_not_found};
+use crate::labels;
+
+/// Makes the network where it is missing.
+///
+/// Two that do so at once may make two of one name, which the engine then cannot tell apart: the older one stays.
+pub(crate) async fn present(platform: &DockerPlatform) -> Result<(), PlatformError> {
+    let _alone = platform.network.lock().await;
+    let name = translate::network(&platform.config);
+    if let Some(network) = find(platform, &name).await?.first() {
+        return ours(platform, &name, network);
+    }
+    let attempted = format!("creating the network {name}");
+    let request = NetworkCreateRequest {
+        name: name.clone(),
+        driver: Some("bridge".to_owned()),
+        attachable: Some(true),
+        labels: Some(labels::of_owner(&platform.config.owner)),
+        ..NetworkCreateRequest::default()
+    };
+    let made = match platform.connection.docker.create_network(request).await {
+        Ok(made) => made.id,
+        Err(error) if matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => String::new(),
+        Err(error) => {
+            let error = failure(attempted, &error);
+            let full = error.why.contains("address pool");
+            return Err(if full { error.with_hint("`docker network prune` removes networks that nobody uses") } else { error });
+        }
+    };
+    let found = find(platform, &name).await?;
+    let Some(kept) = found.first() else {
+        return Err(PlatformError::new(PlatformErrorKind::Conflict, attempted, "it is gone again"));
+    };
+    ours(platform, &name, kept)?;
+    if kept.id.as_deref() != Some(made.as_str()) && found.iter().any(|network| network.id.as_deref() == Some(made.as_str())) {
+        remove_by(platform, &made, &name).await?;
+    }
+    Ok(())
+}
+
+/// Removes it, if it is ours.
+pub(crate) async fn remove(platform: &DockerPlatform) -> Result<(), PlatformError> {
+    let name = translate::network(&platform.config);
+    for network in find(platform, &name).await? {
+        if let (Ok(()), Some(id)) = (ours(platform, &name, &network), network.id) {
+            remove_by(platform, &id, &name).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn remove_by(platform: &DockerPlatform, id: &str, name: &str) -> Result<(), PlatformError> {
+    match platform.connection.docker.remove_network(id).await {
+        Err(error) if !is_not_found(&error) => Err(failure(format!("removing the network {name}"), &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The networks of this name, the oldest first. The engine's filter takes parts of names.
+async fn find(platform: &DockerPlatform, name: &str) -> Result<Vec<Network>, PlatformError> {
+    let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
+    let options = ListNetworksOptions { filters: Some(filters), ..ListNetworksOptions::default() };
+    let found = platform.connection.docker.list_networks(Some(options)).await;
+    let mut found = found.map_err(|error| failure(format!("looking for the network {name}"), &error))?;
+    found.retain(|network| network.name.as_deref() == Some(name));
+    found.sort_by_key(|network| (network.created.as_ref().map(ToString::to_string), network.id.clone()));
+    Ok(found)
+}
+
+fn ours(platform: &DockerPlatform, name: &str, network: &Network) -> Result<(), PlatformError> {
+    let labels = network.labels.clone().unwrap_or_default();
+    if labels::owner(&labels).as_ref() == Some(&platform.config.owner) {
+        return Ok(());
+    }
+    let error = PlatformError::new(PlatformErrorKind::Rejected, format!("using the network {name}"), "it belongs to somebody else");
+    Err(error.with_hint("give the environment a `namespace` of its own, or remove that network"))
+}

@@ -1,0 +1,47 @@
+//! What is there: one list of containers, one inspection of each of ours, one list of volumes; and the log of each proxy.
+
+use std::collections::BTreeSet;
+
+use stratos_engine::desired::owner::Ownership;
+use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink};
+
+use super::translate::{CONTAINER, VOLUME};
+use super::{DockerPlatform, live, volume};
+
+/// Reports what is ours and in scope, and what has a wanted id.
+pub(crate) async fn observe(
+    platform: &DockerPlatform,
+    scope: &Scope,
+    wanted: &BTreeSet<ResourceId>,
+    sink: &mut Sink,
+) -> Result<(), PlatformError> {
+    let of_kind = |kind: &str| wanted.iter().filter(|id| &*id.kind == kind).map(|id| id.name.to_string()).collect::<BTreeSet<_>>();
+    let (containers, volumes) = (of_kind(CONTAINER.kind), of_kind(VOLUME.kind));
+    let in_scope =
+        |ownership: &Ownership| ownership.marks().is_some_and(|marks| scope.apps.as_ref().is_none_or(|apps| apps.contains(&marks.app)));
+    let read_containers = async {
+        let listed = live::list(platform, None).await?;
+        Ok(live::read(platform, &listed, &containers, &|_, ownership| in_scope(ownership)).await)
+    };
+    let (apps, found) = futures::join!(read_containers, volume::read(platform, &volumes));
+    for (name, app) in apps? {
+        let id = ResourceId::new(&platform.config.environment, CONTAINER.kind, &name);
+        match app {
+            Ok(app) => sink.resources.extend(app.observed(id.clone(), platform.rollout(&id))),
+            Err(error) => sink.gaps.push(gap(platform, CONTAINER.kind, Some(name), &error)),
+        }
+    }
+    match found {
+        Ok(found) => {
+            let reported = found.into_iter().filter(|(name, found)| volumes.contains(name) || in_scope(&found.ownership));
+            sink.resources.extend(reported.map(|(name, found)| -> ObservedResource { found.observed(volume::id(platform, &name)) }));
+        }
+        Err(error) => sink.gaps.push(gap(platform, VOLUME.kind, None, &error)),
+    }
+    Ok(())
+}
+
+fn gap(platform: &DockerPlatform, kind: &str, name: Option<String>, error: &PlatformError) -> Gap {
+    Gap { environment: platform.config.environment.clone(), kind: Some(kind.to_owned()), name, why: error.to_string() }
+}

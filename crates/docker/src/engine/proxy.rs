@@ -1,0 +1,412 @@
+//! The container that has an app's published ports: a balancer that sends to the instances which are ready.
+//!
+//! What it does is read from its own log: it says what it has taken over, and that is what counts, not what its file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig, PortBinding,
+    RestartPolicy, RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
+    StopContainerOptions, UploadToContainerOptions,
+};
+use futures::StreamExt;
+use stratos_balancer::configuration::{CONNECTIONS, Configuration, Listener};
+use stratos_balancer::target::Target;
+use stratos_engine::desired::document::Leaf;
+use stratos_engine::desired::owner::{Marks, Ownership};
+use stratos_engine::platform::{PlatformError, PlatformErrorKind};
+use tokio::time::{Instant, sleep};
+
+use super::archive::Archive;
+use super::record::{PROXY, RESOURCE, ROLE};
+use super::{DockerPlatform, image, names, translate};
+use crate::failure::{failure, is_not_found};
+use crate::labels;
+
+/// Its file.
+const FILE: &str = "/stratos/balancer.json";
+/// It takes a new file over, or says why not, within this time.
+const TAKEN_OVER: Duration = Duration::from_secs(15);
+/// A little more than the balancer itself waits for a target that has left.
+const DRAINED: Duration = Duration::from_secs(35);
+/// Between two looks into its log.
+const LOOK: Duration = Duration::from_millis(50);
+/// More lines than one change of its targets makes it write.
+const LINES: &str = "200";
+/// How much of its log is kept.
+const LOG_SIZE: &str = "1m";
+
+/// Where one published port leads: the host names and ports of instances.
+pub(crate) type Routes = BTreeMap<u16, BTreeSet<(String, u16)>>;
+
+/// A live proxy.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    /// The engine's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub ownership: Ownership,
+    /// The ports that it has on the engine's machine.
+    ports: BTreeSet<u16>,
+    /// What it does; None where it does not run, or says nothing that is understood.
+    routes: Option<Routes>,
+    /// Other containers that were to take its place, or whose place it took.
+    leftovers: Vec<String>,
+}
+
+impl Proxy {
+    /// Reads it, and what it does.
+    pub async fn read(
+        platform: &DockerPlatform,
+        inspected: ContainerInspectResponse,
+        ownership: &Ownership,
+    ) -> Result<Self, PlatformError> {
+        let id = inspected.id.unwrap_or_default();
+        let bindings = inspected.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
+        let ports = bindings.values().flatten().flatten().filter_map(|binding| binding.host_port.as_ref()?.parse().ok()).collect();
+        let runs = inspected.state.is_some_and(|state| state.running.unwrap_or_default() && !state.restarting.unwrap_or_default());
+        let routes = if runs { said(&log(platform, &id).await?).and_then(|(line, _)| routes_of(&line)) } else { None };
+        let name = names::plain(inspected.name.as_deref().unwrap_or_default()).to_owned();
+        Ok(Self { id, name, ownership: ownership.clone(), ports, routes, leftovers: vec![] })
+    }
+
+    /// Keeps one of two: the one that has the name.
+    pub fn keep(&mut self, other: Self) {
+        let (first, second) = (self.clone(), other);
+        let (kept, left) = if first.name.len() <= second.name.len() { (first, second) } else { (second, first) };
+        let leftovers = [kept.leftovers.clone(), left.leftovers, vec![left.id]].concat();
+        *self = Self { leftovers, ..kept };
+    }
+
+    /// Whether there are others beside it, or it has not got its name yet.
+    pub fn has_leftovers(&self) -> bool {
+        !self.leftovers.is_empty() || !self.name.ends_with(".proxy")
+    }
+
+    /// The published ports by the instances' own ports. A port that does not lead to these very hosts is not known.
+    pub fn published(&self, hosts: &BTreeSet<&str>) -> Vec<(u16, Leaf)> {
+        let Some(routes) = &self.routes else { return vec![] };
+        let one = |(published, targets): (&u16, &BTreeSet<(String, u16)>)| {
+            let (_, target) = targets.first()?;
+            let right = self.ports.contains(published) && targets.iter().all(|(_, port)| port == target);
+            let all = targets.iter().map(|(host, _)| host.as_str()).collect::<BTreeSet<_>>() == *hosts;
+            Some((*target, if right && all { Leaf::Integer((*published).into()) } else { Leaf::Unknown }))
+        };
+        routes.iter().filter_map(one).collect()
+    }
+
+    /// Whether it can do what is asked without being made anew.
+    pub fn fits(&self, live: &str, ports: &BTreeSet<u16>) -> bool {
+        self.routes.is_some() && self.ports == *ports && self.name == names::proxy(live)
+    }
+
+    /// Whether it runs and does what it was told.
+    pub fn works(&self) -> bool {
+        self.routes.is_some()
+    }
+
+    /// Where a published port leads inside the containers now.
+    pub fn target_of(&self, published: u16) -> Option<u16> {
+        self.routes.as_ref()?.get(&published)?.first().map(|(_, port)| *port)
+    }
+
+    /// Its published ports.
+    pub fn ports(&self) -> &BTreeSet<u16> {
+        &self.ports
+    }
+
+    /// Sends to these targets from now on, and waits until nothing of what goes to the others would be lost with them.
+    pub async fn lead(&mut self, platform: &DockerPlatform, routes: Routes) -> Result<(), PlatformError> {
+        if self.routes.as_ref() == Some(&routes) {
+            return Ok(());
+        }
+        let docker = &platform.connection.docker;
+        let attempted = format!("changing the targets of the proxy {}", self.name);
+        upload(platform, &self.id, &routes).await?;
+        let signal = KillContainerOptions { signal: "HUP".to_owned() };
+        docker.kill_container(&self.id, Some(signal)).await.map_err(|error| failure(attempted.as_str(), &error))?;
+        let before = self.routes.replace(routes.clone());
+        let all = |routes: &Routes| routes.values().flatten().cloned().collect::<BTreeSet<_>>();
+        let left: BTreeSet<(String, u16)> = before.iter().flat_map(all).collect();
+        let left: Vec<String> = left.difference(&all(&routes)).map(|(host, port)| format!("{host}:{port}")).collect();
+        self.taken_over(platform, &routes, &left, &attempted).await
+    }
+
+    /// Waits until its log says that it does this, and that these targets have nothing to do any more.
+    async fn taken_over(&self, platform: &DockerPlatform, routes: &Routes, left: &[String], attempted: &str) -> Result<(), PlatformError> {
+        let began = Instant::now();
+        loop {
+            let lines = log(platform, &self.id).await?;
+            let (does, after) = said(&lines).map_or((None, vec![]), |(line, after)| (routes_of(&line), after));
+            let taken = does.as_ref() == Some(routes);
+            let open = left.iter().any(|target| !after.iter().any(|line| line == &format!("drained: {target}")));
+            // What it does not do any more at all needs no word: it has ended, and so have its connections.
+            if taken && (!open || began.elapsed() >= DRAINED) {
+                return Ok(());
+            }
+            if !taken && began.elapsed() >= TAKEN_OVER {
+                let last = lines.last().map_or("its log is empty".to_owned(), |line| format!("its last line is: {line}"));
+                return Err(PlatformError::new(PlatformErrorKind::Internal, attempted, format!("it does not take its file over; {last}"))
+                    .with_hint("is `proxy_image` an image of Stratos?"));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Makes one that has these ports, and starts it. Where another one has them, that one stops as late as it can.
+    pub async fn make(
+        platform: &DockerPlatform,
+        live: &str,
+        marks: &Marks,
+        routes: Routes,
+        before: Option<&Self>,
+    ) -> Result<Self, PlatformError> {
+        let name = if before.is_some() { names::next_proxy(live) } else { names::proxy(live) };
+        let ports: BTreeSet<u16> = routes.keys().copied().collect();
+        let id = create(platform, live, &name, marks, &ports, &routes).await?;
+        let mut proxy = Self { id, name, ownership: Ownership::Ours(marks.clone()), ports, routes: None, leftovers: vec![] };
+        match proxy.take_place(platform, live, before, &routes).await {
+            Ok(()) => {
+                proxy.routes = Some(routes);
+                Ok(proxy)
+            }
+            Err(error) => {
+                // It serves nobody; what was there before goes on.
+                remove(platform, &proxy.id).await?;
+                if let Some(before) = before {
+                    start(platform, &before.id, &before.name).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn take_place(
+        &mut self,
+        platform: &DockerPlatform,
+        live: &str,
+        before: Option<&Self>,
+        routes: &Routes,
+    ) -> Result<(), PlatformError> {
+        let shares = before.filter(|before| !before.ports.is_disjoint(&self.ports));
+        if let Some(before) = shares {
+            stop(platform, &before.id).await?;
+        }
+        start(platform, &self.id, &self.name).await?;
+        self.taken_over(platform, routes, &[], &format!("starting the proxy {}", self.name)).await?;
+        if let Some(before) = before {
+            if shares.is_none() {
+                stop(platform, &before.id).await?;
+            }
+            remove(platform, &before.id).await?;
+            self.rename(platform, live).await?;
+        }
+        Ok(())
+    }
+
+    async fn rename(&mut self, platform: &DockerPlatform, live: &str) -> Result<(), PlatformError> {
+        let name = names::proxy(live);
+        let options = RenameContainerOptions { name: name.clone() };
+        let renamed = platform.connection.docker.rename_container(&self.id, options).await;
+        renamed.map_err(|error| failure(format!("renaming the proxy {} to {name}", self.name), &error))?;
+        self.name = name;
+        Ok(())
+    }
+
+    /// Takes it away, with what is left beside it. What it sends on is waited for.
+    pub async fn end(&self, platform: &DockerPlatform) -> Result<(), PlatformError> {
+        self.end_leftovers(platform).await?;
+        stop(platform, &self.id).await?;
+        remove(platform, &self.id).await
+    }
+
+    /// Takes away what is left beside it.
+    pub async fn end_leftovers(&self, platform: &DockerPlatform) -> Result<(), PlatformError> {
+        for leftover in &self.leftovers {
+            remove(platform, leftover).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn create(
+    platform: &DockerPlatform,
+    live: &str,
+    name: &str,
+    marks: &Marks,
+    ports: &BTreeSet<u16>,
+    routes: &Routes,
+) -> Result<String, PlatformError> {
+    let image = platform.proxy_image();
+    image::present(platform, &image).await.map_err(|error| {
+        let hint = "published ports need an image of Stratos on the engine: the option `proxy_image` of the environment names it";
+        if error.hint.is_none() { error.with_hint(hint) } else { error }
+    })?;
+    let mut all_labels = labels::of(&Marks { protect: false, revision: None, specification: None, ..marks.clone() });
+    all_labels.insert(RESOURCE.to_owned(), live.to_owned());
+    all_labels.insert(ROLE.to_owned(), PROXY.to_owned());
+    let network = translate::network(&platform.config);
+    let binding = |port: &u16| {
+        let binding = PortBinding { host_ip: None, host_port: Some(port.to_string()) };
+        (format!("{port}/tcp"), Some(vec![binding]))
+    };
+    let keep = [("max-size".to_owned(), LOG_SIZE.to_owned()), ("max-file".to_owned(), "2".to_owned())];
+    let host = HostConfig {
+        network_mode: Some(network.clone()),
+        port_bindings: Some(ports.iter().map(binding).collect()),
+        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }),
+        // What it does is read from its log, whatever the engine does with others' logs.
+        log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(keep.into()) }),
+        ..HostConfig::default()
+    };
+    let body = ContainerCreateBody {
+        image: Some(image),
+        cmd: Some(vec!["balance".to_owned(), FILE.to_owned()]),
+        exposed_ports: Some(ports.iter().map(|port| format!("{port}/tcp")).collect()),
+        labels: Some(all_labels),
+        host_config: Some(host),
+        networking_config: Some(NetworkingConfig { endpoints_config: Some([(network, EndpointSettings::default())].into()) }),
+        ..ContainerCreateBody::default()
+    };
+    let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
+    let created = platform.connection.docker.create_container(Some(options), body).await;
+    let id = created.map_err(|error| failure(format!("creating the proxy {name}"), &error))?.id;
+    upload(platform, &id, routes).await?;
+    Ok(id)
+}
+
+async fn upload(platform: &DockerPlatform, id: &str, routes: &Routes) -> Result<(), PlatformError> {
+    let attempted = "writing the file of a proxy";
+    let wrong = |why: String| PlatformError::new(PlatformErrorKind::Internal, attempted, why);
+    let listener = |(published, targets): (&u16, &BTreeSet<(String, u16)>)| Listener {
+        listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, *published)),
+        targets: targets.iter().map(|(host, port)| Target::new(host.as_str(), *port)).collect(),
+    };
+    let configuration = Configuration { connections: CONNECTIONS, listeners: routes.iter().map(listener).collect() };
+    let text = serde_json::to_vec(&configuration).map_err(|error| wrong(error.to_string()))?;
+    let mut archive = Archive::default();
+    archive.add(FILE, &text, 0o444).map_err(|error| wrong(error.to_string()))?;
+    let archive = archive.finish().map_err(|error| wrong(error.to_string()))?.unwrap_or_default();
+    let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
+    let uploaded = platform.connection.docker.upload_to_container(id, Some(options), bollard::body_full(archive)).await;
+    uploaded.map_err(|error| failure(attempted, &error))
+}
+
+async fn start(platform: &DockerPlatform, id: &str, name: &str) -> Result<(), PlatformError> {
+    let started = platform.connection.docker.start_container(id, None::<StartContainerOptions>).await;
+    started.map_err(|error| {
+        let error = failure(format!("starting the proxy {name}, which has the published ports"), &error);
+        let taken = ["already allocated", "already in use"].iter().any(|words| error.why.contains(words));
+        // Nothing that is repeated at once frees a port: whoever has it has to let it go.
+        let kind = if taken { PlatformErrorKind::Rejected } else { error.kind };
+        let error = PlatformError { kind, ..error };
+        if taken { error.with_hint("another program or container has that port: end it, or publish another one") } else { error }
+    })
+}
+
+async fn stop(platform: &DockerPlatform, id: &str) -> Result<(), PlatformError> {
+    match platform.connection.docker.stop_container(id, None::<StopContainerOptions>).await {
+        Err(error) if !is_not_found(&error) => Err(failure("stopping a proxy", &error)),
+        _ => Ok(()),
+    }
+}
+
+async fn remove(platform: &DockerPlatform, id: &str) -> Result<(), PlatformError> {
+    let options = RemoveContainerOptions { force: true, v: true, ..RemoveContainerOptions::default() };
+    match platform.connection.docker.remove_container(id, Some(options)).await {
+        Err(error) if !is_not_found(&error) => Err(failure("removing a proxy", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The last lines that it wrote.
+async fn log(platform: &DockerPlatform, id: &str) -> Result<Vec<String>, PlatformError> {
+    let options = LogsOptions { stderr: true, tail: LINES.to_owned(), ..LogsOptions::default() };
+    let mut stream = platform.connection.docker.logs(id, Some(options));
+    let mut text = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        match chunk {
+            Ok(chunk) => text.extend_from_slice(&chunk.into_bytes()),
+            Err(error) if is_not_found(&error) => break,
+            Err(error) => return Err(failure("reading the log of a proxy", &error)),
+        }
+    }
+    Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
+}
+
+/// The last line that says what it does, and the lines after it.
+fn said(lines: &[String]) -> Option<(String, Vec<String>)> {
+    let at = lines.iter().rposition(|line| line.starts_with("ready: "))?;
+    Some((lines[at].clone(), lines[at + 1..].to_vec()))
+}
+
+/// What a line says: `ready: 0.0.0.0:80 to 3f2a:8080, 77bc:8080; 0.0.0.0:81 to nothing; at most 10000 connections`.
+fn routes_of(line: &str) -> Option<Routes> {
+    let (listeners, _) = line.strip_prefix("ready: ")?.rsplit_once("; at most ")?;
+    if listeners == "no listeners" {
+        return Some(Routes::new());
+    }
+    let target = |target: &str| {
+        let (host, port) = target.rsplit_once(':')?;
+        Some((host.to_owned(), port.parse().ok()?))
+    };
+    let listener = |listener: &str| {
+        let (listen, targets) = listener.split_once(" to ")?;
+        let listen: SocketAddr = listen.parse().ok()?;
+        let targets: Option<BTreeSet<_>> = match targets {
+            "nothing" => Some(BTreeSet::new()),
+            targets => targets.split(", ").map(target).collect(),
+        };
+        Some((listen.port(), targets?))
+    };
+    listeners.split("; ").map(listener).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_says_is_what_it_does() {
+        let line = "ready: 0.0.0.0:80 to 3f2a:8080, 77bc:8080; 0.0.0.0:81 to nothing; at most 10000 connections";
+        let targets = [("3f2a".to_owned(), 8080), ("77bc".to_owned(), 8080)].into();
+        assert_eq!(routes_of(line), Some(Routes::from([(80, targets), (81, BTreeSet::new())])));
+        assert_eq!(routes_of("ready: no listeners; at most 10 connections"), Some(Routes::new()));
+        for other in ["", "unchanged: reading /stratos/balancer.json: no", "ready: 0.0.0.0:80 to web; at most 1 connections"] {
+            assert_eq!(routes_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_last_word_counts_and_what_follows_it() {
+        let lines: Vec<String> = ["ready: a", "drained: x:1", "ready: b", "unchanged: c", "drained: y:1"].map(str::to_owned).into();
+        assert_eq!(said(&lines), Some(("ready: b".into(), vec!["unchanged: c".into(), "drained: y:1".into()])));
+        assert_eq!(said(&[]), None);
+    }
+
+    #[test]
+    fn a_port_is_published_when_it_leads_to_all_instances_and_to_nothing_else() {
+        let targets = |hosts: &[&str]| hosts.iter().map(|host| ((*host).to_owned(), 8080)).collect::<BTreeSet<_>>();
+        let proxy = |routes: Routes| Proxy {
+            id: String::new(),
+            name: "web.proxy".into(),
+            ownership: Ownership::Unmarked,
+            ports: [80].into(),
+            routes: Some(routes),
+            leftovers: vec![],
+        };
+        let hosts = BTreeSet::from(["a", "b"]);
+        assert_eq!(proxy([(80, targets(&["a", "b"]))].into()).published(&hosts), [(8080, Leaf::Integer(80))]);
+        for wrong in [targets(&["a"]), targets(&["a", "b", "c"])] {
+            assert_eq!(proxy([(80, wrong)].into()).published(&hosts), [(8080, Leaf::Unknown)]);
+        }
+        assert_eq!(proxy([(81, targets(&["a", "b"]))].into()).published(&hosts), [(8080, Leaf::Unknown)], "it does not have that port");
+    }
+}

@@ -1,0 +1,163 @@
+//! How one container is, in the engine's own words.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, HealthStatusEnum};
+use tokio::time::Instant;
+
+/// What has no health check works when it has been running for so long.
+const STEADY: Duration = Duration::from_millis(1500);
+
+/// After so many starts it is not worth waiting on: each wait is twice the one before.
+const CRASHES: i64 = 2;
+
+/// How a container is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It was made and never started: whoever made it did not come to its end.
+    NeverStarted,
+    /// It does not run, and the engine will not start it by itself.
+    Stopped(String),
+    /// It is not ready yet.
+    Waiting(String),
+    /// It serves.
+    Ready,
+    /// It does not work.
+    Failed(String),
+}
+
+impl State {
+    /// Why it does not serve; nothing where it does.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::NeverStarted => "it was never started",
+            Self::Ready => "",
+            Self::Stopped(why) | Self::Waiting(why) | Self::Failed(why) => why,
+        }
+    }
+}
+
+/// Since when containers without a health check have been seen to run, by our own clock: the engine's may be another.
+#[derive(Default)]
+pub(crate) struct Watch(Mutex<HashMap<String, Instant>>);
+
+impl Watch {
+    /// How long this start of a container has been seen to last.
+    fn seen_for(&self, start: String) -> Duration {
+        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.entry(start).or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Judges an inspected container.
+    pub fn judge(&self, inspected: &ContainerInspectResponse) -> State {
+        let Some(state) = &inspected.state else { return State::Waiting("the engine does not say how it is".to_owned()) };
+        let restarts = inspected.restart_count.unwrap_or_default();
+        let ended = || ended(inspected);
+        match state.status {
+            Some(ContainerStateStatusEnum::CREATED) => match state.error.as_deref() {
+                Some(error) if !error.is_empty() => State::Stopped(error.to_owned()),
+                _ => State::NeverStarted,
+            },
+            Some(ContainerStateStatusEnum::RUNNING) => self.running(inspected, restarts),
+            Some(ContainerStateStatusEnum::RESTARTING) if restarts >= CRASHES => State::Failed(ended()),
+            Some(ContainerStateStatusEnum::RESTARTING) => State::Waiting(ended()),
+            Some(ContainerStateStatusEnum::PAUSED) => State::Stopped("it is paused".to_owned()),
+            _ => State::Stopped(ended()),
+        }
+    }
+
+    fn running(&self, inspected: &ContainerInspectResponse, restarts: i64) -> State {
+        let health = inspected.state.as_ref().and_then(|state| state.health.as_ref());
+        let last = || health.and_then(|health| health.log.as_ref()).and_then(|log| log.last()).and_then(|last| last.output.clone());
+        let said = |what: &str| match last().map(|output| first_line(&output)).filter(|line| !line.is_empty()) {
+            Some(line) => format!("{what}: {line}"),
+            None => what.to_owned(),
+        };
+        match health.and_then(|health| health.status) {
+            Some(HealthStatusEnum::HEALTHY) => State::Ready,
+            Some(HealthStatusEnum::UNHEALTHY) => State::Failed(said("its health check fails")),
+            Some(HealthStatusEnum::STARTING) if restarts >= CRASHES => State::Failed(ended(inspected)),
+            Some(HealthStatusEnum::STARTING) => State::Waiting(said("its health check has not passed yet")),
+            _ if self.is_steady(inspected) => State::Ready,
+            _ if restarts >= CRASHES => State::Failed(ended(inspected)),
+            _ => State::Waiting("it has just started".to_owned()),
+        }
+    }
+
+    fn is_steady(&self, inspected: &ContainerInspectResponse) -> bool {
+        let started = inspected.state.as_ref().and_then(|state| state.started_at.clone()).unwrap_or_default();
+        let long_ago = started.parse::<jiff::Timestamp>().is_ok_and(|started| {
+            let ran = jiff::Timestamp::now().duration_since(started);
+            ran.as_millis() >= 10 * i128::try_from(STEADY.as_millis()).unwrap_or(i128::MAX)
+        });
+        long_ago || self.seen_for(format!("{} {started}", inspected.id.as_deref().unwrap_or_default())) >= STEADY
+    }
+}
+
+/// Why it does not run any more.
+fn ended(inspected: &ContainerInspectResponse) -> String {
+    let Some(state) = &inspected.state else { return "it has ended".to_owned() };
+    let mut why = match (state.oom_killed, state.exit_code) {
+        (Some(true), _) => "it took more memory than it may and was killed".to_owned(),
+        (_, Some(code)) => format!("it has ended with exit code {code}"),
+        (_, None) => "it has ended".to_owned(),
+    };
+    if let Some(error) = state.error.as_deref().filter(|error| !error.is_empty()) {
+        why = format!("{why}: {error}");
+    }
+    let restarts = inspected.restart_count.unwrap_or_default();
+    if restarts > 0 {
+        why = format!("{why}, and was started again {restarts} times");
+    }
+    why
+}
+
+fn first_line(text: &str) -> String {
+    text.trim().lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::{ContainerState, Health, HealthcheckResult};
+
+    use super::*;
+
+    fn container(status: ContainerStateStatusEnum, restarts: i64) -> ContainerInspectResponse {
+        let state = ContainerState { status: Some(status), exit_code: Some(3), started_at: Some("1".into()), ..ContainerState::default() };
+        ContainerInspectResponse { state: Some(state), restart_count: Some(restarts), ..ContainerInspectResponse::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_no_health_check_is_ready_when_it_has_run_for_a_moment() {
+        let watch = Watch::default();
+        let running = container(ContainerStateStatusEnum::RUNNING, 0);
+        assert!(matches!(watch.judge(&running), State::Waiting(_)));
+        tokio::time::advance(STEADY).await;
+        assert_eq!(watch.judge(&running), State::Ready);
+        // Another start begins anew.
+        let mut again = container(ContainerStateStatusEnum::RUNNING, 1);
+        again.state.as_mut().unwrap().started_at = Some("2".into());
+        assert!(matches!(watch.judge(&again), State::Waiting(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crash_loop_is_a_failure_that_names_the_exit_code() {
+        let watch = Watch::default();
+        assert!(matches!(watch.judge(&container(ContainerStateStatusEnum::RESTARTING, 1)), State::Waiting(_)));
+        for status in [ContainerStateStatusEnum::RESTARTING, ContainerStateStatusEnum::RUNNING] {
+            let State::Failed(why) = watch.judge(&container(status, 2)) else { panic!("{status}") };
+            assert_eq!(why, "it has ended with exit code 3, and was started again 2 times");
+        }
+    }
+
+    #[test]
+    fn a_failing_check_says_what_it_printed() {
+        let mut sick = container(ContainerStateStatusEnum::RUNNING, 0);
+        let log = vec![HealthcheckResult { output: Some("404 Not Found\nmore".into()), ..HealthcheckResult::default() }];
+        let health = Health { status: Some(HealthStatusEnum::UNHEALTHY), log: Some(log), ..Health::default() };
+        sick.state.as_mut().unwrap().health = Some(health);
+        assert_eq!(Watch::default().judge(&sick), State::Failed("its health check fails: 404 Not Found".into()));
+    }
+}
