@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bollard::auth::DockerCredentials;
+pub use bollard::auth::DockerCredentials;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::platform::PlatformError;

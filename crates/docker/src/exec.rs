@@ -3,22 +3,40 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
 use futures::stream::{self, BoxStream};
 use futures::StreamExt as _;
-use stratos_engine::platform::exec::{ExecEvent, ExecEvents, ExecInput, ExecRequest, TerminalSize};
+use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::platform::exec::{Exec, ExecEvent, ExecEvents, ExecInput, ExecRequest, TerminalSize};
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use crate::beside::beside;
 use crate::connection::Connection;
+use crate::engine::DockerPlatform;
 use crate::failure::failure;
 use crate::logs::{Instance, Of, node_names};
+use crate::swarm::SwarmPlatform;
 
 /// Output ends a moment before the engine knows the exit code.
 const EXIT_CODE: Duration = Duration::from_secs(10);
+
+#[async_trait]
+impl Exec for DockerPlatform {
+    async fn exec(&self, of: &ResourceId, request: ExecRequest) -> Result<ExecEvents, PlatformError> {
+        exec(&self.connection, &Of::containers_of(self, of), request).await
+    }
+}
+
+#[async_trait]
+impl Exec for SwarmPlatform {
+    async fn exec(&self, of: &ResourceId, request: ExecRequest) -> Result<ExecEvents, PlatformError> {
+        exec(&self.connection, &Of::Service(of.name.to_string()), request).await
+    }
+}
 
 /// Starts a command in an instance.
 ///

@@ -3,21 +3,47 @@
 //! The job's key makes its live name, so that the engine's own refusal of a second object of one name keeps it from running twice.
 //! What has ended stays until it is removed.
 
-pub mod engine;
+mod engine;
 mod record;
-pub mod swarm;
+mod swarm;
 mod work;
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use stratos_engine::platform::jobs::{JobEnd, JobEvent, JobEvents};
-use stratos_engine::platform::{LogLine, PlatformError, PlatformErrorKind};
+use stratos_engine::desired::name::Name;
+use stratos_engine::platform::jobs::{JobEnd, JobEvent, JobEvents, JobRequest};
+use stratos_engine::platform::{ApplyContext, Jobs, LogLine, PlatformError, PlatformErrorKind};
 use tokio::sync::mpsc;
 
 use crate::beside::beside;
 use crate::connection::Connection;
+use crate::engine::DockerPlatform;
+use crate::swarm::SwarmPlatform;
+
+#[async_trait]
+impl Jobs for DockerPlatform {
+    async fn run(&self, job: &JobRequest<'_>, context: &ApplyContext<'_>) -> Result<JobEvents, PlatformError> {
+        engine::run(self, job, context).await
+    }
+
+    async fn remove(&self, app: &Name, key: &str) -> Result<(), PlatformError> {
+        engine::remove(self, app, key).await
+    }
+}
+
+#[async_trait]
+impl Jobs for SwarmPlatform {
+    async fn run(&self, job: &JobRequest<'_>, context: &ApplyContext<'_>) -> Result<JobEvents, PlatformError> {
+        swarm::run(self, job, context).await
+    }
+
+    async fn remove(&self, app: &Name, key: &str) -> Result<(), PlatformError> {
+        swarm::remove(self, app, key).await
+    }
+}
 
 /// How often it is looked whether a job has ended.
 const LOOK: Duration = Duration::from_millis(300);

@@ -11,7 +11,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod exec;
 mod failure;
-pub mod jobs;
+mod jobs;
 mod labels;
 pub mod logs;
 pub mod swarm;

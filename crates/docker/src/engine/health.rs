@@ -80,10 +80,7 @@ fn host(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Unix(_) => "localhost".to_owned(),
         Endpoint::Http(address) | Endpoint::Tls { address, .. } => without_port(address),
-        Endpoint::Ssh(destination) => {
-            let host = destination.rsplit_once('@').map_or(destination.as_str(), |(_, host)| host);
-            without_port(host)
-        }
+        Endpoint::Ssh(destination) => destination.host.clone(),
     }
 }
 

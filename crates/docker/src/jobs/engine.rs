@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerState, EndpointSettings, HostConfig, NetworkingConfig};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerState, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, InspectContainerOptions, InspectNetworkOptions, RemoveContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
     StartContainerOptions, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
-use futures::StreamExt as _;
 use stratos_engine::desired::name::Name;
 use stratos_engine::platform::jobs::{JobEnd, JobEvent, JobEvents, JobRequest};
 use stratos_engine::platform::{ApplyContext, PlatformError, PlatformErrorKind};
@@ -17,9 +16,10 @@ use tokio::time::Instant;
 use super::record::Record;
 use super::work::Work;
 use super::{LOOK, Lines, events, tell_lines, time_left};
-use crate::config::EnvironmentConfig;
 use crate::connection::Connection;
 use crate::container::environment_list;
+use crate::engine::archive::Archive;
+use crate::engine::{DockerPlatform, image, network, translate};
 use crate::failure::{failure, is_not_found};
 use crate::logs::{self, Of};
 
@@ -30,18 +30,18 @@ const GRACE: i32 = 10;
 ///
 /// # Errors
 /// Where it could not be started, and where something else has its name.
-pub async fn run(
-    connection: &Connection,
-    config: &EnvironmentConfig,
+pub(super) async fn run(
+    platform: &DockerPlatform,
     job: &JobRequest<'_>,
     context: &ApplyContext<'_>,
 ) -> Result<JobEvents, PlatformError> {
-    let work = Work::of(config, job, context)?;
+    let work = Work::of(&platform.config, job, context)?;
+    let connection = &platform.connection;
     let there = inspect(connection, &work.record).await?;
     let found = there.is_some();
     if !there.is_some_and(|there| has_begun(&there)) {
         if !found {
-            create(connection, config, &work).await?;
+            create(platform, &work).await?;
         }
         // Whoever died between making it and starting it left it without some of its files.
         upload(connection, &work).await?;
@@ -60,8 +60,8 @@ pub async fn run(
 ///
 /// # Errors
 /// Where it could not be removed, and where something else has its name.
-pub async fn remove(connection: &Connection, config: &EnvironmentConfig, app: &Name, key: &str) -> Result<(), PlatformError> {
-    let record = Record::of(config, app, key);
+pub(super) async fn remove(platform: &DockerPlatform, app: &Name, key: &str) -> Result<(), PlatformError> {
+    let (record, connection) = (Record::of(&platform.config, app, key), &platform.connection);
     let Some(there) = inspect(connection, &record).await? else { return Ok(()) };
     let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
     match connection.docker.remove_container(there.id.as_deref().unwrap_or(&record.name), Some(options)).await {
@@ -87,27 +87,22 @@ fn has_begun(there: &ContainerInspectResponse) -> bool {
     there.state.as_ref().and_then(|state| state.started_at.as_deref()).is_some_and(|time| !time.starts_with("0001-"))
 }
 
-async fn create(connection: &Connection, config: &EnvironmentConfig, work: &Work) -> Result<(), PlatformError> {
-    let attempted = || format!("making the job {} from {}", work.record.name, work.image);
-    let network = connection.docker.inspect_network(&work.network, None::<InspectNetworkOptions>).await.is_ok();
-    let options = || CreateContainerOptionsBuilder::new().name(&work.record.name).build();
-    let mut created = connection.docker.create_container(Some(options()), body(work, network)).await;
-    if created.as_ref().is_err_and(is_not_found) {
-        pull(connection, config, work).await?;
-        created = connection.docker.create_container(Some(options()), body(work, network)).await;
-    }
-    match created {
+async fn create(platform: &DockerPlatform, work: &Work) -> Result<(), PlatformError> {
+    network::present(platform).await?;
+    image::present(platform, &work.image).await?;
+    let options = CreateContainerOptionsBuilder::new().name(&work.record.name).build();
+    let body = body(work, &translate::network(&platform.config));
+    match platform.connection.docker.create_container(Some(options), body).await {
         // Another process was faster: it is the same job.
-        Err(Error::DockerResponseServerError { status_code: 409, .. }) => inspect(connection, &work.record).await.map(drop),
-        Err(error) => Err(failure(attempted(), &error)),
+        Err(Error::DockerResponseServerError { status_code: 409, .. }) => inspect(&platform.connection, &work.record).await.map(drop),
+        Err(error) => Err(failure(format!("making the job {} from {}", work.record.name, work.image), &error)),
         Ok(_) => Ok(()),
     }
 }
 
-fn body(work: &Work, network: bool) -> ContainerCreateBody {
+fn body(work: &Work, network: &str) -> ContainerCreateBody {
     let container = &work.container;
     let list = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
-    let endpoints = network.then(|| HashMap::from([(work.network.clone(), EndpointSettings::default())]));
     ContainerCreateBody {
         image: Some(work.image.clone()),
         entrypoint: list(&container.entrypoint),
@@ -115,51 +110,26 @@ fn body(work: &Work, network: bool) -> ContainerCreateBody {
         env: Some(environment_list(&container.environment)),
         labels: Some(work.record.labels.clone()),
         host_config: Some(HostConfig {
-            network_mode: network.then(|| work.network.clone()),
+            network_mode: Some(network.to_owned()),
             memory: Some(work.limits.memory),
             nano_cpus: Some(work.limits.nano_cpus),
             ..HostConfig::default()
         }),
-        networking_config: endpoints.map(|endpoints_config| NetworkingConfig { endpoints_config: Some(endpoints_config) }),
         ..ContainerCreateBody::default()
     }
 }
 
-async fn pull(connection: &Connection, config: &EnvironmentConfig, work: &Work) -> Result<(), PlatformError> {
-    let attempted = format!("pulling the image {}", work.image);
-    let credentials = match &config.credentials {
-        Some(credentials) => credentials.for_image(&work.image).await?,
-        None => None,
-    };
-    let tag = if work.image.contains('@') || work.image.rsplit('/').next().is_some_and(|last| last.contains(':')) { "" } else { "latest" };
-    let options = CreateImageOptionsBuilder::new().from_image(&work.image).tag(tag).build();
-    let mut progress = connection.docker.create_image(Some(options), None, credentials);
-    while let Some(step) = progress.next().await {
-        let step = step.map_err(|error| failure(attempted.as_str(), &error))?;
-        if let Some(error) = step.error_detail {
-            let why = error.message.unwrap_or_else(|| "the engine does not say why".to_owned());
-            return Err(PlatformError::new(PlatformErrorKind::Rejected, attempted, why));
-        }
-    }
-    Ok(())
-}
-
 async fn upload(connection: &Connection, work: &Work) -> Result<(), PlatformError> {
-    if work.files.is_empty() {
-        return Ok(());
-    }
     let attempted = || format!("putting files into the job {}", work.record.name);
-    let mut archive = tar::Builder::new(Vec::new());
+    let mut archive = Archive::default();
     for file in &work.files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(file.content.len() as u64);
-        header.set_mode(file.mode);
-        let added = archive.append_data(&mut header, file.path.trim_start_matches('/'), file.content.as_bytes());
+        let added = archive.add(&file.path, file.content.as_bytes(), file.mode);
         added.map_err(|error| PlatformError::new(PlatformErrorKind::Rejected, attempted(), format!("{}: {error}", file.path)))?;
     }
-    let archive = archive.into_inner().map_err(|error| PlatformError::new(PlatformErrorKind::Internal, attempted(), error.to_string()))?;
+    let archive = archive.finish().map_err(|error| PlatformError::new(PlatformErrorKind::Internal, attempted(), error.to_string()))?;
+    let Some(archive) = archive else { return Ok(()) };
     let options = UploadToContainerOptionsBuilder::new().path("/").build();
-    let uploaded = connection.docker.upload_to_container(&work.record.name, Some(options), bollard::body_full(archive.into())).await;
+    let uploaded = connection.docker.upload_to_container(&work.record.name, Some(options), bollard::body_full(archive)).await;
     uploaded.map_err(|error| failure(attempted(), &error))
 }
 

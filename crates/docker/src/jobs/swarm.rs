@@ -15,7 +15,7 @@ use bollard::models::{
     TaskSpecRestartPolicyConditionEnum, TaskState,
 };
 use bollard::query_parameters::{
-    InspectNetworkOptions, InspectServiceOptions, ListConfigsOptionsBuilder, ListSecretsOptionsBuilder, ListTasksOptionsBuilder,
+    InspectServiceOptions, ListConfigsOptionsBuilder, ListSecretsOptionsBuilder, ListTasksOptionsBuilder,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stratos_engine::desired::name::Name;
@@ -26,11 +26,11 @@ use tokio::time::Instant;
 use super::record::Record;
 use super::work::Work;
 use super::{LOOK, Lines, events, tell_lines, time_left};
-use crate::config::EnvironmentConfig;
 use crate::connection::Connection;
 use crate::container::environment_list;
 use crate::failure::{failure, is_not_found};
 use crate::logs::{self, Of};
+use crate::swarm::{SwarmPlatform, names};
 
 /// What a config says of a job whose time was over while it ran.
 const TIMED_OUT: &str = "timed out";
@@ -39,18 +39,18 @@ const TIMED_OUT: &str = "timed out";
 ///
 /// # Errors
 /// Where it could not be started, and where something else has its name.
-pub async fn run(
-    connection: &Connection,
-    config: &EnvironmentConfig,
+pub(super) async fn run(
+    platform: &SwarmPlatform,
     job: &JobRequest<'_>,
     context: &ApplyContext<'_>,
 ) -> Result<JobEvents, PlatformError> {
-    let work = Work::of(config, job, context)?;
+    let work = Work::of(&platform.config, job, context)?;
+    let connection = &platform.connection;
     let stopped = how_it_was_stopped(connection, &work.record).await?;
     let there = inspect(connection, &work.record).await?;
     let found = there.is_some() || stopped.is_some();
     if !found {
-        create(connection, config, &work).await?;
+        create(platform, &work).await?;
     }
     let (connection, record, timeout) = (connection.clone(), work.record, work.timeout);
     Ok(events(move |teller| async move {
@@ -69,8 +69,8 @@ pub async fn run(
 ///
 /// # Errors
 /// Where something could not be removed, and where something else has its name.
-pub async fn remove(connection: &Connection, config: &EnvironmentConfig, app: &Name, key: &str) -> Result<(), PlatformError> {
-    let record = Record::of(config, app, key);
+pub(super) async fn remove(platform: &SwarmPlatform, app: &Name, key: &str) -> Result<(), PlatformError> {
+    let (record, connection) = (Record::of(&platform.config, app, key), &platform.connection);
     delete_service(connection, &record).await?;
     remove_secrets(connection, &record).await?;
     for id in configs(connection, &record).await?.into_iter().map(|(id, _)| id) {
@@ -105,7 +105,8 @@ fn gone(deleted: Result<(), Error>, record: &Record) -> Result<(), PlatformError
     }
 }
 
-async fn create(connection: &Connection, config: &EnvironmentConfig, work: &Work) -> Result<(), PlatformError> {
+async fn create(platform: &SwarmPlatform, work: &Work) -> Result<(), PlatformError> {
+    let SwarmPlatform { config, connection, networks, .. } = platform;
     let attempted = || format!("making the job {} from {}", work.record.name, work.image);
     let credentials = match &config.credentials {
         Some(credentials) => credentials.for_image(&work.image).await?,
@@ -127,7 +128,8 @@ async fn create(connection: &Connection, config: &EnvironmentConfig, work: &Work
         };
         secrets.push(TaskSpecContainerSpecSecrets { file: Some(target), secret_id: Some(made.id), secret_name: Some(name) });
     }
-    let network = connection.docker.inspect_network(&work.network, None::<InspectNetworkOptions>).await.is_ok();
+    let network = names::network(&config.prefix, &config.environment);
+    networks.ensure(connection, &network, &config.owner).await?;
     match connection.docker.create_service(spec(work, secrets, network), credentials).await {
         // Another process was faster: it is the same job.
         Err(Error::DockerResponseServerError { status_code: 409, .. }) => inspect(connection, &work.record).await.map(drop),
@@ -136,11 +138,11 @@ async fn create(connection: &Connection, config: &EnvironmentConfig, work: &Work
     }
 }
 
-fn spec(work: &Work, secrets: Vec<TaskSpecContainerSpecSecrets>, network: bool) -> ServiceSpec {
+fn spec(work: &Work, secrets: Vec<TaskSpecContainerSpecSecrets>, network: String) -> ServiceSpec {
     let container = &work.container;
     let list = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
     let limits = Limit { nano_cpus: Some(work.limits.nano_cpus), memory_bytes: Some(work.limits.memory), ..Limit::default() };
-    let attachment = NetworkAttachmentConfig { target: Some(work.network.clone()), ..NetworkAttachmentConfig::default() };
+    let attachment = NetworkAttachmentConfig { target: Some(network), ..NetworkAttachmentConfig::default() };
     let task = TaskSpec {
         container_spec: Some(TaskSpecContainerSpec {
             image: Some(work.image.clone()),
@@ -152,7 +154,7 @@ fn spec(work: &Work, secrets: Vec<TaskSpecContainerSpecSecrets>, network: bool) 
         }),
         resources: Some(TaskSpecResources { limits: Some(limits), ..TaskSpecResources::default() }),
         restart_policy: Some(TaskSpecRestartPolicy { condition: Some(TaskSpecRestartPolicyConditionEnum::NONE), ..Default::default() }),
-        networks: network.then(|| vec![attachment]),
+        networks: Some(vec![attachment]),
         ..TaskSpec::default()
     };
     let once = ServiceSpecModeReplicatedJob { max_concurrent: Some(1), total_completions: Some(1) };

@@ -19,8 +19,6 @@ pub(super) struct Work {
     pub container: Container,
     pub limits: Amount,
     pub files: Vec<File>,
-    /// The environment's own network, where apps are reached by their names.
-    pub network: String,
     pub timeout: Duration,
 }
 
@@ -53,7 +51,6 @@ impl Work {
             Ok(File { path: path.clone(), content, mode: file.mode })
         };
         let files = job.app.files.iter().map(file).collect::<Result<_, PlatformError>>()?;
-        let network = format!("{}-{}", config.prefix, config.environment);
-        Ok(Self { record, image, container, limits, files, network, timeout: job.timeout })
+        Ok(Self { record, image, container, limits, files, timeout: job.timeout })
     }
 }

@@ -49,10 +49,7 @@ fn host(endpoint: &Endpoint) -> String {
     match endpoint {
         Endpoint::Unix(_) => "127.0.0.1".to_owned(),
         Endpoint::Http(address) | Endpoint::Tls { address, .. } => of(address),
-        Endpoint::Ssh(destination) => {
-            let machine = destination.rsplit_once('@').map_or(destination.as_str(), |(_, machine)| machine);
-            machine.split_once(':').map_or(machine, |(host, _)| host).to_owned()
-        }
+        Endpoint::Ssh(destination) => destination.host.clone(),
     }
 }
 
