@@ -213,8 +213,11 @@ async fn stop(connection: &Connection, record: &Record, words: &str) -> Result<(
 async fn task(connection: &Connection, record: &Record) -> Result<Option<Task>, PlatformError> {
     let filters = HashMap::from([("service".to_owned(), vec![record.name.clone()])]);
     let options = ListTasksOptionsBuilder::new().filters(&filters).build();
-    let tasks = connection.docker.list_tasks(Some(options)).await;
-    let tasks = tasks.map_err(|error| failure(format!("looking at the task of the job {}", record.name), &error))?;
+    let tasks = match connection.docker.list_tasks(Some(options)).await {
+        // It was stopped between two looks.
+        Err(error) if is_not_found(&error) => return Ok(None),
+        tasks => tasks.map_err(|error| failure(format!("looking at the task of the job {}", record.name), &error))?,
+    };
     Ok(tasks.into_iter().max_by(|a, b| a.created_at.cmp(&b.created_at)))
 }
 
