@@ -68,7 +68,9 @@ impl Global {
         let wish = match (wish, self.verbose) {
             (Some(wish), _) => wish,
             (None, 0) => return Ok(()),
-            (None, 1) => "stratos=debug,stratos_engine=debug,stratos_docker=debug,stratos_local=debug,stratos_registry=debug,info".to_owned(),
+            (None, 1) => {
+                "stratos=debug,stratos_engine=debug,stratos_docker=debug,stratos_local=debug,stratos_registry=debug,info".to_owned()
+            }
             (None, _) => "trace".to_owned(),
         };
         let filter = tracing_subscriber::EnvFilter::try_new(&wish)

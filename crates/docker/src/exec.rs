@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
-use futures::stream::{self, BoxStream};
 use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::platform::exec::{Exec, ExecEvent, ExecEvents, ExecInput, ExecRequest, TerminalSize};
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
@@ -77,7 +77,8 @@ async fn choose(connection: &Connection, instances: &[Instance], wanted: Option<
     let nodes = node_names(connection).await.unwrap_or_default();
     let named = |id: &Option<String>| id.as_ref().map(|id| nodes.get(id).unwrap_or(id).clone()).unwrap_or_default();
     let place = named(node);
-    let why = format!("{first} runs on the node {place}, and a command can be run only on the node that we are connected to ({})", named(&here));
+    let why =
+        format!("{first} runs on the node {place}, and a command can be run only on the node that we are connected to ({})", named(&here));
     let elsewhere: Vec<_> = running.iter().filter(|(_, _, node)| is_here(node)).cloned().collect();
     let hint = match elsewhere.as_slice() {
         [] => format!("connect to {place}: `docker -H ssh://{place} exec …`, or an environment whose `url` leads there"),
@@ -151,7 +152,11 @@ async fn exit_code(docker: &Docker, id: &str, attempted: String) -> Result<i64, 
         match seen.exit_code {
             Some(code) if seen.running != Some(true) => return Ok(code),
             _ if tokio::time::Instant::now() >= deadline => {
-                return Err(PlatformError::new(PlatformErrorKind::Internal, attempted, "its output ended, and the engine does not tell its exit code"));
+                return Err(PlatformError::new(
+                    PlatformErrorKind::Internal,
+                    attempted,
+                    "its output ended, and the engine does not tell its exit code",
+                ));
             }
             _ => tokio::time::sleep(Duration::from_millis(20)).await,
         }

@@ -25,8 +25,8 @@ use crate::failure::{failure, is_not_found};
 use cursor::Cursor;
 use frames::{Line, Lines};
 pub use instances::Of;
-pub(crate) use instances::{Instance, node_names};
 use instances::Part;
+pub(crate) use instances::{Instance, node_names};
 
 use crate::connection::Connection;
 use crate::engine::DockerPlatform;
@@ -61,11 +61,7 @@ type Source = BoxStream<'static, Result<Line, PlatformError>>;
 ///
 /// # Errors
 /// Where the instances cannot be listed.
-pub async fn logs(
-    connection: &Connection,
-    of: Of,
-    options: &LogOptions,
-) -> Result<LogLines, PlatformError> {
+pub async fn logs(connection: &Connection, of: Of, options: &LogOptions) -> Result<LogLines, PlatformError> {
     let reader = Reader { connection: connection.clone(), of: Arc::new(of) };
     let found = reader.of.instances(&reader.connection).await?;
     let cursors: HashMap<String, Arc<Cursor>> = parts(&found).map(|(_, part)| (part.id.clone(), Arc::default())).collect();

@@ -116,7 +116,11 @@ pub(super) fn parse(text: &str) -> Result<Address, (String, Option<String>)> {
 
 /// `host`, `host:port`, `[::1]:port`: the host as it stands (with its brackets), and the port.
 fn host_and_port(place: &str) -> Result<(&str, Option<u16>), &'static str> {
-    let end = if place.starts_with('[') { place.find(']').ok_or("the bracket is not closed")? + 1 } else { place.find(':').unwrap_or(place.len()) };
+    let end = if place.starts_with('[') {
+        place.find(']').ok_or("the bracket is not closed")? + 1
+    } else {
+        place.find(':').unwrap_or(place.len())
+    };
     let (host, port) = place.split_at(end);
     let in_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let valid = match in_brackets {
@@ -169,9 +173,29 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_with_a_sentence() {
         let wrong = [
-            "", "host", "host:2375", "/var/run/docker.sock", "unix://docker.sock", "unix:///", "ftp://host", "npipe:////./pipe/docker",
-            "https://", "https://:2376", "https://host/docker", "https://host?x", "tcp://host:0", "tcp://host:x", "tcp://[::1", "tcp://[x]:1",
-            "tcp://user@host", "ssh://", "ssh://-oProxyCommand=x", "ssh://-x@host", "ssh://@host", "ssh://a b", "tcp://[::1]x",
+            "",
+            "host",
+            "host:2375",
+            "/var/run/docker.sock",
+            "unix://docker.sock",
+            "unix:///",
+            "ftp://host",
+            "npipe:////./pipe/docker",
+            "https://",
+            "https://:2376",
+            "https://host/docker",
+            "https://host?x",
+            "tcp://host:0",
+            "tcp://host:x",
+            "tcp://[::1",
+            "tcp://[x]:1",
+            "tcp://user@host",
+            "ssh://",
+            "ssh://-oProxyCommand=x",
+            "ssh://-x@host",
+            "ssh://@host",
+            "ssh://a b",
+            "tcp://[::1]x",
         ];
         for text in wrong {
             let (why, _) = parse(text).expect_err(text);

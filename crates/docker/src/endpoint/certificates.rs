@@ -10,9 +10,10 @@ pub(super) type Missing = (String, Option<String>);
 /// Those that `ca`, `cert` and `key` name, relative to the manifest's folder.
 pub(super) fn named(options: &Options, folder: &Path) -> Result<Certificates, Missing> {
     let file = |key: &str, path: &Option<String>| match path.as_ref().map(|path| folder.join(path)) {
-        Some(path) if !path.is_file() => {
-            Err((format!("the option `{key}` names {}, which is no file", path.display()), Some("paths are relative to stratos.toml".into())))
-        }
+        Some(path) if !path.is_file() => Err((
+            format!("the option `{key}` names {}, which is no file", path.display()),
+            Some("paths are relative to stratos.toml".into()),
+        )),
         other => Ok(other),
     };
     let (ca, certificate, key) = (file("ca", &options.ca)?, file("cert", &options.cert)?, file("key", &options.key)?);
@@ -43,8 +44,12 @@ fn together(ca: Option<PathBuf>, certificate: Option<PathBuf>, key: Option<PathB
     let client = match (certificate, key) {
         (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
         (None, None) => None,
-        (Some(_), None) => return Err((format!("{of}: there is a certificate, and no key to it"), Some("add the key, or leave both away".into()))),
-        (None, Some(_)) => return Err((format!("{of}: there is a key, and no certificate to it"), Some("add the certificate, or leave both away".into()))),
+        (Some(_), None) => {
+            return Err((format!("{of}: there is a certificate, and no key to it"), Some("add the key, or leave both away".into())));
+        }
+        (None, Some(_)) => {
+            return Err((format!("{of}: there is a key, and no certificate to it"), Some("add the certificate, or leave both away".into())));
+        }
     };
     Ok(Certificates { ca, client })
 }

@@ -67,8 +67,8 @@ pub(super) fn read(configuration: &Path, name: &str) -> Result<Context, Missing>
         }
         _ => (format!("reading the Docker context {name:?}: {}: {error}", path.display()), None),
     })?;
-    let meta: Meta = serde_json::from_str(&text)
-        .map_err(|error| (format!("reading the Docker context {name:?}: {}: {error}", path.display()), None))?;
+    let meta: Meta =
+        serde_json::from_str(&text).map_err(|error| (format!("reading the Docker context {name:?}: {}: {error}", path.display()), None))?;
     let Some(endpoint) = meta.endpoints.get("docker").filter(|endpoint| !endpoint.host.is_empty()) else {
         return Err((format!("the Docker context {name:?} names no engine"), Some("`docker context inspect` shows it".into())));
     };
@@ -88,7 +88,8 @@ fn id(name: &str) -> String {
 /// The names of all contexts, as a sentence.
 fn there_are(configuration: &Path) -> String {
     let folders = std::fs::read_dir(configuration.join("contexts/meta")).into_iter().flatten().flatten();
-    let read = |folder: std::fs::DirEntry| serde_json::from_str::<Meta>(&std::fs::read_to_string(folder.path().join("meta.json")).ok()?).ok();
+    let read =
+        |folder: std::fs::DirEntry| serde_json::from_str::<Meta>(&std::fs::read_to_string(folder.path().join("meta.json")).ok()?).ok();
     let mut names: Vec<String> = folders.filter_map(read).map(|meta| meta.name).collect();
     names.sort();
     match names.as_slice() {

@@ -134,7 +134,8 @@ fn of_context(name: &str, by: &'static str, surroundings: &Surroundings) -> Resu
         let rest = Surroundings { context: None, configuration: None, ..surroundings.clone() };
         return of_surroundings(&rest);
     }
-    let nowhere = || (format!("{by} names the Docker context {name:?}"), Some("set HOME or DOCKER_CONFIG: contexts are kept there".to_owned()));
+    let nowhere =
+        || (format!("{by} names the Docker context {name:?}"), Some("set HOME or DOCKER_CONFIG: contexts are kept there".to_owned()));
     let configuration: &Path = surroundings.configuration.as_deref().ok_or_else(nowhere)?;
     let context = context::read(configuration, name).map_err(|(why, help)| (format!("{by}: {why}"), help))?;
     let own = context.certificates;
@@ -176,8 +177,12 @@ impl Resolved {
         };
         let how = match endpoint {
             Endpoint::Unix(_) => "You are let in if you may use that socket.".to_owned(),
-            Endpoint::Http(_) => "Nothing is encrypted and nobody is asked who they are: whoever reaches that port is master of the machine.".to_owned(),
-            Endpoint::Ssh(_) => "It goes through your `ssh`, with its keys, agent and known hosts; the other side needs the program `docker`.".to_owned(),
+            Endpoint::Http(_) => {
+                "Nothing is encrypted and nobody is asked who they are: whoever reaches that port is master of the machine.".to_owned()
+            }
+            Endpoint::Ssh(_) => {
+                "It goes through your `ssh`, with its keys, agent and known hosts; the other side needs the program `docker`.".to_owned()
+            }
             Endpoint::Tls { certificates: Certificates { ca, client }, .. } => {
                 let theirs = match ca {
                     Some(ca) => format!("Its certificate is checked against {}", ca.display()),

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerState, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use stratos_engine::desired::name::Name;
 use stratos_engine::platform::jobs::{JobEnd, JobEvent, JobEvents, JobRequest};
@@ -30,11 +30,7 @@ const GRACE: i32 = 10;
 ///
 /// # Errors
 /// Where it could not be started, and where something else has its name.
-pub(super) async fn run(
-    platform: &DockerPlatform,
-    job: &JobRequest<'_>,
-    context: &ApplyContext<'_>,
-) -> Result<JobEvents, PlatformError> {
+pub(super) async fn run(platform: &DockerPlatform, job: &JobRequest<'_>, context: &ApplyContext<'_>) -> Result<JobEvents, PlatformError> {
     let work = Work::of(&platform.config, job, context)?;
     let connection = &platform.connection;
     let there = inspect(connection, &work.record).await?;

@@ -14,9 +14,7 @@ use bollard::models::{
     TaskSpec, TaskSpecContainerSpec, TaskSpecContainerSpecFile, TaskSpecContainerSpecSecrets, TaskSpecResources, TaskSpecRestartPolicy,
     TaskSpecRestartPolicyConditionEnum, TaskState,
 };
-use bollard::query_parameters::{
-    InspectServiceOptions, ListConfigsOptionsBuilder, ListSecretsOptionsBuilder, ListTasksOptionsBuilder,
-};
+use bollard::query_parameters::{InspectServiceOptions, ListConfigsOptionsBuilder, ListSecretsOptionsBuilder, ListTasksOptionsBuilder};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use stratos_engine::desired::name::Name;
 use stratos_engine::platform::jobs::{JobEnd, JobEvent, JobEvents, JobRequest};
@@ -39,11 +37,7 @@ const TIMED_OUT: &str = "timed out";
 ///
 /// # Errors
 /// Where it could not be started, and where something else has its name.
-pub(super) async fn run(
-    platform: &SwarmPlatform,
-    job: &JobRequest<'_>,
-    context: &ApplyContext<'_>,
-) -> Result<JobEvents, PlatformError> {
+pub(super) async fn run(platform: &SwarmPlatform, job: &JobRequest<'_>, context: &ApplyContext<'_>) -> Result<JobEvents, PlatformError> {
     let work = Work::of(&platform.config, job, context)?;
     let connection = &platform.connection;
     let stopped = how_it_was_stopped(connection, &work.record).await?;
@@ -118,7 +112,8 @@ async fn create(platform: &SwarmPlatform, work: &Work) -> Result<(), PlatformErr
     for (index, file) in work.files.iter().enumerate() {
         let name = format!("{}.{index}", work.record.name);
         let data = BASE64_STANDARD.encode(file.content.as_bytes());
-        let spec = SecretSpec { name: Some(name.clone()), labels: Some(work.record.labels.clone()), data: Some(data), ..SecretSpec::default() };
+        let spec =
+            SecretSpec { name: Some(name.clone()), labels: Some(work.record.labels.clone()), data: Some(data), ..SecretSpec::default() };
         let made = connection.docker.create_secret(spec).await.map_err(|error| failure(attempted(), &error))?;
         let target = TaskSpecContainerSpecFile {
             name: Some(file.path.clone()),
@@ -197,12 +192,8 @@ async fn how_it_was_stopped(connection: &Connection, record: &Record) -> Result<
 /// Writes down how it ends, and then ends it.
 async fn stop(connection: &Connection, record: &Record, words: &str) -> Result<(), PlatformError> {
     let data = BASE64_STANDARD.encode(words);
-    let spec = ConfigSpec {
-        name: Some(record.name.clone()),
-        labels: Some(record.labels.clone()),
-        data: Some(data),
-        ..ConfigSpec::default()
-    };
+    let spec =
+        ConfigSpec { name: Some(record.name.clone()), labels: Some(record.labels.clone()), data: Some(data), ..ConfigSpec::default() };
     match connection.docker.create_config(spec).await {
         Ok(_) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => delete_service(connection, record).await,
         Err(error) => Err(failure(format!("stopping the job {}, whose time is over", record.name), &error)),
@@ -244,7 +235,9 @@ async fn ended(connection: &Connection, record: &Record, timeout: Duration) -> R
     let mut deadline = None;
     loop {
         let Some(service) = inspect(connection, record).await? else {
-            return Ok(how_it_was_stopped(connection, record).await?.unwrap_or_else(|| JobEnd::Failed { why: "its service was removed while it ran".to_owned() }));
+            return Ok(how_it_was_stopped(connection, record)
+                .await?
+                .unwrap_or_else(|| JobEnd::Failed { why: "its service was removed while it ran".to_owned() }));
         };
         let task = task(connection, record).await?;
         if let Some(end) = task.as_ref().and_then(end) {

@@ -141,7 +141,10 @@ mod tests {
     async fn outputs_are_told_apart_and_lines_stay_whole() {
         let long = "x".repeat(PART);
         let error = LogOutput::StdErr { message: format!("{TIME} oh\n").into_bytes().into() };
-        assert_eq!(lines(vec![out(&long), error, out("end\n"), out("next\n")]).await, ["oh".to_owned(), format!("{long}end"), "next".into()]);
+        assert_eq!(
+            lines(vec![out(&long), error, out("end\n"), out("next\n")]).await,
+            ["oh".to_owned(), format!("{long}end"), "next".into()]
+        );
     }
 
     #[tokio::test]

@@ -139,6 +139,9 @@ fn named(container: ContainerSummary) -> Option<(String, Part)> {
     if names::is_forgotten(&name) {
         return None;
     }
-    let runs = matches!(container.state, Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::PAUSED));
+    let runs = matches!(
+        container.state,
+        Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::PAUSED)
+    );
     Some((name, Part { id: id.clone(), runs, container: id, node: None }))
 }

@@ -9,7 +9,13 @@ use stratos_docker::endpoint::{Origin, Surroundings};
 use crate::places::{TLS, ask, options, place, resolve};
 
 fn docker(configuration: &Path, arguments: &[&str]) {
-    let output = Command::new("docker").env_clear().env("PATH", std::env::var("PATH").unwrap()).arg("--config").arg(configuration).args(arguments).output();
+    let output = Command::new("docker")
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .arg("--config")
+        .arg(configuration)
+        .args(arguments)
+        .output();
     let output = output.unwrap();
     assert!(output.status.success(), "docker {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
 }
@@ -18,7 +24,8 @@ fn docker(configuration: &Path, arguments: &[&str]) {
 async fn a_context_is_found_by_its_name_and_as_the_current_one() {
     let configuration = tempfile::tempdir().unwrap();
     let file = |name| place().certificates.file(name).display().to_string();
-    let host = format!("host=tcp://{}:2376,ca={},cert={},key={}", place().engines.address(TLS), file("ca.pem"), file("cert.pem"), file("key.pem"));
+    let host =
+        format!("host=tcp://{}:2376,ca={},cert={},key={}", place().engines.address(TLS), file("ca.pem"), file("cert.pem"), file("key.pem"));
     docker(configuration.path(), &["context", "create", "far", "--docker", &host]);
     docker(configuration.path(), &["context", "create", "near", "--docker", &format!("host={}", place().engines.url(0))]);
     let surroundings = Surroundings { configuration: Some(configuration.path().to_owned()), ..Surroundings::default() };

@@ -160,7 +160,8 @@ async fn an_instance_on_another_node_is_named_with_its_node() {
     engines.form_swarm(2);
     stratos_test_platforms::build(&engines, 0);
     let image = format!("{}/web:1", engines.registry());
-    let create = ["service", "create", "--quiet", "--detach", "--name", "far", "--constraint", "node.hostname==node1", &image, "sh", "-c", IDLE];
+    let create =
+        ["service", "create", "--quiet", "--detach", "--name", "far", "--constraint", "node.hostname==node1", &image, "sh", "-c", IDLE];
     engines.docker(0, &create);
     let connection = Connection::new(Endpoint::Unix(engines.socket(0))).unwrap();
     let deadline = std::time::Instant::now() + LONG;
@@ -171,7 +172,10 @@ async fn an_instance_on_another_node_is_named_with_its_node() {
         }
         assert!(std::time::Instant::now() < deadline, "{error}");
     };
-    assert!(error.why.starts_with("far.1 runs on the node node1, and a command can be run only on the node that we are connected to (node0)"), "{error}");
+    assert!(
+        error.why.starts_with("far.1 runs on the node node1, and a command can be run only on the node that we are connected to (node0)"),
+        "{error}"
+    );
     assert!(error.hint.unwrap().contains("connect to node1"));
     let there = Connection::new(Endpoint::Unix(engines.socket(1))).unwrap();
     let ran = run(&there, &Of::Service("far".into()), command(&["hostname"])).await.unwrap();

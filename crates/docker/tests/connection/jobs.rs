@@ -66,7 +66,9 @@ impl Place {
             false => &[&["ps", "--all"]],
             true => &[&["service", "ls"], &["secret", "ls"], &["config", "ls"]],
         };
-        let list = |list: &&[&str]| shared_swarm().docker(0, &[list, &["--quiet", "--filter", &owner, "--filter", "label=stratos.job"][..]].concat());
+        let list = |list: &&[&str]| {
+            shared_swarm().docker(0, &[list, &["--quiet", "--filter", &owner, "--filter", "label=stratos.job"][..]].concat())
+        };
         lists.iter().flat_map(|words| list(words).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 }
@@ -74,7 +76,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let list: &[&str] = if self.is_swarm { &["service"] } else { &["container"] };
-        for id in shared_swarm().docker(0, &[list, &["ls", "--quiet", "--filter", &format!("label=stratos.project={}", self.prefix)]].concat()).lines() {
+        for id in shared_swarm()
+            .docker(0, &[list, &["ls", "--quiet", "--filter", &format!("label=stratos.project={}", self.prefix)]].concat())
+            .lines()
+        {
             shared_swarm().try_docker(0, &[list, &["rm", id]].concat());
             shared_swarm().try_docker(0, &["rm", "--force", id]);
         }
@@ -106,14 +111,20 @@ async fn run(place: &Place, job: Job<'_>, stop: Option<&str>, cancel: bool) -> R
     let marks = Marks { owner, app: web.clone(), protect: false, revision: None, specification: None };
     let app = App { image: Some(image), command: Some(vec![Text::literal("false")]), ..App::default() };
     let secret = Segment::Secret { name: "token".to_owned(), encoding: Encoding::Plain };
-    let env = IndexMap::from([
-        ("GREETING".to_owned(), Text::literal("hello")),
-        ("TOKEN".to_owned(), std::iter::once(secret).collect()),
-    ]);
+    let env = IndexMap::from([("GREETING".to_owned(), Text::literal("hello")), ("TOKEN".to_owned(), std::iter::once(secret).collect())]);
     let content = Text::literal("from a file\n");
     let files = IndexMap::from([("/etc/job/settings".to_owned(), FileContent { content, mode: 0o400 })]);
     let moved = BTreeMap::new();
-    let app = TranslatedApp { project: &project, name: &web, environment: &environment, marks: &marks, app: &app, env: &env, files: &files, moved_from: &moved };
+    let app = TranslatedApp {
+        project: &project,
+        name: &web,
+        environment: &environment,
+        marks: &marks,
+        app: &app,
+        env: &env,
+        files: &files,
+        moved_from: &moved,
+    };
     let command = ["sh", "-c", job.script].map(Text::literal);
     let request = JobRequest { key: job.key, app: &app, command: &command, timeout: job.timeout };
     let secrets = Secrets::new([("token".to_owned(), Ok(Zeroizing::new("hunter2".to_owned())))]);
@@ -196,7 +207,8 @@ async fn a_job_goes_on_without_a_listener_and_is_found_again() {
 #[tokio::test]
 async fn a_cancelled_job_is_removed() {
     for place in Place::both("cancel") {
-        let (end, ..) = run(&place, job("endless", "echo begin; while true; do sleep 0.1; done"), Some("begin"), true).await.unwrap().unwrap();
+        let (end, ..) =
+            run(&place, job("endless", "echo begin; while true; do sleep 0.1; done"), Some("begin"), true).await.unwrap().unwrap();
         assert_eq!(end, JobEnd::Cancelled);
         assert_eq!(place.left(), Vec::<String>::new());
     }
@@ -205,7 +217,8 @@ async fn a_cancelled_job_is_removed() {
 #[tokio::test]
 async fn a_job_whose_time_is_over_is_stopped_and_stays_so() {
     for place in Place::both("timeout") {
-        let endless = || Job { timeout: Duration::from_secs(4), ..job("slow", "trap 'exit 0' TERM; echo begin; while true; do sleep 0.1; done") };
+        let endless =
+            || Job { timeout: Duration::from_secs(4), ..job("slow", "trap 'exit 0' TERM; echo begin; while true; do sleep 0.1; done") };
         let began = Instant::now();
         let (end, found, lines) = to_the_end(&place, endless()).await;
         assert_eq!((end, found, lines), (JobEnd::TimedOut, false, vec!["begin".to_owned()]));
@@ -264,7 +277,12 @@ async fn what_has_the_jobs_name_and_is_another_is_left_alone() {
 async fn a_job_that_was_made_and_not_started_is_started_with_its_files() {
     let place = Place::new(false, "made");
     let image = format!("{}/web:1", shared_swarm().registry());
-    let labels = [format!("stratos.project={}", place.prefix), "stratos.environment=dev".into(), "stratos.job=made".into(), "stratos.job.app=web".into()];
+    let labels = [
+        format!("stratos.project={}", place.prefix),
+        "stratos.environment=dev".into(),
+        "stratos.job=made".into(),
+        "stratos.job.app=web".into(),
+    ];
     let name = place.name("made");
     let labels = labels.iter().flat_map(|label| ["--label", label]);
     let words = ["create", "--name", &name].into_iter().chain(labels).chain([image.as_str(), "cat", "/etc/job/settings"]);
@@ -279,7 +297,12 @@ async fn a_job_that_was_made_and_not_started_is_started_with_its_files() {
 #[tokio::test]
 async fn secrets_without_their_service_are_made_anew() {
     let place = Place::new(true, "orphan");
-    let labels = [format!("stratos.project={}", place.prefix), "stratos.environment=dev".into(), "stratos.job=orphan".into(), "stratos.job.app=web".into()];
+    let labels = [
+        format!("stratos.project={}", place.prefix),
+        "stratos.environment=dev".into(),
+        "stratos.job=orphan".into(),
+        "stratos.job.app=web".into(),
+    ];
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("old"), "old").unwrap();
     let (name, file) = (format!("{}.0", place.name("orphan")), folder.path().join("old").display().to_string());

@@ -56,7 +56,13 @@ impl Authority {
         std::fs::write(folder.join("ca.pem"), authority.self_signed(&key).unwrap().pem()).unwrap();
         let issuer = Issuer::new(authority, key);
         let server = (0..=255).flat_map(|subnet| (10..=11).map(move |host| IpAddr::V4(Ipv4Addr::new(10, 213, subnet, host))));
-        issue(&issuer, ExtendedKeyUsagePurpose::ServerAuth, server.map(SanType::IpAddress).collect(), &folder, ["server.pem", "server-key.pem"]);
+        issue(
+            &issuer,
+            ExtendedKeyUsagePurpose::ServerAuth,
+            server.map(SanType::IpAddress).collect(),
+            &folder,
+            ["server.pem", "server-key.pem"],
+        );
         issue(&issuer, ExtendedKeyUsagePurpose::ClientAuth, Vec::new(), &folder, ["cert.pem", "key.pem"]);
         Self { folder }
     }

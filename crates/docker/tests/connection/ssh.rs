@@ -51,7 +51,8 @@ fn serve(folder: &Path, knows_host: bool, has_key: bool) -> (Server, u16) {
         place().engines.url(0)
     );
     std::fs::write(folder.join("sshd_config"), settings).unwrap();
-    let server = Command::new("/usr/sbin/sshd").args(["-D", "-e", "-f", &path("sshd_config")]).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+    let server =
+        Command::new("/usr/sbin/sshd").args(["-D", "-e", "-f", &path("sshd_config")]).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
     let server = Server(server.expect("Debian's package openssh-server is needed"));
     let deadline = Instant::now() + Duration::from_secs(10);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -62,7 +63,8 @@ fn serve(folder: &Path, knows_host: bool, has_key: bool) -> (Server, u16) {
     let known = if knows_host { format!("[127.0.0.1]:{port} {host_key}") } else { String::new() };
     std::fs::write(folder.join("known_hosts"), known).unwrap();
     let key = if has_key { "user" } else { "stranger" };
-    let settings = format!("IdentityFile {}\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile {}\n", path(key), path("known_hosts"));
+    let settings =
+        format!("IdentityFile {}\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile {}\n", path(key), path("known_hosts"));
     std::fs::write(folder.join("ssh_config"), settings).unwrap();
     let program = format!("#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n", path("ssh_config"));
     std::fs::create_dir(folder.join("bin")).unwrap();

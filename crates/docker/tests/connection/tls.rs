@@ -44,7 +44,10 @@ async fn an_engine_of_another_authority_is_not_trusted() {
     // Nor is it by the authorities of the system.
     let url = format!("https://{}/", place().engines.address(TLS));
     let error = ask(Some(&url), &IndexMap::new(), &Surroundings::default()).await.unwrap_err();
-    assert_eq!(error.kind, if error.attempted.contains("authorities of this system") { PlatformErrorKind::Rejected } else { PlatformErrorKind::Denied });
+    assert_eq!(
+        error.kind,
+        if error.attempted.contains("authorities of this system") { PlatformErrorKind::Rejected } else { PlatformErrorKind::Denied }
+    );
 }
 
 #[tokio::test]

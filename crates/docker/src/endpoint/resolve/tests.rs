@@ -39,7 +39,11 @@ fn nothing_said_is_the_usual_socket() {
     let found = resolve_with(None, &[], &Surroundings::default()).unwrap();
     assert_eq!(found.endpoint, Endpoint::Unix("/var/run/docker.sock".into()));
     assert_eq!(found.origin, Origin::Default);
-    assert!(found.describe().starts_with("It is reached at unix:///var/run/docker.sock (where engines usually listen). "), "{}", found.describe());
+    assert!(
+        found.describe().starts_with("It is reached at unix:///var/run/docker.sock (where engines usually listen). "),
+        "{}",
+        found.describe()
+    );
 }
 
 #[test]
@@ -61,16 +65,20 @@ fn the_order_is_that_of_the_docker_command_line() {
     assert_eq!(endpoint(None, &[("context", "far")], &with(Some("unix:///x"), None)), far("the option `context`"));
     assert_eq!(endpoint(Some("unix:///y"), &[], &with(Some("unix:///x"), Some("far"))), ("unix:///y".into(), Origin::Url));
     // `default` is no file: it stands for what there is without contexts.
-    assert_eq!(endpoint(None, &[("context", "default")], &with(None, Some("far"))), ("unix:///var/run/docker.sock".into(), Origin::Default));
+    assert_eq!(
+        endpoint(None, &[("context", "default")], &with(None, Some("far"))),
+        ("unix:///var/run/docker.sock".into(), Origin::Default)
+    );
 }
 
 #[test]
 fn tls_takes_certificates_from_the_usual_places() {
     let (home, machine) = machine(None);
-    let certificates = |url, written: &[(&str, &str)], surroundings: &Surroundings| match resolve_with(url, written, surroundings).unwrap().endpoint {
-        Endpoint::Tls { address, certificates } => (address, certificates),
-        other => panic!("{other}"),
-    };
+    let certificates =
+        |url, written: &[(&str, &str)], surroundings: &Surroundings| match resolve_with(url, written, surroundings).unwrap().endpoint {
+            Endpoint::Tls { address, certificates } => (address, certificates),
+            other => panic!("{other}"),
+        };
     let configuration = home.path().join(".docker");
     let (address, found) = certificates(Some("https://swarm-host/"), &[], &machine);
     assert_eq!(address, "swarm-host:2376");
