@@ -75,7 +75,7 @@ impl<'a> Reporter<'a> {
     fn say(&self, id: &ResourceId, action: Option<Action>, text: String) {
         let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
         let entry = running.entry(id.clone()).or_insert_with(|| Running {
-            bar: if self.moves { self.lines.add(spinner(id)) } else { ProgressBar::hidden() },
+            bar: if self.moves { self.lines.add(spinner(id, self.output.colors_errors())) } else { ProgressBar::hidden() },
             since: Instant::now(),
             action: None,
             said: String::new(),
@@ -103,7 +103,9 @@ impl<'a> Reporter<'a> {
         let took = took.map_or_else(String::new, |took| format!(" ({})", words::duration(took)));
         let line = format!("{}: {}{took}", report.id, result_words(report));
         if self.moves {
-            let _ = self.lines.println(line);
+            // Moving lines go past the output, which takes styles out where nobody wants them.
+            let plain = (!self.output.colors_errors()).then(|| anstream::adapter::strip_str(&line).to_string());
+            let _ = self.lines.println(plain.unwrap_or(line));
         } else {
             self.output.note(&line);
         }
@@ -127,15 +129,17 @@ impl Progress for Reporter<'_> {
     }
 }
 
-fn spinner(id: &ResourceId) -> ProgressBar {
+fn spinner(id: &ResourceId, colors: bool) -> ProgressBar {
     // The template is a constant: should it be wrong, the bar looks plain and a test fails.
-    let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let template = if colors { TEMPLATE } else { PLAIN_TEMPLATE };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style).with_prefix(id.to_string());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }
 
 const TEMPLATE: &str = "  {spinner} {prefix}: {wide_msg} {elapsed:.dim}";
+const PLAIN_TEMPLATE: &str = "  {spinner} {prefix}: {wide_msg} {elapsed}";
 
 /// How a resource is, in a few words: the platform's own where it has some.
 pub fn health_words(health: &Health) -> String {
@@ -170,6 +174,8 @@ pub fn result_words(report: &ChangeReport) -> String {
 mod tests {
     #[test]
     fn the_template_of_moving_lines_is_understood() {
-        assert!(indicatif::ProgressStyle::with_template(super::TEMPLATE).is_ok());
+        for template in [super::TEMPLATE, super::PLAIN_TEMPLATE] {
+            assert!(indicatif::ProgressStyle::with_template(template).is_ok());
+        }
     }
 }

@@ -22,4 +22,5 @@ mod schema;
 mod status;
 mod supervisor_log;
 mod support;
+mod terminal;
 mod usage;

@@ -2,6 +2,8 @@
 
 #[path = "support/proxy.rs"]
 pub mod proxy;
+#[path = "support/terminal.rs"]
+pub mod terminal;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

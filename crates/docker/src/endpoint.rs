@@ -90,6 +90,20 @@ impl Surroundings {
     }
 }
 
+impl Endpoint {
+    /// The machine that the engine is on, as it is reached from here: what the engine publishes is there.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Unix(_) => "127.0.0.1".to_owned(),
+            Self::Http(address) | Self::Tls { address, .. } => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                host.trim_matches(['[', ']']).to_owned()
+            }
+            Self::Ssh(destination) => destination.host.clone(),
+        }
+    }
+}
+
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -98,5 +112,19 @@ impl std::fmt::Display for Endpoint {
             Self::Tls { address, .. } => write!(f, "https://{address}"),
             Self::Ssh(destination) => write!(f, "ssh://{destination}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_behind_an_endpoint() {
+        let ssh = Destination { user: Some("ada".into()), host: "manager".into(), port: Some(22) };
+        assert_eq!(Endpoint::Unix("/var/run/docker.sock".into()).host(), "127.0.0.1");
+        assert_eq!(Endpoint::Http("manager:2375".into()).host(), "manager");
+        assert_eq!(Endpoint::Http("[::1]:2375".into()).host(), "::1");
+        assert_eq!(Endpoint::Ssh(ssh).host(), "manager");
     }
 }

@@ -17,3 +17,4 @@ pub mod logs;
 pub mod swarm;
 
 pub use engine::DockerPlatform;
+pub use swarm::SwarmPlatform;

@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -98,6 +100,8 @@ impl Client {
                 return Ok(stream);
             }
             match child.try_wait().map_err(broken)? {
+                // A Ctrl-C on the terminal that was for us, and reached it before it had left the terminal.
+                Some(status) if status.signal() == Some(Signal::SIGINT as i32) => child = self.spawn().map_err(broken)?,
                 Some(status) if !status.success() => {
                     let why = format!("it ended with {status}: {}", self.last_words());
                     return Err(PlatformError::new(PlatformErrorKind::Internal, attempted(), why));

@@ -184,5 +184,6 @@ fn launcher() -> std::io::Result<process::Launcher> {
         let path = inherited.entry("PATH".into()).or_default();
         **path = if path.is_empty() { own.to_owned() } else { format!("{}:{own}", path.as_str()) };
     }
-    Ok(process::Launcher { program, arguments: std::env::args_os().skip(1).collect(), inherited })
+    let open_files = launch::raise_open_files();
+    Ok(process::Launcher { program, arguments: std::env::args_os().skip(1).collect(), open_files, inherited })
 }

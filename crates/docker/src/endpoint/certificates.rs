@@ -48,7 +48,10 @@ fn together(ca: Option<PathBuf>, certificate: Option<PathBuf>, key: Option<PathB
             return Err((format!("{of}: there is a certificate, and no key to it"), Some("add the key, or leave both away".into())));
         }
         (None, Some(_)) => {
-            return Err((format!("{of}: there is a key, and no certificate to it"), Some("add the certificate, or leave both away".into())));
+            return Err((
+                format!("{of}: there is a key, and no certificate to it"),
+                Some("add the certificate, or leave both away".into()),
+            ));
         }
     };
     Ok(Certificates { ca, client })

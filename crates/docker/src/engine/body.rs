@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, Mount, MountType, NetworkingConfig, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType, NetworkingConfig, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
@@ -37,6 +37,8 @@ pub(crate) fn body(document: &Document, container: Container) -> Result<Containe
         restart_policy: Some(restart(document)),
         network_mode: networks.keys().next().cloned(),
         mounts: (!container.mounts.is_empty()).then_some(container.mounts),
+        log_config: (container.log_driver.is_some() || !container.log_options.is_empty())
+            .then(|| HostConfigLogConfig { typ: container.log_driver, config: Some(container.log_options.into_iter().collect()) }),
         init: container.init,
         readonly_rootfs: container.read_only.then_some(true),
         cap_add: list(container.cap_add.into_iter().collect()),

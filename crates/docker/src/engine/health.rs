@@ -8,7 +8,6 @@ use super::live::{self, App, Member};
 use super::state::State;
 use super::translate::CONTAINER;
 use super::{DockerPlatform, containers};
-use crate::endpoint::Endpoint;
 use crate::labels;
 
 /// One answer for each id.
@@ -44,7 +43,7 @@ async fn one(platform: &DockerPlatform, id: &ResourceId, app: &App) -> Health {
         _ => (Status::Progressing, format!("{ready} of {all} instances are ready{because}")),
     };
     let endpoints = app.proxy.iter().filter(|proxy| proxy.works()).flat_map(|proxy| proxy.ports().iter());
-    let host = host(&platform.connection.endpoint);
+    let host = platform.connection.endpoint.host();
     let endpoints = endpoints.map(|port| format!("{host}:{port}")).collect();
     Health { status, message, instances, endpoints, rollout: rollout(platform, id) }
 }
@@ -71,28 +70,5 @@ async fn instance(platform: &DockerPlatform, member: &Member) -> Instance {
         message: member.state.why().to_owned(),
         restarts: member.inspected.restart_count.and_then(|count| u32::try_from(count).ok()).unwrap_or_default(),
         last_log,
-    }
-}
-
-/// Where what the engine publishes is reached.
-fn host(endpoint: &Endpoint) -> String {
-    let without_port = |address: &str| address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned();
-    match endpoint {
-        Endpoint::Unix(_) => "localhost".to_owned(),
-        Endpoint::Http(address) | Endpoint::Tls { address, .. } => without_port(address),
-        Endpoint::Ssh(destination) => destination.host.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_published_is_reached_where_the_engine_is() {
-        assert_eq!(host(&Endpoint::Unix("/var/run/docker.sock".into())), "localhost");
-        assert_eq!(host(&Endpoint::Http("10.0.0.7:2375".into())), "10.0.0.7");
-        assert_eq!(host(&Endpoint::Ssh("ada@box:22".into())), "box");
-        assert_eq!(host(&Endpoint::Ssh("box".into())), "box");
     }
 }

@@ -115,11 +115,14 @@ async fn fill_and_start(platform: &DockerPlatform, id: &str, name: &str, files: 
     let started = docker.start_container(id, None::<StartContainerOptions>).await;
     started.map_err(|error| {
         let error = failure(format!("starting the container {name}"), &error);
-        match error.why.contains("executable file not found") || error.why.contains("no such file or directory") {
-            true => PlatformError { kind: PlatformErrorKind::Rejected, ..error }
-                .with_hint("is the first word of `command` a program of the image?"),
-            false => error,
+        let any = |words: &[&str]| words.iter().any(|word| error.why.contains(word));
+        if any(&["executable file not found", "no such file or directory"]) {
+            let hint = "is the first word of `command` a program of the image?";
+            return PlatformError { kind: PlatformErrorKind::Rejected, ..error }.with_hint(hint);
         }
+        // Another process has made the network at the same moment, and one of the two is about to go.
+        let kind = if any(&["is ambiguous", "Could not attach to network"]) { PlatformErrorKind::Conflict } else { error.kind };
+        PlatformError { kind, ..error }
     })
 }
 

@@ -21,6 +21,10 @@ pub(crate) fn document(inspected: &ContainerInspectResponse, record: &Record, nu
     let all_labels = config.labels.clone().unwrap_or_default();
     let mut out = DocumentBuilder::default();
     let mut container = container(inspected, &all_labels);
+    // Where nobody asked for a log driver it is the engine's own, whichever that is.
+    if let Some(log) = host.log_config.clone().filter(|_| record.leaves.leaves().iter().any(|(path, _)| path.matches(LOGGING))) {
+        (container.log_driver, container.log_options) = (log.typ, log.config.unwrap_or_default().into_iter().collect());
+    }
     number_out_of(&mut container.mounts, number);
     container.write(&|source| Leaf::Text(source.into()), &mut out);
     let own = record.without_inherited(out.build());
@@ -29,7 +33,8 @@ pub(crate) fn document(inspected: &ContainerInspectResponse, record: &Record, nu
     for (path, leaf) in own.leaves() {
         out.put(path.segments(), leaf.clone());
     }
-    for (path, leaf) in record.leaves.leaves().iter().filter(|(path, _)| !path.matches("deploy.resources") && !path.matches(RESTART)) {
+    let is_seen = |path: &Path| ["deploy.resources", RESTART, LOGGING].iter().any(|field| path.matches(field));
+    for (path, leaf) in record.leaves.leaves().iter().filter(|(path, _)| !is_seen(path)) {
         out.put(path.segments(), leaf.clone());
     }
     amounts(&host, &record.leaves, &mut out);
@@ -39,8 +44,10 @@ pub(crate) fn document(inspected: &ContainerInspectResponse, record: &Record, nu
     secrets::hide(out, all_labels.get(secrets::LABEL).map(String::as_str))
 }
 
-/// The leaf of the restart policy.
-pub(crate) const RESTART: &str = "deploy.restart";
+/// The leaves of the restart policy.
+const RESTART: &str = "deploy.restart";
+/// The leaves of the log driver.
+const LOGGING: &str = "logging";
 
 fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, String>) -> Container {
     let config = inspected.config.clone().unwrap_or_default();
@@ -77,6 +84,8 @@ fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, 
         dns_search: host.dns_search.unwrap_or_default(),
         dns_opt: host.dns_options.unwrap_or_default().into_iter().collect(),
         sysctls: pairs(host.sysctls),
+        log_driver: None,
+        log_options: Default::default(),
         ulimits: ulimits
             .filter_map(|limit| Some((limit.name?, (limit.soft.unwrap_or_default(), limit.hard.unwrap_or_default()))))
             .collect(),

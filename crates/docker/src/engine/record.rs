@@ -50,7 +50,8 @@ pub(crate) struct Record {
 impl Record {
     /// What a container of this document is to remember. `resolved` is the container with its texts made whole.
     pub fn new(document: &Document, resolved: &Document, image: &ImageInspect, needs: &[ResourceId]) -> Self {
-        let is_recorded = |path: &Path| ["files", "deploy"].iter().any(|root| path.matches(root)) && !path.matches("deploy.replicas");
+        let is_recorded =
+            |path: &Path| ["files", "deploy", "logging"].iter().any(|root| path.matches(root)) && !path.matches("deploy.replicas");
         let leaves = document.leaves().iter().filter(|(path, _)| is_recorded(path)).map(|(path, leaf)| (path.clone(), without_text(leaf)));
         let inherited = inherited(image);
         let same = |(path, leaf): &&(Path, Leaf)| inherited.get(path) == Some(leaf);

@@ -57,6 +57,7 @@ pub static CONTAINER: Shape = Shape {
         "dns_opt",
         "sysctls",
         "ulimits",
+        "logging",
         "privileged",
         "pid",
         "userns_mode",

@@ -41,6 +41,8 @@ pub(crate) struct Launcher {
     pub program: PathBuf,
     /// The arguments that lead to `launch`.
     pub arguments: Vec<OsString>,
+    /// How many files a program may have open, as it was for whoever started the supervisor.
+    pub open_files: Option<u64>,
     /// What every program inherits.
     pub inherited: BTreeMap<String, Zeroizing<String>>,
 }
@@ -64,7 +66,8 @@ impl Launch {
         let path = self.environment.get("PATH").map_or("", |path| path.as_str());
         let program = find(program, path, &self.directory)?;
         let mut command = Command::new(&self.launcher.program);
-        command.args(&self.launcher.arguments).arg(launch::WORD).arg(std::process::id().to_string()).arg(program);
+        command.args(&self.launcher.arguments).arg(launch::WORD).arg(std::process::id().to_string());
+        command.arg(self.launcher.open_files.map_or_else(String::new, |limit| limit.to_string())).arg(program);
         command.args(arguments.iter().map(|word| word.as_str()));
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value.as_str())));
         command.current_dir(&self.directory).process_group(0);

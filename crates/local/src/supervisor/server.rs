@@ -160,7 +160,7 @@ mod tests {
     /// What a client gets that sends this, and leaves the connection open.
     async fn answered(request: &[u8]) -> WireError {
         let folder = tempfile::tempdir().unwrap();
-        let launcher = Launcher { program: "/bin/false".into(), arguments: vec![], inherited: BTreeMap::new() };
+        let launcher = Launcher { program: "/bin/false".into(), arguments: vec![], open_files: None, inherited: BTreeMap::new() };
         let world = World::new(Folder::new(folder.path()), launcher, State::new(vec![]));
         let (mut client, server) = UnixStream::pair().unwrap();
         let (retire, _retired) = mpsc::unbounded_channel();

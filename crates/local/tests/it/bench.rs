@@ -1,6 +1,7 @@
 //! An environment of one test: its folder, a platform on it, and the few steps of the main path that a test needs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path as FilePath, PathBuf};
@@ -76,15 +77,23 @@ impl Bench {
         Self::connect(self.folder.path(), &Owner { project: project.into(), environment: name("dev") })
     }
 
+    /// The same environment with another program for its supervisor.
+    pub fn supervised_by(&self, supervisor: Vec<OsString>) -> LocalPlatform {
+        LocalPlatform::connect(LocalConfig { supervisor, ..Self::config(self.folder.path(), &self.owner) }).unwrap()
+    }
+
     fn connect(folder: &FilePath, owner: &Owner) -> LocalPlatform {
-        let config = LocalConfig {
+        LocalPlatform::connect(Self::config(folder, owner)).unwrap()
+    }
+
+    fn config(folder: &FilePath, owner: &Owner) -> LocalConfig {
+        LocalConfig {
             folder: folder.join("dev"),
             environment: name("dev"),
             owner: owner.clone(),
             supervisor: vec![PROGRAM.into(), "supervise".into()],
             directory: None,
-        };
-        LocalPlatform::connect(config).unwrap()
+        }
     }
 
     pub fn state(&self) -> PathBuf {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stratos_engine::platform::{Lease, Outcome, Platform, PlatformErrorKind};
 
-use crate::bench::{Bench, serving, wait_for, workload};
+use crate::bench::{Bench, PROGRAM, serving, wait_for, workload};
 
 #[tokio::test]
 async fn the_second_writer_is_told_who_the_first_is() {
@@ -38,6 +38,17 @@ async fn a_lease_leaves_nothing_behind_and_many_that_want_it_get_it_one_at_a_tim
     };
     futures::future::join_all((0..4).map(|_| one())).await;
     assert!(!bench.state().exists(), "the last one removed what the first one made");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_a_ctrl_c_reaches_before_it_has_left_the_terminal_is_started_again() {
+    let bench = Bench::new();
+    let script = format!("[ -e ../interrupted ] || {{ touch ../interrupted; kill -INT $$; }}; exec {PROGRAM} supervise \"$0\"");
+    let platform = bench.supervised_by(vec!["sh".into(), "-c".into(), script.into()]);
+    let missing = bench.plan(bench.resources("web", serving("healthy", serde_json::json!({})))).await.differences;
+    let outcome = bench.apply_as(&platform, &crate::bench::change(&missing[0])).await;
+    assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    assert!(bench.folder.path().join("interrupted").exists());
 }
 
 #[tokio::test]

@@ -101,6 +101,25 @@ async fn a_deletion_that_nobody_waits_for_any_more_does_not_keep_a_supervisor_fr
 }
 
 #[tokio::test]
+async fn a_supervisor_may_have_many_files_open_and_its_programs_as_many_as_before() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let soft = hard.min(5000) - 1;
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    let bench = Bench::new();
+    let says = "ulimit -Sn; exec sleep 1000";
+    bench.deploy(bench.resources("web", json!({ "command": ["sh", "-c", says] }))).await;
+    bench.healthy(&workload("web")).await;
+    let logs = bench.platform.logs().unwrap();
+    let options = LogOptions { follow: false, tail: None };
+    let lines: Vec<_> = logs.logs(&workload("web"), &options).await.unwrap().collect().await;
+    assert_eq!(lines[0].as_ref().unwrap().line, soft.to_string());
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", bench.supervisor().unwrap())).unwrap();
+    let open = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    assert_eq!(open.split_whitespace().next(), Some(hard.to_string().as_str()));
+}
+
+#[tokio::test]
 async fn what_outlived_a_supervisor_all_the_same_ends_before_it_is_started_again() {
     let bench = Bench::new();
     let command = format!("{PROGRAM} serve healthy & wait");

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use bollard::models::{EndpointPortConfig, Service, Task};
 use bollard::query_parameters::ListNodesOptions;
 
-use crate::endpoint::Endpoint;
 use crate::swarm::SwarmPlatform;
 use crate::swarm::spec::ports::Published;
 
@@ -15,7 +14,7 @@ pub(super) async fn of(platform: &SwarmPlatform, service: &Service, running: &[&
     let ports = service.endpoint.as_ref().and_then(|endpoint| endpoint.ports.as_ref());
     let ports: Vec<Published> = ports.into_iter().flatten().map(Published::of).collect();
     let mesh = ports.iter().filter(|port| !port.on_host).filter_map(|port| port.published);
-    let mut out: BTreeSet<String> = mesh.map(|port| address(&host(&platform.connection.endpoint), port)).collect();
+    let mut out: BTreeSet<String> = mesh.map(|port| address(&platform.connection.endpoint.host(), port)).collect();
     if ports.iter().any(|port| port.on_host) {
         let nodes = nodes(platform).await;
         for task in running {
@@ -43,26 +42,10 @@ fn address(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// The machine behind an endpoint.
-fn host(endpoint: &Endpoint) -> String {
-    let of = |address: &str| address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']).to_owned();
-    match endpoint {
-        Endpoint::Unix(_) => "127.0.0.1".to_owned(),
-        Endpoint::Http(address) | Endpoint::Tls { address, .. } => of(address),
-        Endpoint::Ssh(destination) => destination.host.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
-    fn the_machine_behind_an_endpoint() {
-        assert_eq!(host(&Endpoint::Http("manager:2375".into())), "manager");
-        assert_eq!(host(&Endpoint::Http("[::1]:2375".into())), "::1");
-        assert_eq!(host(&Endpoint::Ssh("ada@manager:22".into())), "manager");
-        assert_eq!(host(&Endpoint::Ssh("manager".into())), "manager");
-        assert_eq!(address("::1", 80), "[::1]:80");
+    fn an_address_of_version_6_is_in_brackets() {
+        assert_eq!(super::address("::1", 80), "[::1]:80");
     }
 }

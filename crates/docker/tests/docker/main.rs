@@ -1,0 +1,12 @@
+//! The platform `docker` against a real engine: the conformance suite, and what is particular to it by name.
+
+mod behaviour;
+mod edit;
+#[path = "../swarm/proxy.rs"]
+mod proxy;
+mod proxy_image;
+mod subject;
+
+use subject::DockerSubject;
+
+stratos_engine::contract_suite!(docker: DockerSubject);
