@@ -17,6 +17,7 @@ mod destroy;
 mod diagnostic;
 mod edit;
 mod error;
+mod exec;
 
 mod forget;
 mod global;
@@ -104,6 +105,7 @@ enum Command {
     Destroy(destroy::Args),
     Status(status::Args),
     Logs(logs::Args),
+    Exec(exec::Args),
     Restart(restart::Args),
     Forget(forget::Args),
     Add(add::Args),
@@ -155,6 +157,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Destroy(args) => wait(destroy::run(args, context)),
         Command::Status(args) => wait(status::run(args, context)),
         Command::Logs(args) => wait(logs::run(args, context)),
+        Command::Exec(args) => wait(exec::run(args, context)),
         Command::Restart(args) => wait(restart::run(args, context)),
         Command::Forget(args) => wait(forget::run(args, context)),
         Command::Add(args) => add::run(args, context),

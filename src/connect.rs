@@ -10,7 +10,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use stratos_engine::deploy::Connector;
 use stratos_engine::desired::name::Name;
+use stratos_engine::manifest::Manifest;
+use stratos_engine::manifest::diagnostic::{Diagnostic, FileId, Report, Span};
 use stratos_engine::manifest::schema::{Environment, PlatformKind, Project};
+use stratos_engine::manifest::source;
 use stratos_engine::platform::{Platform, PlatformError, PlatformErrorKind};
 
 /// The platforms that this build can reach.
@@ -36,12 +39,42 @@ pub struct Connect {
     state: Option<PathBuf>,
     /// The manifest's folder.
     folder: PathBuf,
+    /// What this machine and its user say about engines.
+    #[cfg(feature = "docker")]
+    surroundings: stratos_docker::endpoint::Surroundings,
+}
+
+/// What is wrong with an environment as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The keys in the environment that lead to it.
+    pub at: Vec<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
 }
 
 impl Connect {
     /// For the manifest of this folder. `state` is where environments that live on this machine are kept.
     pub fn new(folder: &Path, state: Option<PathBuf>) -> Self {
-        Self { state, folder: folder.to_owned() }
+        Self {
+            state,
+            folder: folder.to_owned(),
+            #[cfg(feature = "docker")]
+            surroundings: stratos_docker::endpoint::Surroundings::new(|name| std::env::var_os(name), folder),
+        }
+    }
+
+    /// How an environment's platform will be reached from this machine, and how each side shows who it is. None where there is
+    /// nothing to say. Nothing is sent.
+    #[cfg_attr(not(feature = "docker"), allow(unused_variables, reason = "the platform local is reached in one way"))]
+    pub fn describe(&self, environment: &Environment) -> Option<Result<String, PlatformError>> {
+        match environment.platform {
+            #[cfg(feature = "docker")]
+            PlatformKind::Docker | PlatformKind::Swarm => Some(docker::describe(environment, &self.surroundings)),
+            _ => None,
+        }
     }
 
     #[cfg(feature = "local")]
@@ -68,6 +101,38 @@ impl Connect {
     }
 }
 
+/// What is wrong with an environment's settings for its platform, on whatever machine. What a build lacks is not checked.
+#[cfg_attr(not(feature = "docker"), allow(unused_variables, reason = "the platform local has no settings"))]
+pub fn check(environment: &Environment) -> Vec<Problem> {
+    match environment.platform {
+        #[cfg(feature = "docker")]
+        PlatformKind::Docker | PlatformKind::Swarm => docker::check(environment),
+        _ => Vec::new(),
+    }
+}
+
+/// The same for all environments of a manifest, each problem at its place.
+pub fn check_all(manifest: &Manifest) -> Result<(), Report> {
+    let mut problems = Vec::new();
+    for (name, environment) in &manifest.environments {
+        problems.extend(check(environment).into_iter().map(|problem| {
+            let place = place(manifest, name, &problem.at);
+            let diagnostic = Diagnostic::new(problem.message, place);
+            Diagnostic { help: problem.help, ..diagnostic }
+        }));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Report::new(manifest.sources.clone(), problems)) }
+}
+
+/// Where a key of an environment stands. A manifest does not keep the places of its environments: its files do.
+fn place(manifest: &Manifest, name: &Name, keys: &[String]) -> Option<Span> {
+    let sources = &manifest.sources;
+    let files = (0..).map(FileId).take_while(|file| sources.name(*file) != "?");
+    let trees = files.filter_map(|file| source::parse(sources.text(file), file).ok());
+    let path = || ["environments", name.as_str()].into_iter().chain(keys.iter().map(String::as_str));
+    trees.filter_map(|tree| tree.at(path()).map(|node| node.span)).next()
+}
+
 /// What live objects are marked with: the project's id, or its name where it has none.
 #[cfg(any(feature = "local", feature = "docker"))]
 fn owner_of(project: &Project) -> &str {
@@ -85,7 +150,7 @@ impl Connector for Connect {
             #[cfg(feature = "local")]
             PlatformKind::Local => self.local(project, name),
             #[cfg(feature = "docker")]
-            PlatformKind::Docker | PlatformKind::Swarm => docker::connect(&self.folder, project, name, environment),
+            PlatformKind::Docker | PlatformKind::Swarm => docker::connect(project, name, environment, &self.surroundings),
             kind => {
                 let there: Vec<&str> = BUILT.iter().map(|kind| kind.as_str()).collect();
                 let why = format!("this build does not have the platform {kind} yet");

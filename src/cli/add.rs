@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use stratos_engine::desired::name::Name;
 use stratos_engine::manifest::edit;
-use stratos_engine::manifest::schema::ValueType;
+use stratos_engine::manifest::schema::{Environment, PlatformKind, Scalar, ValueType};
 use stratos_engine::render::cartridge::Parameter;
 use stratos_engine::render::cartridge::catalogue::Catalogue;
 use toml_edit::{Array, InlineTable, Value};
@@ -12,11 +12,14 @@ use super::Context;
 use super::edit::ManifestText;
 use super::error::{Exit, Failure};
 use super::global::assignment;
+use super::session::connector;
+use crate::connect;
 
 const EXAMPLES: &str = "\
 Examples:
   stratos add env dev --platform local
   stratos add env myswarm --platform swarm https://swarm-host/
+  stratos add env here --platform docker                               the engine that `docker` uses
   stratos add env prod --platform kubernetes --namespace shop --after myswarm
   stratos add app redis --parameter 'password={{ secrets.redis }}'   from its cartridge
   stratos add app web --image nginx:1.27 --port http=80:8080
@@ -134,6 +137,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let said = if changed { format!("Added the {what} {name}.") } else { format!("The {what} {name} is there already, just so.") };
     context.output.note(&said);
+    if let What::Env(args) = &args.what {
+        say_how_it_is_reached(&manifest, args, context);
+    }
     if let What::App(AppArgs { name, cartridge, parameters, image: None, command, .. }) = &args.what
         && command.is_empty()
     {
@@ -145,7 +151,46 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
+/// How the environment's platform will be reached, where there is more than one way. Nothing is sent.
+fn say_how_it_is_reached(manifest: &ManifestText, args: &EnvArgs, context: &Context) {
+    let Some(environment) = environment(args) else { return };
+    match connector(manifest.folder()).describe(&environment) {
+        None => {}
+        Some(Ok(how)) => context.output.note(&how),
+        Some(Err(error)) => {
+            let hint = error.hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+            context.output.note(&format!("It cannot be reached from this machine yet: {}{hint}", error.why));
+        }
+    }
+}
+
+/// The environment as it will be read. None where there is no such platform, which is reported when it is added.
+fn environment(args: &EnvArgs) -> Option<Environment> {
+    let EnvArgs { name: _, url, platform, namespace, after, opt_in, options } = args;
+    let scalar = |value: &str| match edit::scalar(value) {
+        Value::Integer(number) => Scalar::Integer(*number.value()),
+        Value::Boolean(flag) => Scalar::Bool(*flag.value()),
+        _ => Scalar::String(value.to_owned()),
+    };
+    Some(Environment {
+        platform: PlatformKind::ALL.into_iter().find(|kind| kind.as_str() == platform)?,
+        url: url.clone(),
+        namespace: namespace.clone(),
+        after: after.clone(),
+        opt_in: *opt_in,
+        variables: IndexMap::new(),
+        options: options.iter().map(|(key, value)| (key.clone(), scalar(value))).collect(),
+    })
+}
+
 fn add_environment(manifest: &ManifestText, args: &EnvArgs) -> Result<bool, Failure> {
+    if let Some(problem) = environment(args).and_then(|environment| connect::check(&environment).into_iter().next()) {
+        let failure = Failure::usage(problem.message);
+        return Err(match problem.help {
+            Some(help) => failure.with_hint(help),
+            None => failure,
+        });
+    }
     let EnvArgs { name, url, platform, namespace, after, opt_in, options } = args;
     let text = |key: &'static str, value: &Option<String>| value.as_ref().map(|value| (vec![key], Value::from(value)));
     let mut fields: Vec<(Vec<&str>, Value)> = Vec::new();

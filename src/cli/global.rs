@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use stratos_engine::desired::name::Name;
 
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
 use super::error::Failure;
 use super::output::{Color, Format};
 
@@ -64,14 +68,27 @@ impl Global {
         let wish = match (wish, self.verbose) {
             (Some(wish), _) => wish,
             (None, 0) => return Ok(()),
-            (None, 1) => "stratos=debug,stratos_engine=debug,stratos_local=debug,stratos_registry=debug,info".to_owned(),
+            (None, 1) => {
+                "stratos=debug,stratos_engine=debug,stratos_docker=debug,stratos_local=debug,stratos_registry=debug,info".to_owned()
+            }
             (None, _) => "trace".to_owned(),
         };
         let filter = tracing_subscriber::EnvFilter::try_new(&wish)
             .map_err(|error| Failure::usage(format!("STRATOS_LOG={wish:?} is not understood: {error}")))?;
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_filter(filter);
+        // A filter of its own: no wish can overrule it.
+        let harmless = tracing_subscriber::filter::filter_fn(|event| !tells_secrets(event.target()));
+        tracing_subscriber::registry().with(lines.with_filter(harmless)).init();
         Ok(())
     }
+}
+
+/// Whether a library's log may hold what it sends or receives: bodies and headers, with the values of secrets and credentials.
+/// It is not written, whatever is asked for.
+fn tells_secrets(target: &str) -> bool {
+    const TALKATIVE: [&str; 7] = ["bollard", "hyper", "hyper_util", "h2", "reqwest", "rustls", "tokio_util"];
+    let library = target.split("::").next().unwrap_or_default();
+    TALKATIVE.contains(&library)
 }
 
 /// `name=value`.
@@ -84,7 +101,13 @@ pub fn assignment(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::assignment;
+    use super::{assignment, tells_secrets};
+
+    #[test]
+    fn libraries_that_see_bodies_and_headers_are_not_heard() {
+        assert!(tells_secrets("bollard::docker") && tells_secrets("hyper") && tells_secrets("hyper_util::client::legacy"));
+        assert!(!tells_secrets("stratos_docker::exec") && !tells_secrets("stratos") && !tells_secrets("hyperlocal"));
+    }
 
     #[test]
     fn an_assignment_keeps_everything_after_the_first_sign() {

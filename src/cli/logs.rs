@@ -99,7 +99,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// An app that is misspelt, that runs nowhere, or that runs where nobody could look.
-fn nothing_to_read(app: &Name, without: Option<String>, session: &Session) -> Failure {
+pub(super) fn nothing_to_read(app: &Name, without: Option<String>, session: &Session) -> Failure {
     let because = without.map_or_else(String::new, |why| format!("; {why}"));
     if session.manifest.apps.contains_key(app) {
         return Failure::new(format!("nothing of the app {:?} runs here{because}", app.as_str()))

@@ -115,6 +115,22 @@ impl Output {
         Ok(())
     }
 
+    /// Passes on what a command in an instance writes to its standard output, as it is.
+    pub fn pass_on(&self, bytes: &[u8]) {
+        let mut stdout = io::stdout();
+        self.remember(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+    }
+
+    /// The same for its standard error.
+    pub fn pass_on_error(&self, bytes: &[u8]) {
+        let _ = io::stderr().write_all(bytes);
+    }
+
+    /// Whether a terminal is at both ends: what is typed comes from one, and what is shown goes to one.
+    pub fn is_terminal(&self) -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
     /// Says something about what is going on, unless the user wants quiet.
     pub fn note(&self, text: &str) {
         if !self.quiet {

@@ -13,7 +13,7 @@ use stratos_registry::Client;
 use super::error::Failure;
 use super::global::Global;
 use super::secrets;
-use crate::connect::Connect;
+use crate::connect::{self, Connect};
 use crate::registry;
 use crate::revision::GitHistory;
 
@@ -41,6 +41,7 @@ impl Session {
     pub fn load(global: &Global) -> Result<Self, Failure> {
         let path = find_manifest()?;
         let manifest = Manifest::load(&path)?;
+        connect::check_all(&manifest)?;
         let secrets = secrets::read(&manifest.secrets, &manifest.folder);
         let session = Self {
             variables: variables(global)?,

@@ -7,6 +7,7 @@ mod architecture;
 mod balance;
 mod crash;
 mod deploy;
+mod docker;
 mod documentation;
 mod edit;
 mod examples;

@@ -5,24 +5,24 @@
 //! ports), `health`. The reasons are in `docs/design/docker-engine.md`.
 
 mod apply;
-mod archive;
+pub(crate) mod archive;
 mod body;
 mod containers;
 mod exchange;
 mod goal;
 mod health;
-mod image;
+pub(crate) mod image;
 mod live;
 mod make;
-mod names;
-mod network;
+pub(crate) mod names;
+pub(crate) mod network;
 mod observe;
 mod proxy;
 mod read;
-mod record;
+pub(crate) mod record;
 mod rollout;
 mod state;
-mod translate;
+pub(crate) mod translate;
 mod volume;
 
 use std::collections::{BTreeSet, HashMap};
@@ -36,7 +36,7 @@ use stratos_engine::health::{Health, RolloutState};
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
-    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
 };
 
 use crate::config::EnvironmentConfig;
@@ -130,5 +130,17 @@ impl Platform for DockerPlatform {
 
     fn requests(&self) -> u64 {
         self.connection.requests()
+    }
+
+    fn logs(&self) -> Option<&dyn Logs> {
+        Some(self)
+    }
+
+    fn exec(&self) -> Option<&dyn Exec> {
+        Some(self)
+    }
+
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        Some(self)
     }
 }

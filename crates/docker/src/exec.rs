@@ -3,21 +3,40 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
+use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt as _, StreamExt as _};
-use stratos_engine::platform::exec::{ExecEvent, ExecEvents, ExecInput, ExecRequest, TerminalSize};
+use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::platform::exec::{Exec, ExecEvent, ExecEvents, ExecInput, ExecRequest, TerminalSize};
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use crate::beside::beside;
 use crate::connection::Connection;
+use crate::engine::DockerPlatform;
 use crate::failure::failure;
 use crate::logs::{Instance, Of, node_names};
+use crate::swarm::SwarmPlatform;
 
 /// Output ends a moment before the engine knows the exit code.
 const EXIT_CODE: Duration = Duration::from_secs(10);
+
+#[async_trait]
+impl Exec for DockerPlatform {
+    async fn exec(&self, of: &ResourceId, request: ExecRequest) -> Result<ExecEvents, PlatformError> {
+        exec(&self.connection, &Of::containers_of(self, of), request).await
+    }
+}
+
+#[async_trait]
+impl Exec for SwarmPlatform {
+    async fn exec(&self, of: &ResourceId, request: ExecRequest) -> Result<ExecEvents, PlatformError> {
+        exec(&self.connection, &Of::Service(of.name.to_string()), request).await
+    }
+}
 
 /// Starts a command in an instance.
 ///
@@ -99,18 +118,6 @@ async fn start(connection: &Connection, instance: String, container: String, req
     let end = async move { exit_code(&docker, &id, attempted).await.map(|code| ExecEvent::Ended { code }) };
     let begin = stream::iter([Ok(ExecEvent::Started { instance })]);
     Ok(begin.chain(beside(output.boxed(), input)).chain(stream::once(end)).boxed())
-}
-
-/// The events, with work that is done while they come and is dropped when they end.
-fn beside(mut events: ExecEvents, work: impl Future<Output = ()> + Send + 'static) -> ExecEvents {
-    let mut work = Some(Box::pin(work));
-    stream::poll_fn(move |cx| {
-        if work.as_mut().is_some_and(|work| work.poll_unpin(cx).is_ready()) {
-            work = None;
-        }
-        events.poll_next_unpin(cx)
-    })
-    .boxed()
 }
 
 /// Sends what the command reads, and the sizes of its terminal; then closes its input. Whether it still reads is told by its

@@ -3,6 +3,7 @@
 //! What both need stands first; then each has a module with the same files: `platform`, `translate`, `observe`, `apply`,
 //! `health`, `logs`. Documents speak the vocabulary of compose files, which users of Docker know (`docs/design/docker.md`).
 
+mod beside;
 pub mod config;
 pub mod connection;
 mod container;
@@ -10,6 +11,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod exec;
 mod failure;
+mod jobs;
 mod labels;
 pub mod logs;
 mod raw;

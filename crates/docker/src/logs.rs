@@ -12,11 +12,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use stratos_engine::platform::{LogLine, LogOptions, PlatformError};
+use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::platform::{LogLine, LogOptions, Logs, PlatformError};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{failure, is_not_found};
@@ -27,6 +29,8 @@ use instances::Part;
 pub(crate) use instances::{Instance, node_names};
 
 use crate::connection::Connection;
+use crate::engine::DockerPlatform;
+use crate::swarm::SwarmPlatform;
 
 /// How often it is looked for instances that started meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
@@ -34,17 +38,30 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a line waits for earlier ones of other instances, while following.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+#[async_trait]
+impl Logs for DockerPlatform {
+    async fn logs(&self, of: &ResourceId, options: &LogOptions) -> Result<LogLines, PlatformError> {
+        logs(&self.connection, Of::containers_of(self, of), options).await
+    }
+}
+
+#[async_trait]
+impl Logs for SwarmPlatform {
+    async fn logs(&self, of: &ResourceId, options: &LogOptions) -> Result<LogLines, PlatformError> {
+        logs(&self.connection, Of::Service(of.name.to_string()), options).await
+    }
+}
+
+/// What a reader of logs gets.
+type LogLines = BoxStream<'static, Result<LogLine, PlatformError>>;
+
 type Source = BoxStream<'static, Result<Line, PlatformError>>;
 
 /// The lines of all instances, oldest first; with `follow` it goes on until it is dropped.
 ///
 /// # Errors
 /// Where the instances cannot be listed.
-pub async fn logs(
-    connection: &Connection,
-    of: Of,
-    options: &LogOptions,
-) -> Result<BoxStream<'static, Result<LogLine, PlatformError>>, PlatformError> {
+pub async fn logs(connection: &Connection, of: Of, options: &LogOptions) -> Result<LogLines, PlatformError> {
     let reader = Reader { connection: connection.clone(), of: Arc::new(of) };
     let found = reader.of.instances(&reader.connection).await?;
     let cursors: HashMap<String, Arc<Cursor>> = parts(&found).map(|(_, part)| (part.id.clone(), Arc::default())).collect();
@@ -57,6 +74,12 @@ pub async fn logs(
     });
     let lines = history.chain(following.flatten());
     Ok(lines.map_ok(|line| line.line).boxed())
+}
+
+/// The lines of one task or container, as they stand in its log: all of them, and with `follow` what it writes further.
+pub(crate) fn of_part(connection: &Connection, of: Of, instance: &str, part: &str, follow: bool) -> LogLines {
+    let reader = Reader { connection: connection.clone(), of: Arc::new(of) };
+    reader.read(instance, part, Arc::default(), follow, None).map_ok(|line| line.line).boxed()
 }
 
 fn parts(instances: &[Instance]) -> impl Iterator<Item = (&Instance, &Part)> {

@@ -5,7 +5,7 @@ mod generations;
 mod health;
 mod lease;
 mod live;
-mod names;
+pub(crate) mod names;
 mod network;
 mod observe;
 mod retire;
@@ -27,7 +27,7 @@ use stratos_engine::health::Health;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
-    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
 };
 
 use crate::config::EnvironmentConfig;
@@ -37,10 +37,10 @@ pub use translate::{CONFIG, SECRET, SERVICE};
 
 /// One environment in a swarm.
 pub struct SwarmPlatform {
-    config: EnvironmentConfig,
-    connection: Connection,
+    pub(crate) config: EnvironmentConfig,
+    pub(crate) connection: Connection,
     watch: Duration,
-    networks: network::Networks,
+    pub(crate) networks: network::Networks,
     watched: health::Watched,
     lease: Arc<lease::Standing>,
 }
@@ -114,5 +114,17 @@ impl Platform for SwarmPlatform {
 
     fn requests(&self) -> u64 {
         self.connection.requests()
+    }
+
+    fn logs(&self) -> Option<&dyn Logs> {
+        Some(self)
+    }
+
+    fn exec(&self) -> Option<&dyn Exec> {
+        Some(self)
+    }
+
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        Some(self)
     }
 }

@@ -8,10 +8,13 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, Task, TaskSta
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListNodesOptions, ListTasksOptionsBuilder, LogsOptionsBuilder};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
+use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::platform::PlatformError;
 
 use crate::connection::Connection;
+use crate::engine::{DockerPlatform, names, record};
 use crate::failure::failure;
+use crate::labels;
 
 /// Whose logs are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,14 @@ pub(crate) struct Part {
 }
 
 impl Of {
+    /// The instances of an app on a plain engine, without what else belongs to it.
+    pub(crate) fn containers_of(platform: &DockerPlatform, id: &ResourceId) -> Self {
+        let mut filters = labels::filter(&platform.config.owner);
+        let more = [format!("{}={}", record::RESOURCE, id.name), record::INSTANCE.to_owned()];
+        filters.entry("label".to_owned()).or_default().extend(more);
+        Self::Containers(filters)
+    }
+
     /// Those that have written anything, in the order of their names.
     pub(crate) async fn instances(&self, connection: &Connection) -> Result<Vec<Instance>, PlatformError> {
         match self {
@@ -123,8 +134,11 @@ async fn containers(connection: &Connection, filters: &HashMap<String, Vec<Strin
 fn named(container: ContainerSummary) -> Option<(String, Part)> {
     let id = container.id?;
     // Links give a container more names, which have a slash within.
-    let names = container.names.unwrap_or_default();
-    let name = names.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/'))?.to_owned();
+    let all = container.names.unwrap_or_default();
+    let name = all.iter().map(|name| name.trim_start_matches('/')).find(|name| !name.contains('/'))?.to_owned();
+    if names::is_forgotten(&name) {
+        return None;
+    }
     let runs = matches!(
         container.state,
         Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::PAUSED)

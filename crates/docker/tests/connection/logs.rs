@@ -146,16 +146,32 @@ async fn following_goes_on_after_the_tail_and_over_a_restart() {
     let _container = container("restarted", &["--label", "restarted=1"], script);
     let mut lines = logs(&connection, labelled("restarted"), &FOLLOW).await.unwrap();
     assert_eq!(next(&mut lines).await, "restarted begin");
-    let mut later = logs(&connection, labelled("restarted"), &LogOptions { follow: true, tail: Some(0) }).await.unwrap();
+    let mut later = logs(&connection, labelled("restarted"), &LogOptions { follow: true, tail: Some(1) }).await.unwrap();
+    assert_eq!(next(&mut later).await, "restarted begin");
     engines.docker(0, &["exec", "restarted", "sh", "-c", "echo > /go"]);
     assert_eq!(next(&mut lines).await, "restarted went");
-    assert_eq!(next(&mut later).await, "restarted went", "with a tail of 0 only what is new");
+    assert_eq!(next(&mut later).await, "restarted went");
     engines.docker(0, &["restart", "restarted"]);
     assert_eq!([next(&mut lines).await, next(&mut lines).await], ["restarted begin", "restarted went"]);
     assert_eq!([next(&mut later).await, next(&mut later).await], ["restarted begin", "restarted went"]);
     // One that is made only now is heard from its first line.
     let _new = container("restarted-too", &["--label", "restarted=1"], "echo begin; while true; do sleep 1; done");
     assert_eq!(next(&mut lines).await, "restarted-too begin");
+}
+
+#[tokio::test]
+async fn a_tail_of_nothing_is_only_what_is_new() {
+    let (engines, connection, _) = swarm();
+    let _container = container("silent", &["--label", "silent=1"], "echo old; echo old >&2; while true; do sleep 1; done");
+    assert_eq!(next(&mut logs(&connection, labelled("silent"), &FOLLOW).await.unwrap()).await, "silent old");
+    let mut lines = logs(&connection, labelled("silent"), &LogOptions { follow: true, tail: Some(0) }).await.unwrap();
+    let first = tokio::spawn(async move { next(&mut lines).await });
+    // When it has begun to follow cannot be seen from here: there is something new until it has.
+    while !first.is_finished() {
+        engines.docker(0, &["exec", "silent", "sh", "-c", "echo new > /proc/1/fd/1"]);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(first.await.unwrap(), "silent new");
 }
 
 #[tokio::test]

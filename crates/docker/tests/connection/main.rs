@@ -3,6 +3,7 @@
 
 mod contexts;
 mod exec;
+mod jobs;
 mod logs;
 mod places;
 mod sockets;
