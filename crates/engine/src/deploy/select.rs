@@ -10,7 +10,7 @@ use crate::desired::name::Name;
 use crate::desired::{Desired, desired as translate};
 use crate::manifest::diagnostic::{Diagnostic, Report};
 use crate::platform::Platform;
-use crate::render::{Rendered, render as render_environment};
+use crate::render::{Rendered, native, render as render_environment};
 
 /// An environment that was rendered and connected.
 pub struct Connected {
@@ -64,7 +64,7 @@ pub fn unrendered(request: &Request<'_>, names: &[Name]) -> Vec<Rendered> {
 
 fn empty(request: &Request<'_>, name: &Name) -> Rendered {
     let settings = request.manifest.environments[name].clone();
-    Rendered { environment: name.clone(), settings, apps: Default::default() }
+    Rendered { environment: name.clone(), settings, apps: Default::default(), sources: request.manifest.sources.clone() }
 }
 
 /// Connects to all environments at once.
@@ -77,6 +77,12 @@ pub async fn connect(request: &Request<'_>, rendered: Vec<Rendered>, connector: 
         }
     });
     try_join_all(each).await
+}
+
+/// Reads the files that native parts name; whatever is wrong in any of them is reported at once.
+pub fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), PlanError> {
+    let each = connected.iter_mut().map(|c| native::load(&mut c.rendered, request.manifest, &*c.platform));
+    collect(each.collect()).map(drop::<Vec<()>>)
 }
 
 /// Translates each environment; whatever is wrong in any of them is reported at once.
@@ -94,7 +100,8 @@ fn collect<T>(results: Vec<Result<T, Report>>) -> Result<Vec<T>, PlanError> {
             (Err(report), None) => failed = Some(report),
             (Err(report), Some(all)) => {
                 let known: BTreeSet<String> = all.diagnostics.iter().map(key).collect();
-                all.diagnostics.extend(report.diagnostics.into_iter().filter(|d| !known.contains(&key(d))));
+                let more = report.among(Arc::make_mut(&mut all.sources));
+                all.diagnostics.extend(more.into_iter().filter(|d| !known.contains(&key(d))));
             }
         }
     }

@@ -118,6 +118,26 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Its diagnostics as those of a report about these files. Files that are not among them are added: two environments
+    /// read the same files in another order, or other files.
+    pub(crate) fn among(self, sources: &mut Sources) -> Vec<Diagnostic> {
+        let own = self.sources;
+        let mut moved = |span: Span| {
+            let (name, text) = (own.name(span.file), own.text(span.file));
+            let known = sources.files.iter().position(|(other, content)| **other == *name && **content == *text);
+            let file = known.map_or_else(|| sources.add(name, text), |known| FileId(known as u32));
+            Span { file, ..span }
+        };
+        let place = |diagnostic: Diagnostic| Diagnostic {
+            span: diagnostic.span.map(&mut moved),
+            related: diagnostic.related.into_iter().map(|(span, label)| (moved(span), label)).collect(),
+            ..diagnostic
+        };
+        self.diagnostics.into_iter().map(place).collect()
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, diagnostic) in self.diagnostics.iter().enumerate() {

@@ -10,6 +10,9 @@ use crate::manifest::source::{Entry, Node};
 use crate::manifest::suggest;
 use crate::platform::support::Field;
 
+/// What `allow_degraded` calls the parts of native parts: `compose.build`.
+const NATIVE: [&str; 1] = ["compose"];
+
 /// Checks an app as it is written, and its overrides.
 pub(super) fn validate_written(name: &str, entry: &Entry, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
     let node = &entry.node;
@@ -112,12 +115,14 @@ impl<'a> AppCheck<'a> {
     }
 
     fn something_runs(&mut self, span: Span) {
-        const RUNS: [&str; 3] = ["image", "command", "cartridge"];
+        const RUNS: [&str; 4] = ["image", "command", "cartridge", "platform"];
         // A misspelt key was reported as such, and would be reported twice.
         let names_it = |layer: &Node| layer.entries().any(|(key, _)| suggest::closest(key, RUNS).is_some());
         if self.parts == Parts::All && !self.layers().any(names_it) {
             let message = format!("the app `{}` says nothing that could run", self.name);
-            self.problems.push(Diagnostic::new(message, span).with_help("give it an `image`, a `command` or a `cartridge`"));
+            self.problems.push(
+                Diagnostic::new(message, span).with_help("give it an `image`, a `command`, a `cartridge` or a native part (`platform`)"),
+            );
         }
     }
 
@@ -166,7 +171,9 @@ impl<'a> AppCheck<'a> {
         for item in self.list("allow_degraded") {
             let Some(written) = self.text(item) else { continue };
             let fields = || Field::ALL.iter().map(|field| field.as_str());
-            if !fields().any(|field| field == written) {
+            // What a native part may leave out is for its platform to say.
+            let native = NATIVE.iter().any(|area| written.strip_prefix(area).is_some_and(|rest| rest.starts_with('.')));
+            if !native && !fields().any(|field| field == written) {
                 let help = match suggest::closest(written, fields()) {
                     Some(field) => format!("did you mean `{field}`?"),
                     None => "`stratos check` lists the fields".to_owned(),

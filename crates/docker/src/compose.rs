@@ -1,0 +1,3 @@
+//! Compose files as native parts.
+
+mod yaml;

@@ -1,0 +1,233 @@
+//! YAML as a tree in which every key and value knows where it stands.
+
+use std::ops::Range;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Location, Spanned};
+
+/// A value and its place in the text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Yaml {
+    pub value: Value,
+    /// Bytes of the text. Of an alias, and of what a merge brought, where it is used.
+    pub place: Range<usize>,
+}
+
+/// A value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    /// A number, as it is written.
+    Number(String),
+    Text(String),
+    List(Vec<Yaml>),
+    Map(Vec<(Key, Yaml)>),
+}
+
+/// A key and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Key {
+    pub name: String,
+    pub place: Range<usize>,
+}
+
+/// Why a text is no YAML, and where.
+#[derive(Debug)]
+pub(super) struct SyntaxError {
+    pub message: String,
+    pub place: Range<usize>,
+}
+
+/// Reads one document. An empty one is null.
+pub(super) fn parse(text: &str) -> Result<Yaml, SyntaxError> {
+    let options = serde_saphyr::options! {
+        strict_booleans: true,
+        underscored_numbers_as_strings: true,
+        leading_zero_numbers_as_strings: true,
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        with_snippet: false,
+        budget: serde_saphyr::budget! { max_documents: 1, max_nodes: 50_000, max_depth: 64 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 },
+    };
+    match serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options) {
+        Ok(tree) => Ok(resolve(tree, text)),
+        Err(error) => {
+            let place = error.location().map_or(0..0, |location| bytes(location));
+            Err(SyntaxError { message: error.without_snippet().to_string(), place })
+        }
+    }
+}
+
+/// What serde gives, before places are taken from it.
+#[derive(Debug)]
+enum Tree {
+    Null,
+    Bool(bool),
+    Number(String),
+    Text(String),
+    List(Vec<Spanned<Tree>>),
+    Map(Vec<(Spanned<String>, Spanned<Tree>)>),
+}
+
+fn resolve(tree: Spanned<Tree>, text: &str) -> Yaml {
+    let place = bytes(tree.referenced);
+    let value = match tree.value {
+        Tree::Null => Value::Null,
+        Tree::Bool(value) => Value::Bool(value),
+        // `1.50` stays what it is: who wants it as text (an environment variable) wants it as it is written.
+        Tree::Number(read) => {
+            Value::Number(text.get(bytes(tree.defined)).map(str::trim).filter(|t| !t.is_empty()).map_or(read, str::to_owned))
+        }
+        Tree::Text(text) => Value::Text(text),
+        Tree::List(items) => Value::List(items.into_iter().map(|item| resolve(item, text)).collect()),
+        Tree::Map(entries) => {
+            let entry = |(key, value): (Spanned<String>, Spanned<Tree>)| {
+                (Key { place: bytes(key.referenced), name: key.value }, resolve(value, text))
+            };
+            Value::Map(entries.into_iter().map(entry).collect())
+        }
+    };
+    Yaml { value, place }
+}
+
+fn bytes(location: Location) -> Range<usize> {
+    let span = location.span();
+    let start = span.byte_offset().unwrap_or_default() as usize;
+    start..start + span.byte_len().unwrap_or_default() as usize
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TreeVisitor;
+        impl<'de> Visitor<'de> for TreeVisitor {
+            type Value = Tree;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Null)
+            }
+            fn visit_none<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Null)
+            }
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree, D::Error> {
+                Tree::deserialize(deserializer)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+                Ok(Tree::Bool(value))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Tree, E> {
+                Ok(Tree::Number(value.to_string()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Tree, E> {
+                Ok(Tree::Number(value.to_string()))
+            }
+            fn visit_i128<E>(self, value: i128) -> Result<Tree, E> {
+                Ok(Tree::Number(value.to_string()))
+            }
+            fn visit_u128<E>(self, value: u128) -> Result<Tree, E> {
+                Ok(Tree::Number(value.to_string()))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Tree, E> {
+                Ok(Tree::Number(value.to_string()))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Tree, E> {
+                Ok(Tree::Text(value.to_owned()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Tree::List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree, A::Error> {
+                let mut map = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    map.push(entry);
+                }
+                Ok(Tree::Map(map))
+            }
+        }
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+impl Yaml {
+    /// What kind of value it is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a table",
+        }
+    }
+
+    /// The value under a key, where it is a table that has it.
+    pub fn get(&self, key: &str) -> Option<&Yaml> {
+        self.entries().iter().find(|(found, _)| found.name == key).map(|(_, value)| value)
+    }
+
+    /// The keys and values, where it is a table; nothing elsewhere.
+    pub fn entries(&self) -> &[(Key, Yaml)] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(text: &str) -> String {
+        fn one(yaml: &Yaml, text: &str, path: &str, out: &mut String) {
+            let at = |place: &Range<usize>| text[..place.start].matches('\n').count() + 1;
+            match &yaml.value {
+                Value::Map(entries) => entries.iter().for_each(|(key, value)| {
+                    out.push_str(&format!("{path}{}@{} ", key.name, at(&key.place)));
+                    one(value, text, &format!("{path}{}.", key.name), out);
+                }),
+                Value::List(items) => items.iter().for_each(|item| one(item, text, path, out)),
+                value => out.push_str(&format!("{value:?}@{}\n", at(&yaml.place))),
+            }
+        }
+        let mut out = String::new();
+        one(&parse(text).unwrap(), text, "", &mut out);
+        out
+    }
+
+    #[test]
+    fn nothing_is_null() {
+        assert_eq!(parse("").unwrap().value, Value::Null);
+        assert_eq!(parse("# only a comment\n").unwrap().value, Value::Null);
+    }
+
+    #[test]
+    fn scalars_are_what_they_look_like_and_numbers_stay_as_they_are_written() {
+        let shown = show("a: yes\nb: true\nc: 1.50\nd: 0755\ne: \"1\"\nf: 1_000\ng: ~\nh: 22:22\ni: 1e3\n");
+        assert_eq!(
+            shown,
+            "a@1 Text(\"yes\")@1\nb@2 Bool(true)@2\nc@3 Number(\"1.50\")@3\nd@4 Text(\"0755\")@4\ne@5 Text(\"1\")@5\nf@6 Text(\"1_000\")@6\n\
+             g@7 Null@7\nh@8 Text(\"22:22\")@8\ni@9 Number(\"1e3\")@9\n"
+        );
+    }
+
+    #[test]
+    fn anchors_and_merges_are_expanded_and_stand_where_they_are_used() {
+        let shown = show("x: &x\n  a: 1\n  b: 2\ny:\n  <<: *x\n  b: 3\nz: *x\n");
+        assert_eq!(shown, "");
+    }
+
+    #[test]
+    fn what_is_no_yaml_has_a_place() {
+        let error = parse("a: 1\na: 2\n").unwrap_err();
+        assert_eq!((error.message.as_str(), error.place), ("", 0..0));
+    }
+}
