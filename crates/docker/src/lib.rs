@@ -6,6 +6,7 @@
 mod compose;
 pub mod config;
 pub mod connection;
+mod container;
 pub mod endpoint;
 mod failure;
 mod labels;
