@@ -146,7 +146,8 @@ impl<'a> AppContext<'a> {
 
     /// Fields that are about a container of the app, where it has none but those of its native part.
     fn without_container(&self) -> Vec<Diagnostic> {
-        const STILL: [Field; 5] = [Field::Ports, Field::Env, Field::Bind, Field::DependsOn, Field::Protect];
+        const STILL: [Field; 6] =
+            [Field::Ports, Field::Env, Field::Bind, Field::DependsOn, Field::RolloutTimeout, Field::Protect];
         if self.rendered.runs_itself() {
             return Vec::new();
         }

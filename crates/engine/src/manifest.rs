@@ -10,7 +10,7 @@ pub mod include;
 pub mod json_schema;
 pub mod schema;
 pub mod source;
-pub(crate) mod suggest;
+pub mod suggest;
 pub mod validate;
 
 use std::path::{Path, PathBuf};

@@ -1,17 +1,26 @@
 //! YAML as a tree in which every key and value knows where it stands.
 
-use std::ops::Range;
-
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
-/// A value and its place in the text.
+/// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Yaml {
     pub value: Value,
-    /// Bytes of the text. Of an alias, and of what a merge brought, where it is used.
-    pub place: Range<usize>,
+    /// Of an alias, and of what a merge brought, where it is used.
+    pub place: Place,
+}
+
+/// A range of bytes of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which of the project's files.
+    pub file: usize,
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
 }
 
 /// A value.
@@ -30,34 +39,42 @@ pub(super) enum Value {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Key {
     pub name: String,
-    pub place: Range<usize>,
+    pub place: Place,
 }
 
 /// Why a text is no YAML, and where.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub message: String,
-    pub place: Range<usize>,
+    pub place: Place,
 }
 
-/// Reads one document. An empty one is null.
-pub(super) fn parse(text: &str) -> Result<Yaml, SyntaxError> {
+/// Reads one document. An empty one is null. `file` is what places in it will name.
+pub(super) fn parse(text: &str, file: usize) -> Result<Yaml, SyntaxError> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         underscored_numbers_as_strings: true,
         leading_zero_numbers_as_strings: true,
         duplicate_keys: DuplicateKeyPolicy::Error,
+        reject_unsupported_tags: true,
         with_snippet: false,
         budget: serde_saphyr::budget! { max_documents: 1, max_nodes: 50_000, max_depth: 64 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 50_000 },
     };
     match serde_saphyr::from_str_with_options::<Spanned<Tree>>(text, options) {
-        Ok(tree) => Ok(resolve(tree, text)),
+        Ok(tree) => Ok(resolve(tree, text, file)),
         Err(error) => {
-            let place = error.location().map_or(0..0, |location| bytes(location));
-            Err(SyntaxError { message: error.without_snippet().to_string(), place })
+            let at = error.location();
+            let place = at.map_or(Place { file, ..Place::default() }, |location| place(location, file));
+            Err(SyntaxError { message: message(&error.without_snippet().to_string()), place })
         }
     }
+}
+
+/// The reader's words without the place, which is told apart, and without its advice to programmers.
+fn message(error: &str) -> String {
+    let error = error.rsplit_once(" at line ").filter(|(_, place)| place.contains("column")).map_or(error, |(message, _)| message);
+    error.split(", set DuplicateKeyPolicy").next().unwrap_or(error).to_owned()
 }
 
 /// What serde gives, before places are taken from it.
@@ -71,31 +88,31 @@ enum Tree {
     Map(Vec<(Spanned<String>, Spanned<Tree>)>),
 }
 
-fn resolve(tree: Spanned<Tree>, text: &str) -> Yaml {
-    let place = bytes(tree.referenced);
+fn resolve(tree: Spanned<Tree>, text: &str, file: usize) -> Yaml {
     let value = match tree.value {
         Tree::Null => Value::Null,
         Tree::Bool(value) => Value::Bool(value),
         // `1.50` stays what it is: who wants it as text (an environment variable) wants it as it is written.
         Tree::Number(read) => {
-            Value::Number(text.get(bytes(tree.defined)).map(str::trim).filter(|t| !t.is_empty()).map_or(read, str::to_owned))
+            let Place { start, end, .. } = place(tree.defined, file);
+            Value::Number(text.get(start..end).map(str::trim).filter(|written| !written.is_empty()).map_or(read, str::to_owned))
         }
         Tree::Text(text) => Value::Text(text),
-        Tree::List(items) => Value::List(items.into_iter().map(|item| resolve(item, text)).collect()),
+        Tree::List(items) => Value::List(items.into_iter().map(|item| resolve(item, text, file)).collect()),
         Tree::Map(entries) => {
             let entry = |(key, value): (Spanned<String>, Spanned<Tree>)| {
-                (Key { place: bytes(key.referenced), name: key.value }, resolve(value, text))
+                (Key { place: place(key.referenced, file), name: key.value }, resolve(value, text, file))
             };
             Value::Map(entries.into_iter().map(entry).collect())
         }
     };
-    Yaml { value, place }
+    Yaml { value, place: place(tree.referenced, file) }
 }
 
-fn bytes(location: Location) -> Range<usize> {
+fn place(location: Location, file: usize) -> Place {
     let span = location.span();
     let start = span.byte_offset().unwrap_or_default() as usize;
-    start..start + span.byte_len().unwrap_or_default() as usize
+    Place { file, start, end: start + span.byte_len().unwrap_or_default() as usize }
 }
 
 impl<'de> Deserialize<'de> for Tree {
@@ -180,6 +197,31 @@ impl Yaml {
             _ => &[],
         }
     }
+
+    /// The items, where it is a list; nothing elsewhere.
+    pub fn items(&self) -> &[Yaml] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The text, where it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A scalar as text, as it is written; nothing where it is none, or null.
+    pub fn scalar(&self) -> Option<String> {
+        match &self.value {
+            Value::Text(text) | Value::Number(text) => Some(text.clone()),
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -188,7 +230,7 @@ mod tests {
 
     fn show(text: &str) -> String {
         fn one(yaml: &Yaml, text: &str, path: &str, out: &mut String) {
-            let at = |place: &Range<usize>| text[..place.start].matches('\n').count() + 1;
+            let at = |place: &Place| text[..place.start].matches('\n').count() + 1;
             match &yaml.value {
                 Value::Map(entries) => entries.iter().for_each(|(key, value)| {
                     out.push_str(&format!("{path}{}@{} ", key.name, at(&key.place)));
@@ -199,14 +241,14 @@ mod tests {
             }
         }
         let mut out = String::new();
-        one(&parse(text).unwrap(), text, "", &mut out);
+        one(&parse(text, 0).unwrap(), text, "", &mut out);
         out
     }
 
     #[test]
     fn nothing_is_null() {
-        assert_eq!(parse("").unwrap().value, Value::Null);
-        assert_eq!(parse("# only a comment\n").unwrap().value, Value::Null);
+        assert_eq!(parse("", 0).unwrap().value, Value::Null);
+        assert_eq!(parse("# only a comment\n", 0).unwrap().value, Value::Null);
     }
 
     #[test]
@@ -222,12 +264,33 @@ mod tests {
     #[test]
     fn anchors_and_merges_are_expanded_and_stand_where_they_are_used() {
         let shown = show("x: &x\n  a: 1\n  b: 2\ny:\n  <<: *x\n  b: 3\nz: *x\n");
-        assert_eq!(shown, "");
+        assert_eq!(
+            shown,
+            "x@1 x.a@2 Number(\"1\")@2\nx.b@3 Number(\"2\")@3\ny@4 y.b@6 Number(\"3\")@6\ny.a@5 Number(\"1\")@5\n\
+             z@7 z.a@7 Number(\"1\")@7\nz.b@7 Number(\"2\")@7\n"
+        );
     }
 
     #[test]
     fn what_is_no_yaml_has_a_place() {
-        let error = parse("a: 1\na: 2\n").unwrap_err();
-        assert_eq!((error.message.as_str(), error.place), ("", 0..0));
+        let error = |text| {
+            let error = parse(text, 0).unwrap_err();
+            (error.message, error.place.start)
+        };
+        assert_eq!(error("a: 1\na: 2\n"), ("duplicate mapping key: a".to_owned(), 5));
+        assert!(error("a: !reset null\n").0.contains("reset"), "{:?}", error("a: !reset null\n"));
+        assert!(error("a: [1\n").1 > 0);
+        assert!(parse("a: 1\n---\nb: 2\n", 0).is_err());
+    }
+
+    /// Ten levels of ten aliases each are ten thousand million values.
+    #[test]
+    fn aliases_of_aliases_end() {
+        let mut text = "a0: &a0 x\n".to_owned();
+        for level in 1..11 {
+            let before = format!("*a{}, ", level - 1).repeat(10);
+            text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+        }
+        assert!(parse(&text, 0).is_err());
     }
 }

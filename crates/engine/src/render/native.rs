@@ -4,7 +4,7 @@
 //! the folder of the manifest or the cartridge alone, those called `*.j2` as templates. Files name further files, so the
 //! platform is asked again until it names nothing new (`docs/design/native.md`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -36,6 +36,8 @@ pub struct Native {
     /// The manifest's variables and the parameters of the app's cartridge, for what a file of the platform's own format
     /// interpolates by itself.
     pub values: BTreeMap<String, Text>,
+    /// The names of the manifest's secrets.
+    pub secrets: BTreeSet<String>,
     origin: Origin,
     context: Value,
     /// By the path or pattern that the platform asked for.
@@ -84,8 +86,8 @@ impl fmt::Debug for Origin {
 
 impl Native {
     /// A part whose files are not read yet.
-    pub(super) fn new(node: Node, values: BTreeMap<String, Text>, origin: Origin, context: Value) -> Self {
-        Self { node, values, origin, context, files: BTreeMap::new() }
+    pub(super) fn new(node: Node, values: BTreeMap<String, Text>, secrets: BTreeSet<String>, origin: Origin, context: Value) -> Self {
+        Self { node, values, secrets, origin, context, files: BTreeMap::new() }
     }
 
     /// The keys of the part.

@@ -49,6 +49,7 @@ impl Session<'_> {
                 values.extend(key.as_str().map(str::to_owned).zip(text));
             }
         }
-        Some(Native::new(part.clone(), values, origin, context))
+        let secrets = self.manifest.secrets.keys().cloned().collect();
+        Some(Native::new(part.clone(), values, secrets, origin, context))
     }
 }
