@@ -74,6 +74,10 @@ pub(crate) struct Container {
     pub sysctls: BTreeMap<String, String>,
     /// Limits by name: soft and hard.
     pub ulimits: BTreeMap<String, (i64, i64)>,
+    /// What takes its logs; the engine's own choice where it is None.
+    pub log_driver: Option<String>,
+    /// The log driver's options.
+    pub log_options: BTreeMap<String, String>,
 }
 
 /// Makes the text of a leaf whole: plain text as it is; what holds a secret or an attribute with its value.
@@ -104,6 +108,16 @@ impl Container {
     pub(crate) fn write(&self, volume: &VolumeLeaf<'_>, out: &mut DocumentBuilder) {
         write::container(self, volume, out);
     }
+}
+
+/// A time as the engine counts it. Longer than 292 years is as long as that.
+pub(crate) fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+}
+
+/// A time of the engine's, in the unit of documents; None where it is no whole number of them.
+pub(crate) fn whole_milliseconds(nanoseconds: i64) -> Option<Duration> {
+    u64::try_from(nanoseconds).ok().filter(|nanoseconds| nanoseconds % 1_000_000 == 0).map(|nanoseconds| Duration(nanoseconds / 1_000_000))
 }
 
 /// The variables as the engine lists them: `NAME=value`, or `NAME` alone for one that is taken away.

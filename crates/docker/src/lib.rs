@@ -10,3 +10,4 @@ mod container;
 pub mod endpoint;
 mod failure;
 mod labels;
+pub mod swarm;

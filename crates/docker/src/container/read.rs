@@ -3,7 +3,6 @@
 use bollard::models::HealthConfig;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
-use stratos_engine::desired::quantity::Duration;
 
 use super::{Container, Whole, leaves, mount};
 
@@ -64,6 +63,8 @@ fn field(out: &mut Container, segments: &[&str], path: &Path, leaf: &Leaf, whole
                 _ => return Err(format!("{path} is not a limit")),
             }
         }
+        ["logging", "driver"] => out.log_driver = Some(whole(leaf)?),
+        ["logging", "options", name] => drop(out.log_options.insert((*name).to_owned(), whole(leaf)?)),
         _ => return Err(format!("{path} is not a field of a container")),
     }
     Ok(())
@@ -81,9 +82,4 @@ fn healthcheck(check: &mut HealthConfig, field: &[&str], path: &Path, leaf: &Lea
         _ => return Err(format!("{path} is not a field of a health check")),
     }
     Ok(())
-}
-
-/// A time of the engine's, in documents' units; None where it is no whole number of milliseconds.
-pub(crate) fn duration(nanoseconds: i64) -> Option<Duration> {
-    u64::try_from(nanoseconds).ok().filter(|nanoseconds| nanoseconds % 1_000_000 == 0).map(|nanoseconds| Duration(nanoseconds / 1_000_000))
 }

@@ -78,6 +78,8 @@ fn full() -> Container {
         dns_opt: set(&["ndots:2"]),
         sysctls: table("net.core.somaxconn", "1024"),
         ulimits: [("nofile".to_owned(), (1024, 2048))].into(),
+        log_driver: Some("local".into()),
+        log_options: table("max-size", "1m"),
     }
 }
 

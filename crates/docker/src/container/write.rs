@@ -33,6 +33,8 @@ pub(crate) fn container(container: &Container, volume: &VolumeLeaf<'_>, out: &mu
         dns_opt,
         sysctls,
         ulimits,
+        log_driver,
+        log_options,
     } = container;
     if let Some(image) = image {
         out.put(["image"], Leaf::Image(image.clone()));
@@ -58,10 +60,7 @@ pub(crate) fn container(container: &Container, volume: &VolumeLeaf<'_>, out: &mu
     if let Some(time) = stop_grace_period {
         out.put(["stop_grace_period"], Leaf::Duration(*time));
     }
-    if let Some(init) = init {
-        out.put(["init"], Leaf::Bool(*init));
-    }
-    for (name, on) in [("read_only", *read_only), ("tty", *tty), ("stdin_open", *stdin_open)] {
+    for (name, on) in [("init", *init == Some(true)), ("read_only", *read_only), ("tty", *tty), ("stdin_open", *stdin_open)] {
         leaves::flag(out, &[name], on);
     }
     let sets = [("cap_add", cap_add), ("cap_drop", cap_drop), ("group_add", group_add), ("extra_hosts", extra_hosts), ("dns_opt", dns_opt)];
@@ -71,6 +70,10 @@ pub(crate) fn container(container: &Container, volume: &VolumeLeaf<'_>, out: &mu
     for (name, (soft, hard)) in ulimits {
         out.integer(["ulimits", name, "soft"], *soft);
         out.integer(["ulimits", name, "hard"], *hard);
+    }
+    leaves::text(out, &["logging", "driver"], log_driver.as_deref());
+    for (name, value) in log_options {
+        out.text(["logging", "options", name], value);
     }
 }
 

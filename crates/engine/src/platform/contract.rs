@@ -49,6 +49,11 @@ pub trait Subject: Send + Sync + Sized + 'static {
     /// Ends what [`Subject::fresh`] began, also after a case that failed.
     async fn clean_up(&self) {}
 
+    /// The project's id. Subjects that share one server each have their own.
+    fn project(&self) -> String {
+        "k3v9q2xw".to_owned()
+    }
+
     /// The lines of `[environments.dev]`: `platform = "…"`, and what it takes to reach this very environment.
     fn environment(&self) -> Vec<String>;
 

@@ -129,7 +129,7 @@ impl<'a, S: Subject> Stage<'a, S> {
 
     /// The manifest as text.
     pub fn text(&self) -> String {
-        let mut out = String::from("[project]\nname = \"shop\"\nid = \"k3v9q2xw\"\n\n[environments.dev]\n");
+        let mut out = format!("[project]\nname = \"shop\"\nid = \"{}\"\n\n[environments.dev]\n", self.subject.project());
         out.push_str(&self.subject.environment().join("\n"));
         out.push('\n');
         if !self.secrets.is_empty() {
