@@ -57,7 +57,10 @@ fn main_service(app: &TranslatedApp<'_>, part: &Native, services: &At<'_>, files
         let problem = match named {
             Some(_) if itself => "`service` has no meaning: other apps reach the app's own container, which its `image` says".to_owned(),
             Some(name) => return Some(name.to_owned()),
-            None => format!("there is no service {} in the compose files", written.as_str().map_or("of that name".into(), |name| format!("`{name}`"))),
+            None => format!(
+                "there is no service {} in the compose files",
+                written.as_str().map_or("of that name".into(), |name| format!("`{name}`"))
+            ),
         };
         let help = suggest::help(written.as_str().unwrap_or_default(), names, "there are");
         files.add(Diagnostic { help, ..Diagnostic::new(problem, written.span) });

@@ -11,16 +11,12 @@ use super::service::texts;
 const MONITOR: Duration = Duration(5_000);
 const RESTART_DELAY: Duration = Duration(5_000);
 
-/// Whether a service has as many instances as there are machines.
-pub(super) fn is_global(service: &At<'_>) -> bool {
-    service.get("deploy").and_then(|deploy| deploy.get("mode")).is_some_and(|mode| mode.yaml.as_text() == Some("global"))
-}
-
 /// Writes `deploy`. `takes_host_ports` is whether it publishes fixed ports of the machines that it runs on.
 pub(super) fn write(service: &At<'_>, takes_host_ports: bool, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
     let deploy = service.get("deploy").filter(|at| check.table(at));
     if let Some(deploy) = &deploy {
-        let known = ["mode", "replicas", "endpoint_mode", "labels", "placement", "resources", "restart_policy", "update_config", "rollback_config"];
+        let known =
+            ["mode", "replicas", "endpoint_mode", "labels", "placement", "resources", "restart_policy", "update_config", "rollback_config"];
         check.known(deploy, &known);
         deploy.get("labels").into_iter().for_each(|at| texts(&at, &["deploy", "labels"], check, out));
         deploy.get("placement").into_iter().for_each(|at| placement(&at, check, out));
@@ -91,7 +87,11 @@ fn resources(service: &At<'_>, deploy: Option<&At<'_>>, check: &Check<'_, '_>, o
                 check.report(format!("`{}`: processes cannot be kept free", at.path), &at);
             }
         }
-        let older = if which == "limits" { [("cpus", "cpus"), ("memory", "mem_limit"), ("pids", "pids_limit")] } else { [("cpus", ""), ("memory", "mem_reservation"), ("pids", "")] };
+        let older = if which == "limits" {
+            [("cpus", "cpus"), ("memory", "mem_limit"), ("pids", "pids_limit")]
+        } else {
+            [("cpus", ""), ("memory", "mem_reservation"), ("pids", "")]
+        };
         let field = |name: &str| {
             let old = older.iter().find(|(key, _)| *key == name).and_then(|(_, old)| service.get(old));
             table.as_ref().and_then(|table| table.get(name)).or(old)

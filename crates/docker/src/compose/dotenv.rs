@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn lines_are_variables() {
         let text = "# comment\n\nX=1 # rest\nexport Y = \"a b\\n$A\"\nZ='$A'\nEMPTY=\nFROM\nURL=http://h/#x\r\n";
-        let expected = [("X", Some("1")), ("Y", Some("a b\na")), ("Z", Some("$A")), ("EMPTY", Some("")), ("FROM", None), ("URL", Some("http://h/#x"))];
+        let expected =
+            [("X", Some("1")), ("Y", Some("a b\na")), ("Z", Some("$A")), ("EMPTY", Some("")), ("FROM", None), ("URL", Some("http://h/#x"))];
         let expected: Vec<_> = expected.into_iter().map(|(name, value)| (name.to_owned(), value.map(str::to_owned))).collect();
         assert_eq!(read(text, false), Ok(expected));
         assert_eq!(read("X=\"$A\"\n", true), Ok(vec![("X".to_owned(), Some("\"$A\"".to_owned()))]));

@@ -35,8 +35,10 @@ pub(super) enum Source {
 }
 
 /// One use of a config or a secret.
-pub(super) struct Use {
+pub(super) struct Use<'y> {
     pub source: String,
+    /// Where it is used.
+    pub at: At<'y>,
     /// Where a container finds it: an absolute path.
     pub target: String,
     pub uid: Option<String>,
@@ -45,8 +47,8 @@ pub(super) struct Use {
 }
 
 /// What a service uses.
-pub(super) fn uses(service: &At<'_>, kind: Kind, check: &Check<'_, '_>) -> Vec<Use> {
-    let mut out: Vec<Use> = Vec::new();
+pub(super) fn uses<'y>(service: &At<'y>, kind: Kind, check: &Check<'_, '_>) -> Vec<Use<'y>> {
+    let mut out: Vec<Use<'y>> = Vec::new();
     for item in service.get(kind.section()).filter(|at| check.list(at)).iter().flat_map(At::items) {
         let Some(found) = one_use(&item, kind, check) else { continue };
         if out.iter().any(|other| other.target == found.target) {
@@ -58,7 +60,7 @@ pub(super) fn uses(service: &At<'_>, kind: Kind, check: &Check<'_, '_>) -> Vec<U
     out
 }
 
-fn one_use(item: &At<'_>, kind: Kind, check: &Check<'_, '_>) -> Option<Use> {
+fn one_use<'y>(item: &At<'y>, kind: Kind, check: &Check<'_, '_>) -> Option<Use<'y>> {
     let placed = |target: &str| match kind {
         _ if target.starts_with('/') => target.to_owned(),
         Kind::Config => format!("/{target}"),
@@ -66,7 +68,7 @@ fn one_use(item: &At<'_>, kind: Kind, check: &Check<'_, '_>) -> Option<Use> {
     };
     if !item.is_table() {
         let source = check.plain(item)?;
-        return Some(Use { target: placed(&source), source, uid: None, gid: None, mode: None });
+        return Some(Use { at: item.clone(), target: placed(&source), source, uid: None, gid: None, mode: None });
     }
     check.known(item, &["source", "target", "uid", "gid", "mode"]);
     let Some(source) = item.get("source").and_then(|at| check.plain(&at)) else {
@@ -76,7 +78,7 @@ fn one_use(item: &At<'_>, kind: Kind, check: &Check<'_, '_>) -> Option<Use> {
     let target = item.get("target").and_then(|at| check.plain(&at));
     let owner = |key| item.get(key).and_then(|at| check.plain(&at)).filter(|owner| owner != "0" && !owner.is_empty());
     let mode = item.get("mode").and_then(|at| mode(&at, check));
-    Some(Use { target: placed(target.as_deref().unwrap_or(&source)), source, uid: owner("uid"), gid: owner("gid"), mode })
+    Some(Use { at: item.clone(), target: placed(target.as_deref().unwrap_or(&source)), source, uid: owner("uid"), gid: owner("gid"), mode })
 }
 
 /// Permissions. A number without a leading zero is decimal, as YAML has it; text is octal.

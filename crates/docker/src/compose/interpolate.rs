@@ -146,7 +146,9 @@ impl<'a> Reader<'a> {
 
 fn missing(name: &str) -> String {
     let lower = name.to_lowercase();
-    format!("nothing says what ${{{name}}} is: give the app `env.{name}`, or the manifest a variable `{lower}`; or write ${{{name}:-default}}")
+    format!(
+        "nothing says what ${{{name}}} is: give the app `env.{name}`, or the manifest a variable `{lower}`; or write ${{{name}:-default}}"
+    )
 }
 
 fn required(name: &str, word: Result<String, String>) -> String {
@@ -161,7 +163,8 @@ mod tests {
     use super::*;
 
     fn with(text: &str) -> Result<String, String> {
-        let env = [("A", "a"), ("EMPTY", ""), ("Mixed", "m")].map(|(name, value)| (name.to_owned(), Text::literal(value))).into_iter().collect();
+        let env =
+            [("A", "a"), ("EMPTY", ""), ("Mixed", "m")].map(|(name, value)| (name.to_owned(), Text::literal(value))).into_iter().collect();
         let others = [("tag", "1.4"), ("A", "other")].map(|(name, value)| (name.to_owned(), Text::literal(value))).into();
         interpolate(text, &Values { env: &env, others: &others })
     }

@@ -39,7 +39,8 @@ pub(super) fn assignments(yaml: &mut Yaml) {
     for item in items {
         // What is no scalar stays a list, and is refused as one.
         let Some(text) = item.scalar() else { return };
-        let (name, value) = text.split_once('=').map_or((text.as_str(), Value::Null), |(name, value)| (name, Value::Text(value.to_owned())));
+        let (name, value) =
+            text.split_once('=').map_or((text.as_str(), Value::Null), |(name, value)| (name, Value::Text(value.to_owned())));
         entries.retain(|(known, _)| known.name != name);
         entries.push((Key { name: name.to_owned(), place: item.place }, Yaml { value, place: item.place }));
     }
@@ -156,8 +157,12 @@ mod tests {
 
     #[test]
     fn tables_merge_lists_grow_and_commands_are_replaced() {
-        let mut base = service("environment: [A=1, B=2]\nports: ['80:80']\ncommand: [a, b]\nimage: x\nhealthcheck: { test: [CMD, a], retries: 3 }");
-        merge(&mut base, service("environment: { B: 3 }\nports: ['80:80', '81:81']\ncommand: [c]\nimage: y\nhealthcheck: { test: [CMD, b] }\nuser:"));
+        let mut base =
+            service("environment: [A=1, B=2]\nports: ['80:80']\ncommand: [a, b]\nimage: x\nhealthcheck: { test: [CMD, a], retries: 3 }");
+        merge(
+            &mut base,
+            service("environment: { B: 3 }\nports: ['80:80', '81:81']\ncommand: [c]\nimage: y\nhealthcheck: { test: [CMD, b] }\nuser:"),
+        );
         let expected = serde_json::json!({
             "environment": { "A": "1", "B": "3" }, "ports": ["80:80", "81:81"], "command": ["c"], "image": "y",
             "healthcheck": { "test": ["CMD", "b"], "retries": "3" }, "user": null

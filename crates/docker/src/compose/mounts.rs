@@ -10,7 +10,8 @@ use super::service::texts;
 /// What a volume of the project is called on the engine.
 pub(super) type LiveVolume<'a> = dyn Fn(&str) -> String + 'a;
 
-const RELATIVE: &str = "it is a folder beside the manifest, which the machines that run the service do not have: use a config, a volume, or an absolute path";
+const RELATIVE: &str =
+    "it is a folder beside the manifest, which the machines that run the service do not have: use a config, a volume, or an absolute path";
 
 /// Writes `volumes.<path>`.
 pub(super) fn write(service: &At<'_>, volumes: &At<'_>, live: &LiveVolume<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {

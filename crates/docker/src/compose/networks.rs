@@ -1,5 +1,7 @@
 //! `networks`: those of the project, and what a service is attached to.
 
+use std::collections::BTreeMap;
+
 use stratos_engine::desired::document::{Document, DocumentBuilder, Leaf};
 use stratos_engine::desired::text::Text;
 
@@ -9,23 +11,32 @@ use super::service::texts;
 /// The network of services that name none.
 pub(super) const DEFAULT: &str = "default";
 
-/// What a network of the project is called, and whether it is somebody else's.
-pub(super) struct Named {
+/// A network of the project.
+pub(super) struct Declared {
+    /// Its live name.
     pub name: String,
-    pub external: bool,
+    /// What it is; None where it is somebody else's.
+    pub document: Option<Document>,
 }
 
-/// The live name of a network of the project. `own` makes one of its key.
-pub(super) fn named(key: &str, networks: &At<'_>, own: &dyn Fn(&str) -> String, check: &Check<'_, '_>) -> Named {
-    let written = networks.get(key);
-    let external = written.as_ref().and_then(|at| at.get("external"));
-    let external = external.is_some_and(|at| check.flag(&at) == Some(true));
-    let name = written.and_then(|at| at.get("name")).and_then(|at| check.plain(&at));
-    Named { name: name.unwrap_or_else(|| if external { key.to_owned() } else { own(key) }), external }
+/// The networks of the project by their keys, and the default one. `own` makes a live name of a key and a document.
+pub(super) fn declared(networks: &At<'_>, own: &dyn Fn(&str, &Document) -> String, check: &Check<'_, '_>) -> BTreeMap<String, Declared> {
+    let keys = networks.entries().map(|(key, _)| key).chain([DEFAULT]);
+    let one = |key: &str| {
+        let at = networks.get(key);
+        let name = at.as_ref().and_then(|at| at.get("name")).and_then(|at| check.plain(&at));
+        let external = at.as_ref().and_then(|at| at.get("external")).is_some_and(|at| check.flag(&at) == Some(true));
+        if external {
+            return Declared { name: name.unwrap_or_else(|| key.to_owned()), document: None };
+        }
+        let document = document(at.as_ref(), check);
+        Declared { name: name.unwrap_or_else(|| own(key, &document)), document: Some(document) }
+    };
+    keys.map(|key| (key.to_owned(), one(key))).collect()
 }
 
 /// The document of a network of the project. An overlay network, unless it says otherwise.
-pub(super) fn document(at: Option<&At<'_>>, check: &Check<'_, '_>) -> Document {
+fn document(at: Option<&At<'_>>, check: &Check<'_, '_>) -> Document {
     let mut out = DocumentBuilder::default();
     let Some(at) = at.filter(|at| check.table(at)) else { return out.build() };
     let known = ["driver", "driver_opts", "attachable", "internal", "labels", "ipam", "enable_ipv6", "enable_ipv4", "external", "name"];
@@ -86,14 +97,27 @@ pub(super) fn attachments(service: &At<'_>, networks: &At<'_>, check: &Check<'_,
             check.files.report_with_help(format!("there is no network `{name}`"), help, at.place());
             continue;
         }
-        let known = ["aliases", "driver_opts", "ipv4_address", "ipv6_address", "link_local_ips", "mac_address", "priority", "gw_priority", "interface_name"];
+        let known = [
+            "aliases",
+            "driver_opts",
+            "ipv4_address",
+            "ipv6_address",
+            "link_local_ips",
+            "mac_address",
+            "priority",
+            "gw_priority",
+            "interface_name",
+        ];
         check.known(&at, &known);
         for key in &known[2..] {
-            at.get(key).into_iter().for_each(|at| check.unsupported(&format!("networks.{key}"), "a swarm chooses addresses and interfaces", &at));
+            at.get(key)
+                .into_iter()
+                .for_each(|at| check.unsupported(&format!("networks.{key}"), "a swarm chooses addresses and interfaces", &at));
         }
         let aliases = at.get("aliases").map(|at| check.plains(&at)).unwrap_or_default();
         let options = at.get("driver_opts").filter(|at| check.table(at));
-        let options = options.iter().flat_map(At::entries).filter_map(|(name, at)| Some((name.to_owned(), Text::literal(check.plain(&at)?))));
+        let options =
+            options.iter().flat_map(At::entries).filter_map(|(name, at)| Some((name.to_owned(), Text::literal(check.plain(&at)?))));
         out.push((name.to_owned(), aliases, options.collect()));
     }
     out

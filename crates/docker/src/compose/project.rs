@@ -4,7 +4,7 @@
 //! is read by the engine and inside the folder of the manifest or the cartridge; here a path is only a name, and a file that is
 //! not there yet is asked for.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use stratos_engine::manifest::diagnostic::{Diagnostic, Span};
@@ -20,6 +20,9 @@ pub(super) const SECTIONS: [&str; 5] = ["services", "networks", "volumes", "conf
 
 /// How deep `include` and `extends` may go.
 const MAX_DEPTH: usize = 16;
+
+/// How often files are read, one of them many times: services of two files that extend each other would multiply.
+const MAX_READS: usize = 500;
 
 /// What is loaded, and what is wrong with it.
 pub(super) struct Project<'a> {
@@ -92,7 +95,7 @@ impl<'a> Files<'a> {
 /// Loads the compose files that a part names, as far as they are there.
 pub(super) fn load<'a>(part: &'a Native, values: Values<'a>) -> Project<'a> {
     let files = Files { part, read: RefCell::default(), wanted: RefCell::default(), problems: RefCell::default() };
-    let loader = Loader { files: &files, values };
+    let loader = Loader { files: &files, values, left: Cell::new(MAX_READS) };
     let paths = loader.named();
     let folder = paths.first().map_or("", |path| folder_of(path)).to_owned();
     let root = loader.together(&paths, &folder, None, MAX_DEPTH);
@@ -102,6 +105,8 @@ pub(super) fn load<'a>(part: &'a Native, values: Values<'a>) -> Project<'a> {
 struct Loader<'f, 'a> {
     files: &'f Files<'a>,
     values: Values<'a>,
+    /// How many files may still be read.
+    left: Cell<usize>,
 }
 
 impl Loader<'_, '_> {
@@ -122,7 +127,8 @@ impl Loader<'_, '_> {
         }
         let mut paths = Vec::new();
         for item in items {
-            let found = item.as_str().ok_or_else(|| "`compose` must be a path, or a list of paths".to_owned()).and_then(|path| joined("", path));
+            let found =
+                item.as_str().ok_or_else(|| "`compose` must be a path, or a list of paths".to_owned()).and_then(|path| joined("", path));
             match found {
                 Ok(path) => {
                     if let Err(why) = self.files.get(&path) {
@@ -138,7 +144,8 @@ impl Loader<'_, '_> {
 
     /// Files laid on each other. `named_at` is where they are named, where that is in a file of the project.
     fn together(&self, paths: &[String], folder: &str, named_at: Option<Place>, depth: usize) -> Yaml {
-        let mut whole = Yaml { value: Value::Map(SECTIONS.iter().map(|section| (key(section), empty())).collect()), place: Place::default() };
+        let mut whole =
+            Yaml { value: Value::Map(SECTIONS.iter().map(|section| (key(section), empty())).collect()), place: Place::default() };
         for path in paths {
             let found = match named_at {
                 Some(place) => self.files.require(path, place),
@@ -155,6 +162,11 @@ impl Loader<'_, '_> {
 
     /// One file: its sections, with what it includes below them.
     fn file(&self, index: usize, text: &str, folder: &str, depth: usize) -> Option<Yaml> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            self.files.report("files name each other too often, or in a circle", Place { file: index, ..Place::default() });
+            return None;
+        };
+        self.left.set(left);
         let mut yaml = match yaml::parse(text, index) {
             Ok(yaml) => yaml,
             Err(error) => {

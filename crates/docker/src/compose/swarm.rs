@@ -1,7 +1,7 @@
 //! A project becomes services, configs, secrets and networks of a swarm.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use stratos_engine::desired::document::{Document, DocumentBuilder, Leaf};
 use stratos_engine::desired::name::live_name;
@@ -19,10 +19,10 @@ use super::project::{Project, load};
 use super::yaml::Yaml;
 use super::{deploy, files, mounts, networks, ports, service, unsupported};
 use crate::config::EnvironmentConfig;
-use crate::swarm::network::NETWORK;
+use crate::swarm::app_network::{self, NETWORK};
+use crate::swarm::names;
 use crate::swarm::spec::{files::octal, networks as attachment, ports as publication};
 use crate::swarm::translate::{CONFIG, FILE_MODE, SECRET, SERVICE, reference};
-use crate::swarm::names;
 
 /// For a whole roll-out, where the app does not say.
 const ROLLOUT_TIMEOUT: Duration = Duration(300_000);
@@ -44,7 +44,7 @@ pub(crate) fn resources(config: &EnvironmentConfig, app: &TranslatedApp<'_>, par
     }
     let check = Check { files: &files, allowed: &app.app.allow_degraded, degraded: RefCell::default() };
     let mut translation =
-        Translation { config, app, part, values, check: &check, root: &root, made: BTreeMap::new(), networks: BTreeSet::new() };
+        Translation { config, app, part, values, check: &check, root: &root, made: BTreeMap::new(), networks: BTreeMap::new() };
     translation.all();
     let made = translation.made;
     let problems = files.problems();
@@ -64,8 +64,8 @@ struct Translation<'t, 'c, 'a> {
     root: &'t Yaml,
     /// By id: one config may be many services'.
     made: BTreeMap<ResourceId, Resource>,
-    /// The keys of the networks that are made.
-    networks: BTreeSet<String>,
+    /// By key.
+    networks: BTreeMap<String, networks::Declared>,
 }
 
 impl<'t> Translation<'t, '_, '_> {
@@ -79,7 +79,9 @@ impl<'t> Translation<'t, '_, '_> {
         for section in super::project::SECTIONS {
             for (key, _) in self.root.get(section).map(Yaml::entries).unwrap_or_default() {
                 if key.name.is_empty() || !key.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) {
-                    self.check.files.report(format!("`{}` is not a name: it may hold letters, digits, '.', '_' and '-'", key.name), key.place);
+                    self.check
+                        .files
+                        .report(format!("`{}` is not a name: it may hold letters, digits, '.', '_' and '-'", key.name), key.place);
                 }
             }
         }
@@ -87,18 +89,12 @@ impl<'t> Translation<'t, '_, '_> {
             let problem = Diagnostic::new("the compose files have no service", self.part.node.span);
             self.check.files.add(problem);
         }
+        let own = |key: &str, document: &Document| app_network::name(&self.config.prefix, self.app.name, key, document);
+        self.networks = networks::declared(&self.section("networks"), &own, self.check);
         let main = super::main_service(self.app, self.part, &services, self.check.files);
         for (name, at) in services.entries() {
             if self.check.table(&at) {
                 self.service(name, &at, main.as_deref() == Some(name));
-            }
-        }
-        // What nobody uses is looked at, too: a mistake in it is one.
-        let all = self.section("networks");
-        for (key, at) in all.entries().filter(|(key, _)| !self.networks.contains(*key)).filter(|(_, at)| !at.is_null()) {
-            let own = self.own_network();
-            if !networks::named(key, &all, &own, self.check).external {
-                networks::document(Some(&at), self.check);
             }
         }
     }
@@ -113,7 +109,8 @@ impl<'t> Translation<'t, '_, '_> {
             let given = volumes.get(volume).and_then(|at| Some((at.get("name"), at.get("external")))).unwrap_or_default();
             let external = given.1.is_some_and(|at| at.yaml.scalar().as_deref() == Some("true"));
             let given = given.0.and_then(|at| at.yaml.scalar());
-            given.unwrap_or_else(|| if external { volume.to_owned() } else { live_name(&config.prefix, app.name, Some(volume), NAME_LIMIT) })
+            given
+                .unwrap_or_else(|| if external { volume.to_owned() } else { live_name(&config.prefix, app.name, Some(volume), NAME_LIMIT) })
         };
         mounts::write(at, &volumes, &live, self.check, &mut document);
         let mut needs = Vec::new();
@@ -127,7 +124,8 @@ impl<'t> Translation<'t, '_, '_> {
         needs.extend(self.depends_on(at));
         let id = self.service_id(name);
         let timeout = self.app.app.rollout.as_ref().and_then(|rollout| rollout.timeout).unwrap_or(ROLLOUT_TIMEOUT);
-        let resource = Resource { depends_on: needs, rollout_timeout: Some(timeout), ..self.resource(id.clone(), document.build(), &SERVICE) };
+        let resource =
+            Resource { depends_on: needs, rollout_timeout: Some(timeout), ..self.resource(id.clone(), document.build(), &SERVICE) };
         self.made.insert(id, resource);
     }
 
@@ -145,7 +143,7 @@ impl<'t> Translation<'t, '_, '_> {
         let section = self.section(kind.section());
         let shape = if kind == Kind::Config { &CONFIG } else { &SECRET };
         for used in files::uses(service, kind, self.check) {
-            let source = files::source(&used.source, &section, kind, &self.part.secrets, self.check, &self.values, service);
+            let source = files::source(&used.source, &section, kind, &self.part.secrets, self.check, &self.values, &used.at);
             let id = match source {
                 None => continue,
                 Some(Source::External(live)) => ResourceId::new(&self.config.environment, shape.kind, &live),
@@ -166,7 +164,9 @@ impl<'t> Translation<'t, '_, '_> {
             };
             document.put(["files", used.target.as_str(), shape.kind], reference(id));
             for (key, value) in [("uid", &used.uid), ("gid", &used.gid)] {
-                value.iter().for_each(|value| drop(document.text(["files", used.target.as_str(), key], value)));
+                if let Some(value) = value {
+                    document.text(["files", used.target.as_str(), key], value);
+                }
             }
             if let Some(mode) = used.mode.filter(|mode| *mode != FILE_MODE) {
                 document.text(["files", used.target.as_str(), "mode"], &octal(mode));
@@ -210,30 +210,22 @@ impl<'t> Translation<'t, '_, '_> {
         }
     }
 
-    fn own_network(&self) -> impl Fn(&str) -> String + use<'t> {
-        let (prefix, app) = (&self.config.prefix, self.app.name);
-        move |key| live_name(prefix, app, Some(key), NAME_LIMIT)
-    }
-
     fn networks(&mut self, name: &str, service: &At<'_>, main: bool, document: &mut DocumentBuilder, needs: &mut Vec<ResourceId>) {
         let section = self.section("networks");
-        let own = self.own_network();
         let mut on_default = false;
         for (key, mut aliases, options) in networks::attachments(service, &section, self.check) {
             on_default |= key == networks::DEFAULT;
-            let named = networks::named(&key, &section, &own, self.check);
+            let Some(declared) = self.networks.get(&key) else { continue };
             aliases.push(name.to_owned());
-            attachment::write(&named.name, aliases.iter().map(String::as_str), document);
+            attachment::write(&declared.name, aliases.iter().map(String::as_str), document);
             for (option, value) in options {
-                document.put(["networks", named.name.as_str(), "driver_opts", option.as_str()], Leaf::from_text(&value));
+                document.put(["networks", declared.name.as_str(), "driver_opts", option.as_str()], Leaf::from_text(&value));
             }
-            if !named.external {
-                let id = ResourceId::new(&self.config.environment, NETWORK.kind, &named.name);
+            if let Some(body) = &declared.document {
+                let id = ResourceId::new(&self.config.environment, NETWORK.kind, &declared.name);
                 needs.push(id.clone());
-                if self.networks.insert(key.clone()) {
-                    let resource = self.resource(id.clone(), networks::document(section.get(&key).as_ref(), self.check), &NETWORK);
-                    self.made.insert(id, resource);
-                }
+                let resource = self.resource(id.clone(), body.clone(), &NETWORK);
+                self.made.insert(id, resource);
             }
         }
         // The environment's network: where other apps find this one, and where this one finds what it is bound to.

@@ -65,7 +65,7 @@ pub(super) fn parse(text: &str, file: usize) -> Result<Yaml, SyntaxError> {
         Ok(tree) => Ok(resolve(tree, text, file)),
         Err(error) => {
             let at = error.location();
-            let place = at.map_or(Place { file, ..Place::default() }, |location| place(location, file));
+            let place = at.map_or(Place { file, ..Place::default() }, |location| error_place(location, text, file));
             Err(SyntaxError { message: message(&error.without_snippet().to_string()), place })
         }
     }
@@ -107,6 +107,16 @@ fn resolve(tree: Spanned<Tree>, text: &str, file: usize) -> Yaml {
         }
     };
     Yaml { value, place: place(tree.referenced, file) }
+}
+
+/// Not every error knows its bytes, but each its line.
+fn error_place(location: Location, text: &str, file: usize) -> Place {
+    if location.span().byte_offset().is_some() {
+        return place(location, file);
+    }
+    let line = usize::try_from(location.line()).unwrap_or_default().saturating_sub(1);
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    Place { file, start: start.min(text.len()), end: start.min(text.len()) }
 }
 
 fn place(location: Location, file: usize) -> Place {
