@@ -44,6 +44,7 @@ pub(super) fn write(service: &At<'_>, check: &Check<'_, '_>, values: &Values<'_>
     }
     for key in ["cap_add", "cap_drop", "group_add", "extra_hosts", "dns_opt"] {
         for member in service.get(key).map(|at| check.plains(&at)).unwrap_or_default() {
+            let member = if key.starts_with("cap_") { capability(&member) } else { member };
             out.put([key, member.as_str()], Leaf::Bool(true));
         }
     }
@@ -53,6 +54,12 @@ pub(super) fn write(service: &At<'_>, check: &Check<'_, '_>, values: &Values<'_>
     }
     service.get("ulimits").into_iter().for_each(|at| ulimits(&at, check, out));
     service.get("logging").into_iter().for_each(|at| logging(&at, check, out));
+}
+
+/// The one of the ways to write a capability that Docker's own client takes.
+fn capability(written: &str) -> String {
+    let name = written.to_uppercase();
+    if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
 }
 
 fn image(service: &At<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {

@@ -39,6 +39,28 @@ fn a_secret_is_a_secret_in_the_documents() {
     assert_eq!(shown.matches("(secret)").count(), 2, "{shown}");
 }
 
+/// What an engine in a container cannot do, and is in no case therefore.
+#[test]
+fn mounts_that_are_passed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = "[project]\nname = \"p\"\n[environments.test]\nplatform = \"swarm\"\n[apps.stack.platform]\nswarm.compose = \"c.yml\"\n";
+    std::fs::write(folder.path().join("stratos.toml"), manifest).unwrap();
+    let compose = "services:\n  a:\n    image: a\n    ulimits: { memlock: -1 }\n    volumes:\n      - /a:/a:rslave\n\
+                   \x20     - { type: bind, source: /b, target: /b, bind: { propagation: shared } }\n      - /anonymous\n      - outside:/c\n\
+                   volumes: { outside: { external: true } }\n";
+    std::fs::write(folder.path().join("c.yml"), compose).unwrap();
+    let shown = text(&translated(&Manifest::load(folder.path()).unwrap()).unwrap().resources);
+    for line in [
+        "volumes.\"/a\".bind.propagation = \"rslave\"",
+        "volumes.\"/b\".bind.propagation = \"shared\"",
+        "volumes.\"/anonymous\".type = \"volume\"",
+        "volumes.\"/c\".source = \"outside\"",
+        "ulimits.memlock.hard = -1",
+    ] {
+        assert!(shown.contains(line), "{line} is not in\n{shown}");
+    }
+}
+
 /// A second app of the environment that is bound to the files' main service finds it under the first app's name.
 #[test]
 fn another_app_finds_the_main_service() {

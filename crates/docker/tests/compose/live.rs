@@ -59,7 +59,9 @@ impl Live {
 
     pub async fn unchanged(&self) {
         let plan = self.plan(Policy::default()).await.unwrap();
-        assert!(plan.is_empty() && plan.held.is_empty(), "{:#?}", plan.changes);
+        let changes: Vec<String> =
+            plan.changes.iter().map(|change| format!("{:?} {}: {:?}", change.action, change.id, change.differences)).collect();
+        assert!(plan.is_empty() && plan.held.is_empty(), "{}\n{:?}", changes.join("\n"), plan.held);
     }
 
     pub async fn gone(&self) {
@@ -107,6 +109,7 @@ cases! {
     object_store "object-store",
     reverse_proxy "reverse-proxy",
     sentinel "sentinel",
+    two_services "two-services",
     voting "voting",
     web_and_database "web-and-database",
     wiki "wiki",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bollard::errors::Error;
 use stratos_engine::plan::change::Action;
 use tokio::time::Instant;
 
@@ -50,14 +51,31 @@ impl Call<'_> {
         }
     }
 
+    /// Deletes a network, and waits until it is gone: the swarm forgets it at once, and a machine keeps it, under its name,
+    /// for as long as something there is attached to it.
     async fn delete_network(&self, id: &str) -> Answer {
         let deadline = Instant::now() + PATIENCE;
+        let connection = &self.platform.connection;
         loop {
-            match self.platform.connection.docker.remove_network(id).await {
-                Err(error) if is_not_found(&error) => return Answer::Done(BTreeMap::new()),
-                Err(error) if Instant::now() < deadline && is_in_use(&error) => tokio::time::sleep(PAUSE).await,
-                result => return self.deleted(result),
+            match connection.docker.remove_network(id).await {
+                Ok(()) => break,
+                Err(error) if is_forgotten(&error) => break,
+                Err(error) if is_in_use(&error) && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                Err(error) => return self.unwritten(&error),
             }
         }
+        while Instant::now() < deadline {
+            match self.platform.networks.list(connection).await {
+                Ok(listed) if listed.iter().all(|network| network.id.as_deref() != Some(id)) => break,
+                Ok(_) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return self.unwritten(&error),
+            }
+        }
+        Answer::Done(BTreeMap::new())
     }
+}
+
+/// Whether the swarm knows the network no more. Of one that a machine still keeps it says so with status 500.
+fn is_forgotten(error: &Error) -> bool {
+    is_not_found(error) || matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("not found"))
 }
