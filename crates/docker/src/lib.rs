@@ -10,4 +10,5 @@ mod container;
 pub mod endpoint;
 mod failure;
 mod labels;
+mod raw;
 pub mod swarm;

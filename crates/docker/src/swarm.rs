@@ -14,6 +14,7 @@ mod rollout;
 pub(crate) mod spec;
 mod support;
 pub(crate) mod translate;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

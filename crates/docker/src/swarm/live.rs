@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bollard::errors::Error;
 use bollard::models::{Config, Secret, Service, ServiceUpdateStatus, ServiceUpdateStatusStateEnum};
-use bollard::query_parameters::{ListConfigsOptions, ListSecretsOptions, ListServicesOptions};
+use bollard::query_parameters::{ListConfigsOptions, ListSecretsOptions};
 use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 use stratos_engine::desired::owner::{Owner, Ownership};
 use stratos_engine::desired::resource::ResourceId;
@@ -18,6 +18,7 @@ use super::app_network::NETWORK;
 use super::names::split_generation;
 use super::spec::{self, Known};
 use super::translate::{CONFIG, SECRET, SERVICE};
+use super::wire;
 use crate::connection::Connection;
 use crate::labels;
 
@@ -45,8 +46,7 @@ impl Asked {
 
 /// Lists services.
 pub(crate) async fn services(connection: &Connection, asked: &Asked) -> Result<Vec<Service>, Error> {
-    let options = ListServicesOptions { filters: Some(asked.filters()), ..ListServicesOptions::default() };
-    connection.docker.list_services(Some(options)).await
+    wire::services(connection, &asked.filters()).await
 }
 
 /// Lists configs, with their content.

@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(config(&prefix, &app, "/etc/web/App.conf", "one"), "shop-web-app-conf-7692c3ad3540");
         assert_eq!(secret(&prefix, &app, "/etc/web/password"), "shop-web-password-af5b55cb");
         assert_eq!(network(&prefix, &name("dev")), "shop-dev");
-        assert_eq!(generation("shop-web-password-af5b55cb", 3), "shop-web-password-5ad2b9d8.3");
+        assert_eq!(generation("shop-web-password-af5b55cb", 3), "shop-web-password-af5b55cb.3");
     }
 
     #[test]

@@ -1,0 +1,9 @@
+//! The platform `swarm` against a real swarm: the conformance suite, and each trap of swarms by name.
+
+mod edit;
+mod proxy;
+mod subject;
+
+use subject::SwarmSubject;
+
+stratos_engine::contract_suite!(swarm: SwarmSubject);

@@ -1,0 +1,379 @@
+//! One environment of a shared swarm, for one case of the conformance suite: with a project id, a prefix and a proxy of its own.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::models::{SecretSpec, ServiceSpec};
+use bollard::query_parameters::{
+    InspectServiceOptions, ListConfigsOptions, ListNetworksOptions, ListSecretsOptions, ListServicesOptions, ListTasksOptions,
+    UpdateServiceOptions,
+};
+use stratos_docker::config::{DockerOptions, EnvironmentConfig, SwarmOptions};
+use stratos_docker::endpoint::Endpoint;
+use stratos_docker::swarm::SwarmPlatform;
+use stratos_engine::apply::{ApplyOptions, Quiet};
+use stratos_engine::deploy::{self, Connector};
+use stratos_engine::desired::document::Leaf;
+use stratos_engine::desired::name::Name;
+use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::path::Path;
+use stratos_engine::desired::quantity::Duration as Quantity;
+use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::manifest::schema::{Environment, Project};
+use stratos_engine::plan::Plan;
+use stratos_engine::platform::contract::stage::KnownValues;
+use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
+use stratos_engine::platform::{Field, Platform, PlatformError, Support};
+use stratos_test_platforms::{Engines, build};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::edit;
+use crate::proxy::Proxy;
+
+/// Long enough to see a container that ends at once, short enough for hundreds of roll-outs.
+const WATCH: Quantity = Quantity(300);
+
+/// An environment in the shared swarm.
+pub struct SwarmSubject {
+    pub prefix: String,
+    pub proxy: Proxy,
+    /// As they are where nothing is said. The kernel here has no IPVS: nothing gets through the routing mesh, but the swarm
+    /// does not know, and all that the suite looks at is there. Tests that want to be answered publish on the host.
+    pub options: SwarmOptions,
+    cpus: Mutex<Option<SemaphorePermit<'static>>>,
+}
+
+/// The node's CPUs. A case that reserves some has them for itself.
+static CPUS: Semaphore = Semaphore::const_new(1);
+
+/// Connects to it, as another process each time.
+pub struct Connect {
+    socket: PathBuf,
+    prefix: String,
+    watch: Option<Quantity>,
+    options: SwarmOptions,
+}
+
+#[async_trait]
+impl Connector for Connect {
+    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        let owner = Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: name.clone() };
+        let platform = SwarmPlatform::connect(EnvironmentConfig {
+            environment: name.clone(),
+            owner,
+            prefix: Name::new(&self.prefix).unwrap(),
+            endpoint: Endpoint::Unix(self.socket.clone()),
+            credentials: None,
+            swarm: self.options,
+            docker: DockerOptions::default(),
+        })?;
+        Ok(Arc::new(match self.watch {
+            Some(watch) => platform.watching_for(watch),
+            None => platform,
+        }))
+    }
+}
+
+/// The engine itself, past the proxy: what an administrator has.
+pub fn engine() -> Docker {
+    let socket = swarm().socket(0);
+    Docker::connect_with_unix(&socket.display().to_string(), 60, bollard::API_DEFAULT_VERSION).unwrap()
+}
+
+/// Two nodes: what is exchanged with new instances first needs as many CPUs again, and two instances that publish on the
+/// host need two.
+pub fn swarm() -> &'static Engines {
+    static SHARED: OnceLock<Engines> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let engines = Engines::start(2);
+        engines.form_swarm(2);
+        build(&engines, 0);
+        engines
+    })
+}
+
+impl SwarmSubject {
+    pub fn connect(&self, watch: Option<Quantity>) -> Connect {
+        Connect { socket: self.proxy.socket(), prefix: self.prefix.clone(), watch, options: self.options }
+    }
+
+    fn connect_through(&self, proxy: &Proxy) -> Connect {
+        Connect { socket: proxy.socket(), prefix: self.prefix.clone(), watch: Some(WATCH), options: self.options }
+    }
+
+    fn platform(&self) -> SwarmPlatform {
+        let environment = Name::new("dev").unwrap();
+        SwarmPlatform::connect(EnvironmentConfig {
+            owner: Owner { project: self.prefix.clone(), environment: environment.clone() },
+            environment,
+            prefix: Name::new(&self.prefix).unwrap(),
+            endpoint: Endpoint::Unix(self.proxy.socket()),
+            credentials: None,
+            swarm: self.options,
+            docker: DockerOptions::default(),
+        })
+        .unwrap()
+    }
+
+    fn reserve_cpus(&self) {
+        let mut cpus = self.cpus.lock().unwrap();
+        if cpus.is_none() {
+            let wait = || tokio::runtime::Handle::current().block_on(CPUS.acquire());
+            *cpus = Some(tokio::task::block_in_place(wait).unwrap());
+        }
+    }
+
+    /// The live name of an app's service.
+    pub fn service(&self, app: &str) -> String {
+        format!("{}-{app}", self.prefix)
+    }
+
+    /// Ends the time of a lease whose holder was killed.
+    async fn expire_lease(&self) {
+        for config in engine().list_configs(None::<ListConfigsOptions>).await.unwrap() {
+            let labels = config.spec.and_then(|spec| spec.labels).unwrap_or_default();
+            if labels.get("stratos.lease").is_some_and(|owner| *owner == format!("{}/dev", self.prefix)) {
+                let _ = engine().delete_config(&config.id.unwrap()).await;
+            }
+        }
+    }
+
+    fn named(&self) -> std::collections::HashMap<String, Vec<String>> {
+        [("name".to_owned(), vec![format!("{}-", self.prefix)])].into()
+    }
+}
+
+/// A service by its name.
+pub async fn inspect(name: &str) -> Option<bollard::models::Service> {
+    engine().inspect_service(name, None::<InspectServiceOptions>).await.ok()
+}
+
+/// A service's health check, as the command line shows it.
+fn healthcheck(name: &str) -> Option<bollard::models::HealthConfig> {
+    let shown = swarm().docker(0, &["service", "inspect", "--format", "{{json .Spec.TaskTemplate.ContainerSpec.Healthcheck}}", name]);
+    serde_json::from_str(&shown).unwrap()
+}
+
+/// Writes a service past Stratos. The orchestrator may be faster: it is tried again.
+pub async fn update(name: &str, edit: impl Fn(&mut ServiceSpec) -> Result<(), String>) -> Edited {
+    for _ in 0..50 {
+        let Some(service) = inspect(name).await else { return Edited::NotPossible("it is not there".into()) };
+        let mut spec = service.spec.unwrap();
+        let inside = spec.task_template.as_mut().and_then(|task| task.container_spec.as_mut());
+        // The client does not read it by itself.
+        inside.unwrap().health_check = healthcheck(name);
+        if let Err(why) = edit(&mut spec) {
+            return Edited::NotPossible(why);
+        }
+        let version = i32::try_from(service.version.unwrap().index.unwrap()).unwrap();
+        let options = UpdateServiceOptions { version, ..UpdateServiceOptions::default() };
+        match engine().update_service(name, spec, options, None).await {
+            Ok(_) => return Edited::Done,
+            Err(error) if error.to_string().contains("out of sequence") => {}
+            Err(error) => panic!("an edit of {name} by hand: {error}"),
+        }
+    }
+    panic!("{name} is written all the time");
+}
+
+#[async_trait]
+impl Subject for SwarmSubject {
+    const NAME: &'static str = "swarm";
+
+    async fn fresh() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("case{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self { proxy: Proxy::new(swarm().socket(0)), prefix, options: SwarmOptions::default(), cpus: Mutex::default() }
+    }
+
+    async fn clean_up(&self) {
+        self.expire_lease().await;
+        let engine = engine();
+        let services = ListServicesOptions { filters: Some(self.named()), ..ListServicesOptions::default() };
+        for service in engine.list_services(Some(services)).await.unwrap_or_default() {
+            let _ = engine.delete_service(&service.id.unwrap_or_default()).await;
+        }
+        for config in engine.list_configs(Some(ListConfigsOptions { filters: Some(self.named()) })).await.unwrap_or_default() {
+            let _ = engine.delete_config(&config.id.unwrap_or_default()).await;
+        }
+        for secret in engine.list_secrets(Some(ListSecretsOptions { filters: Some(self.named()) })).await.unwrap_or_default() {
+            let _ = engine.delete_secret(&secret.id.unwrap_or_default()).await;
+        }
+    }
+
+    fn project(&self) -> String {
+        self.prefix.clone()
+    }
+
+    fn environment(&self) -> Vec<String> {
+        vec!["platform = \"swarm\"".into()]
+    }
+
+    fn connector(&self) -> Arc<dyn Connector> {
+        Arc::new(self.connect(Some(WATCH)))
+    }
+
+    fn support(&self, field: Field) -> Support {
+        // Who asks this is about to reserve some, and would wait for a node that has them free.
+        if field == Field::ResourcesCpu {
+            self.reserve_cpus();
+        }
+        self.platform().support(field)
+    }
+
+    fn body(&self, body: Body) -> Vec<String> {
+        let image = |tag: &str| format!("image = \"{}/web:{tag}\"", swarm().registry());
+        match body {
+            Body::Web(version) => vec![image(&version.to_string())],
+            Body::WebByCommand(version) => vec![image("1"), format!("command = [\"/bin/web\", \"$(PORT_HTTP)\", \"{version}\"]")],
+            Body::NeverHealthy => vec![image("sick")],
+            Body::CrashLoop => vec![image("crash")],
+            Body::Missing => vec![image("missing")],
+            // No node has as much.
+            Body::NeverSettles => vec![image("1"), "resources.cpu = 1000".into()],
+        }
+    }
+
+    fn free_port(&self) -> u16 {
+        static NEXT: AtomicU16 = AtomicU16::new(20000);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn take_port(&self, port: u16) -> Edited {
+        let image = format!("{}/web:1", swarm().registry());
+        let (name, publish) = (self.service(&format!("taken-{port}")), format!("published={port},target=8080"));
+        swarm().docker(0, &["service", "create", "--quiet", "--detach", "--name", &name, "--publish", &publish, &image]);
+        Edited::Done
+    }
+
+    async fn edit(&self, id: &ResourceId, path: &Path, leaf: Option<&Leaf>) -> Edited {
+        match &*id.kind {
+            "service" => update(&id.name, |spec| edit::service(spec, path, leaf)).await,
+            kind => Edited::NotPossible(format!("the content of a {kind} cannot be changed")),
+        }
+    }
+
+    async fn make_foreign(&self, id: &ResourceId) -> Edited {
+        match &*id.kind {
+            "service" => {
+                let image = format!("{}/web:1", swarm().registry());
+                swarm().docker(0, &["service", "create", "--quiet", "--detach", "--name", &id.name, &image]);
+            }
+            "secret" => {
+                let data = Some("dGhlaXJz".to_owned());
+                let spec = SecretSpec { name: Some(format!("{}.1", id.name)), data, ..SecretSpec::default() };
+                engine().create_secret(spec).await.unwrap();
+            }
+            _ => return Edited::NotPossible("a config's name holds a hash of its content".into()),
+        }
+        Edited::Done
+    }
+
+    async fn hide(&self, id: &ResourceId) -> Edited {
+        self.proxy.refuse(&[&format!("/{}s", id.kind)]);
+        Edited::Done
+    }
+
+    async fn reveal(&self) {
+        self.proxy.refuse(&[]);
+    }
+
+    async fn cut_off(&self) -> Edited {
+        self.proxy.cut(true);
+        Edited::Done
+    }
+
+    async fn reconnect(&self) {
+        self.proxy.cut(false);
+    }
+
+    async fn apply_and_crash(&self, plan: &Plan, secrets: &KnownValues, call: usize, when: When) -> Crash {
+        let proxy = Proxy::that_kills(swarm().socket(0), call, when);
+        let (connector, options) = (self.connect_through(&proxy), ApplyOptions::default());
+        tokio::select! {
+            biased;
+            () = proxy.died() => {}
+            applied = deploy::apply(plan, &secrets.secrets, &connector, &options, &Quiet) => drop(applied),
+        }
+        if !proxy.is_dead() {
+            return Crash::Finished;
+        }
+        proxy.settle().await;
+        self.expire_lease().await;
+        Crash::Crashed
+    }
+
+    /// What a service's variables and arguments are can be read by whoever may use the engine: that is a limit of the
+    /// platform, which its documentation names.
+    async fn dump(&self) -> String {
+        let engine = engine();
+        let services = ListServicesOptions { filters: Some(self.named()), ..ListServicesOptions::default() };
+        let mut services = engine.list_services(Some(services)).await.unwrap();
+        for service in &mut services {
+            hide_variables(service.spec.as_mut().and_then(|spec| spec.task_template.as_mut()));
+        }
+        let ids: Vec<String> = services.iter().filter_map(|service| service.id.clone()).collect();
+        let mut tasks = vec![];
+        if !ids.is_empty() {
+            let options = ListTasksOptions { filters: Some([("service".to_owned(), ids)].into()) };
+            tasks = engine.list_tasks(Some(options)).await.unwrap();
+        }
+        tasks.iter_mut().for_each(|task| hide_variables(task.spec.as_mut()));
+        let mut configs = engine.list_configs(Some(ListConfigsOptions { filters: Some(self.named()) })).await.unwrap();
+        for spec in configs.iter_mut().filter_map(|config| config.spec.as_mut()) {
+            use base64::Engine as _;
+            let data = base64::engine::general_purpose::STANDARD.decode(spec.data.take().unwrap_or_default()).unwrap();
+            spec.data = Some(String::from_utf8(data).unwrap());
+        }
+        let secrets = engine.list_secrets(Some(ListSecretsOptions { filters: Some(self.named()) })).await.unwrap();
+        let networks = engine.list_networks(Some(ListNetworksOptions { filters: Some(self.named()) })).await.unwrap();
+        format!("{services:?}\n{tasks:?}\n{configs:?}\n{secrets:?}\n{networks:?}")
+    }
+
+    async fn state(&self, id: &ResourceId) -> Option<String> {
+        let engine = engine();
+        match &*id.kind {
+            "service" => {
+                let service = inspect(&id.name).await?;
+                Some(shown(service.id, &service.spec))
+            }
+            "config" => engine.inspect_config(&id.name).await.ok().map(|config| shown(config.id, &config.spec)),
+            _ => {
+                let options = ListSecretsOptions { filters: Some([("name".to_owned(), vec![format!("{}.", id.name)])].into()) };
+                let secrets = engine.list_secrets(Some(options)).await.unwrap();
+                let mut found: Vec<String> = secrets.into_iter().map(|secret| shown(secret.id, &secret.spec)).collect();
+                found.sort();
+                (!found.is_empty()).then(|| found.join("\n"))
+            }
+        }
+    }
+}
+
+/// An object by its identity and its specification, always in the same order.
+fn shown(id: Option<String>, spec: &impl serde::Serialize) -> String {
+    let mut spec = serde_json::to_value(spec).unwrap();
+    spec.sort_all_objects();
+    format!("{id:?} {spec}")
+}
+
+fn hide_variables(task: Option<&mut bollard::models::TaskSpec>) {
+    if let Some(inside) = task.and_then(|task| task.container_spec.as_mut()) {
+        (inside.env, inside.args) = (None, None);
+    }
+}
+
+/// Waits until something is so.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(std::time::Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
