@@ -3,6 +3,8 @@
 pub mod binding;
 pub mod document;
 pub mod name;
+#[cfg(test)]
+mod native_tests;
 pub mod owner;
 pub mod path;
 pub mod quantity;
@@ -146,8 +148,7 @@ impl<'a> AppContext<'a> {
 
     /// Fields that are about a container of the app, where it has none but those of its native part.
     fn without_container(&self) -> Vec<Diagnostic> {
-        const STILL: [Field; 6] =
-            [Field::Ports, Field::Env, Field::Bind, Field::DependsOn, Field::RolloutTimeout, Field::Protect];
+        const STILL: [Field; 6] = [Field::Ports, Field::Env, Field::Bind, Field::DependsOn, Field::RolloutTimeout, Field::Protect];
         if self.rendered.runs_itself() {
             return Vec::new();
         }

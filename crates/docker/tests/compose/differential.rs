@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use stratos_docker::config::SwarmOptions;
 use stratos_docker::endpoint::Endpoint;
@@ -103,8 +104,16 @@ async fn same_as_stack_deploy(case: &str) {
         let differs = differs.filter(|path| !IGNORED_THERE.contains(&path.as_str()));
         differing.extend(differs.map(|path| format!("{}: {path}: {:?} here, {:?} there", resource.id, mine.get(path), other.get(path))));
     }
-    engines.docker(0, &["stack", "rm", &stack]);
+    remove(&stack);
     assert!(differing.is_empty(), "{case}:\n{}", differing.join("\n"));
+}
+
+/// That client does not wait for the instances that still hold a network.
+fn remove(stack: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !shared_swarm().try_docker(0, &["stack", "rm", stack]).status.success() {
+        assert!(Instant::now() < deadline, "{stack} is not removed");
+    }
 }
 
 macro_rules! cases {

@@ -79,7 +79,7 @@ pub fn translated(manifest: &Manifest) -> Result<Desired, Report> {
     let (name, _) = manifest.environments.first().unwrap();
     let platform = Swarm::nowhere().platform(&manifest.project, name);
     let mut rendered = render(manifest, name, &VariableInputs::default())?;
-    native::load(&mut rendered, manifest, &platform)?;
+    native::load(&mut rendered, manifest, &|part| platform.native_files(part))?;
     desired(&rendered, manifest, &platform, &Default::default())
 }
 

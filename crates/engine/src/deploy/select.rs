@@ -81,7 +81,7 @@ pub async fn connect(request: &Request<'_>, rendered: Vec<Rendered>, connector: 
 
 /// Reads the files that native parts name; whatever is wrong in any of them is reported at once.
 pub fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), PlanError> {
-    let each = connected.iter_mut().map(|c| native::load(&mut c.rendered, request.manifest, &*c.platform));
+    let each = connected.iter_mut().map(|c| native::load(&mut c.rendered, request.manifest, &|part| c.platform.native_files(part)));
     collect(each.collect()).map(drop::<Vec<()>>)
 }
 

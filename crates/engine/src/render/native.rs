@@ -22,7 +22,6 @@ use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
 use crate::manifest::include::matching;
 use crate::manifest::source::{Node, Table};
-use crate::platform::Platform;
 
 /// The most files that one part may name.
 const MAX_FILES: usize = 256;
@@ -134,7 +133,7 @@ impl Native {
             let found = found.map(|files| files.into_iter().map(|(path, text)| self.one(path, text, sources, problems)).collect());
             self.files.insert(pattern, found);
         }
-        self.files.len() > before
+        self.files.len() > before && before <= MAX_FILES
     }
 
     fn one(&self, path: String, text: String, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> NativeFile {
@@ -200,16 +199,16 @@ pub(super) fn as_text(value: &Value) -> Option<Text> {
     Text::from_rendered(&to_text(value).ok()?)
 }
 
-/// Reads the files of all native parts, each named by what the platform finds in the part and in the files that it names.
+/// Reads the files of all native parts. `names` is [`Platform::native_files`](crate::platform::Platform::native_files).
 ///
 /// # Errors
 /// Where a template among them is wrong. A file that is not there is an error only to who needs it.
-pub fn load(rendered: &mut Rendered, manifest: &Manifest, platform: &dyn Platform) -> Result<(), Report> {
+pub fn load(rendered: &mut Rendered, manifest: &Manifest, names: &dyn Fn(&Native) -> Vec<String>) -> Result<(), Report> {
     let mut problems = Vec::new();
     let sources = Arc::make_mut(&mut rendered.sources);
     for app in rendered.apps.values_mut() {
         let Some(native) = &mut app.native else { continue };
-        while native.read(platform.native_files(native), sources, &mut problems) {}
+        while native.read(names(native), sources, &mut problems) {}
         for file in native.all_files() {
             let unknown = Text::from_rendered(&file.text).map(|text| {
                 text.secrets()
@@ -224,4 +223,106 @@ pub fn load(rendered: &mut Rendered, manifest: &Manifest, platform: &dyn Platfor
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Report::new(rendered.sources.clone(), problems)) }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+    use crate::render::{VariableInputs, render};
+
+    const MANIFEST: &str = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"swarm\"\n[variables]\ntag = \"2\"\n\
+        [secrets]\ndb = { env = \"DB\" }\n[apps.web.platform]\nswarm = { first = \"{{ vars.first }}\" }\nlocal = { other = true }\n";
+
+    /// A part names a file, and each line of a file that ends in a name of one names another.
+    fn names(part: &Native) -> Vec<String> {
+        let first = part.node.get("first").and_then(Node::as_str).map(str::to_owned);
+        let further = part.all_files().flat_map(|file| file.text.lines()).filter_map(|line| line.strip_prefix("see "));
+        first.into_iter().chain(further.map(str::to_owned)).collect()
+    }
+
+    fn loaded(first: &str, files: &[(&str, &str)]) -> Result<(Rendered, tempfile::TempDir), Report> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("stratos.toml"), MANIFEST.replace("tag =", &format!("first = \"{first}\"\ntag ="))).unwrap();
+        for (name, text) in files {
+            std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let manifest = Manifest::load(folder.path())?;
+        let mut rendered = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default())?;
+        load(&mut rendered, &manifest, &names)?;
+        Ok((rendered, folder))
+    }
+
+    fn native(rendered: &Rendered) -> &Native {
+        rendered.apps.values().next().unwrap().native.as_ref().unwrap()
+    }
+
+    #[test]
+    fn files_that_name_files_are_read_until_there_are_no_more() {
+        let files = [("a", "see b\nsee c/*.yml"), ("b", "see a\nsee missing"), ("c/2.yml", "two"), ("c/1.yml", "one"), ("c/no.txt", "")];
+        let (rendered, _folder) = loaded("a", &files).unwrap();
+        let native = native(&rendered);
+        assert_eq!(&*native.file("b").unwrap().text, "see a\nsee missing");
+        let globbed: Vec<&str> = native.files("c/*.yml").unwrap().iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(globbed, ["c/1.yml", "c/2.yml"]);
+        assert_eq!(native.file("missing"), Err("`missing` cannot be read: there is no such file"));
+        assert_eq!(native.file("never"), Err("it was not asked for"));
+        assert!(native.node.get("other").is_none(), "the part of another platform");
+        assert_eq!(native.values["tag"], Text::literal("2"));
+    }
+
+    #[test]
+    fn a_template_is_rendered_and_its_secrets_are_shown_as_expressions() {
+        let (rendered, _folder) = loaded("a.j2", &[("a.j2", "password: {{ secrets.db }}\ntag: {{ vars.tag }}\n")]).unwrap();
+        let file = native(&rendered).file("a.j2").unwrap();
+        let text = Text::from_rendered(&file.text).unwrap();
+        assert_eq!(text.secrets().collect::<Vec<_>>(), ["db"]);
+        let at = file.text.find("tag").unwrap();
+        let shown = file.span(at..at + 3);
+        assert_eq!(rendered.sources.name(shown.file), "a.j2 (rendered)");
+        assert_eq!(&rendered.sources.text(shown.file)[shown.start as usize..shown.end as usize], "tag");
+        assert_eq!(rendered.sources.position(shown), (2, 1));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_template_is_said_in_the_template() {
+        let error = loaded("a.j2", &[("a.j2", "x\n{{ vars.nope }}\n")]).unwrap_err().to_string();
+        assert!(error.starts_with("a.j2:2:"), "{error}");
+    }
+
+    #[test]
+    fn nothing_outside_is_read() {
+        let (rendered, _folder) = loaded("../outside", &[]).unwrap();
+        assert!(native(&rendered).file("../outside").unwrap_err().contains("must be relative"));
+        let (rendered, folder) = loaded("link", &[]).unwrap();
+        assert!(native(&rendered).file("link").is_err());
+        drop((rendered, folder));
+        let (rendered, _folder) = loaded("/etc/passwd", &[]).unwrap();
+        assert!(native(&rendered).file("/etc/passwd").is_err());
+    }
+
+    /// A file that names a new one for ever.
+    #[test]
+    fn there_is_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("stratos.toml"), MANIFEST.replace("tag =", "first = \"a\"\ntag =")).unwrap();
+        let manifest = Manifest::load(folder.path()).unwrap();
+        let mut rendered = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default()).unwrap();
+        let count = std::cell::Cell::new(0);
+        let endless = |_: &Native| {
+            count.set(count.get() + 1);
+            vec![format!("file-{}", count.get().min(10 * MAX_FILES))]
+        };
+        load(&mut rendered, &manifest, &endless).unwrap();
+        assert!(count.get() > MAX_FILES);
+        assert!(native(&rendered).file(&format!("file-{}", MAX_FILES + 1)).unwrap_err().contains("one too many"));
+    }
+
+    #[test]
+    fn an_app_without_anything_for_its_platform_is_refused() {
+        let text = "[project]\nname = \"a\"\n[environments.dev]\nplatform = \"local\"\n[apps.web.platform]\nswarm = { x = 1 }\n";
+        let manifest = Manifest::parse(text).unwrap();
+        let error = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default()).unwrap_err().to_string();
+        assert!(error.contains("the app `web` says nothing that could run on local, where dev is"), "{error}");
+    }
 }
