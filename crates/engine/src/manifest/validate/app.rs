@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{IDENTIFIER, Known, Section, dotted, is_identifier};
 use crate::desired::quantity::Duration;
 use crate::manifest::diagnostic::{Diagnostic, Span};
-use crate::manifest::schema::NOT_BUILT_YET;
+use crate::manifest::schema::{NOT_BUILT_YET, PlatformKind};
 use crate::manifest::source::{Entry, Node};
 use crate::manifest::suggest;
 use crate::platform::support::Field;
@@ -67,6 +67,7 @@ impl<'a> AppCheck<'a> {
         self.health();
         self.volumes();
         self.rollout();
+        self.native();
         if let (Some(replicas), Some(_)) = (self.node.get("replicas"), self.node.get("autoscale")) {
             self.problem("`replicas` and `autoscale` exclude each other", replicas.span);
         }
@@ -287,6 +288,20 @@ impl<'a> AppCheck<'a> {
             let problem = Diagnostic::new(format!("the app `{}` has no port `{written}`", self.name), name.span);
             let help = suggest::help(written, ports, "its ports");
             self.problems.push(Diagnostic { help, ..problem });
+        }
+    }
+
+    /// Native parts are for platforms that there are, and tables. What is in them is for their platforms to say.
+    fn native(&mut self) {
+        let kinds = PlatformKind::ALL.map(PlatformKind::as_str);
+        for (kind, entry) in self.table("platform") {
+            if !kinds.contains(&kind) {
+                let help = suggest::help(kind, kinds, "there are");
+                let problem = Diagnostic::new(format!("there is no platform `{kind}`"), entry.key_span);
+                self.problems.push(Diagnostic { help, ..problem });
+            } else if entry.node.as_table().is_none() {
+                self.problem(format!("`platform.{kind}` must be a table"), entry.node.span);
+            }
         }
     }
 

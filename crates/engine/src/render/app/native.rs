@@ -25,10 +25,6 @@ impl Session<'_> {
             }
             return None;
         };
-        if part.as_table().is_none() {
-            self.problems.push(Diagnostic::new(format!("`platform.{}` must be a table", self.platform), part.span));
-            return None;
-        }
         // A part that a cartridge gives names files of the cartridge.
         let filled = scope.cartridge.as_ref().filter(|_| scope.rendered_files.contains(&part.span.file));
         let origin = match filled {
