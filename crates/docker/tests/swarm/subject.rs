@@ -92,6 +92,9 @@ pub fn swarm() -> &'static Engines {
         let engines = Engines::start(2);
         engines.form_swarm(2);
         build(&engines, 0);
+        for tag in ["1", "2", "sick", "crash"] {
+            engines.docker(1, &["pull", "--quiet", &format!("{}/web:{tag}", engines.registry())]);
+        }
         engines
     })
 }
