@@ -85,10 +85,20 @@ fn ipam(at: &At<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
     }
 }
 
-/// The networks of a service, by their keys, each with its other names and options.
-pub(super) fn attachments(service: &At<'_>, networks: &At<'_>, check: &Check<'_, '_>) -> Vec<(String, Vec<String>, Vec<(String, Text)>)> {
+/// How a service is on a network.
+pub(super) struct Attachment {
+    /// The network's key.
+    pub network: String,
+    /// Other names of the service there.
+    pub aliases: Vec<String>,
+    /// Options of the driver.
+    pub options: Vec<(String, Text)>,
+}
+
+/// The networks of a service, each with its other names and options.
+pub(super) fn attachments(service: &At<'_>, networks: &At<'_>, check: &Check<'_, '_>) -> Vec<Attachment> {
     let Some(table) = service.get("networks").filter(|at| check.table(at) && !at.yaml.entries().is_empty()) else {
-        return vec![(DEFAULT.to_owned(), Vec::new(), Vec::new())];
+        return vec![Attachment { network: DEFAULT.to_owned(), aliases: Vec::new(), options: Vec::new() }];
     };
     let mut out = Vec::new();
     for (name, at) in table.entries() {
@@ -118,7 +128,7 @@ pub(super) fn attachments(service: &At<'_>, networks: &At<'_>, check: &Check<'_,
         let options = at.get("driver_opts").filter(|at| check.table(at));
         let options =
             options.iter().flat_map(At::entries).filter_map(|(name, at)| Some((name.to_owned(), Text::literal(check.plain(&at)?))));
-        out.push((name.to_owned(), aliases, options.collect()));
+        out.push(Attachment { network: name.to_owned(), aliases, options: options.collect() });
     }
     out
 }

@@ -106,7 +106,7 @@ impl<'t> Translation<'t, '_, '_> {
         let volumes = self.section("volumes");
         let (app, config) = (self.app, self.config);
         let live = |volume: &str| {
-            let given = volumes.get(volume).and_then(|at| Some((at.get("name"), at.get("external")))).unwrap_or_default();
+            let given = volumes.get(volume).map(|at| (at.get("name"), at.get("external"))).unwrap_or_default();
             let external = given.1.is_some_and(|at| at.yaml.scalar().as_deref() == Some("true"));
             let given = given.0.and_then(|at| at.yaml.scalar());
             given
@@ -213,7 +213,7 @@ impl<'t> Translation<'t, '_, '_> {
     fn networks(&mut self, name: &str, service: &At<'_>, main: bool, document: &mut DocumentBuilder, needs: &mut Vec<ResourceId>) {
         let section = self.section("networks");
         let mut on_default = false;
-        for (key, mut aliases, options) in networks::attachments(service, &section, self.check) {
+        for networks::Attachment { network: key, mut aliases, options } in networks::attachments(service, &section, self.check) {
             on_default |= key == networks::DEFAULT;
             let Some(declared) = self.networks.get(&key) else { continue };
             aliases.push(name.to_owned());

@@ -3,7 +3,7 @@
 use super::at::{At, Check};
 
 /// The fields of a service that are translated.
-const SERVICE: [&str; 45] = [
+const SERVICE: [&str; 42] = [
     "cap_add",
     "cap_drop",
     "command",
@@ -46,9 +46,6 @@ const SERVICE: [&str; 45] = [
     "user",
     "volumes",
     "working_dir",
-    "x-",
-    "version",
-    "name",
 ];
 
 /// Fields of a service that a swarm cannot do, and why.
@@ -102,7 +99,7 @@ const IN_A_SWARM: [(&str, &str); 53] = [
     ("userns_mode", "the API of services does not have it"),
     ("uts", "the API of services does not have it"),
     ("volumes_from", "name the volumes in each service"),
-    // Compose' own, of versions 1 and 2.
+    // Of the first versions of the format.
     ("dockerfile", "images are built before: CI builds, Stratos deploys"),
     ("log_driver", "use `logging.driver`"),
     ("log_opt", "use `logging.options`"),
@@ -131,7 +128,12 @@ mod tests {
         }
     }
 
-    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        IN_A_SWARM.into_iter().map(|(name, _)| name)
+    /// Each has its text in the golden file of that case.
+    #[test]
+    fn the_case_of_refused_fields_has_all_of_them() {
+        let case = include_str!("../../tests/compose/refused/fields.yml");
+        for (name, _) in IN_A_SWARM {
+            assert!(case.contains(&format!("\n    {name}: ")), "{name}");
+        }
     }
 }
