@@ -1,6 +1,7 @@
 //! One change is carried out: read, judged, written with the version that was just read.
 
 mod config;
+mod network;
 mod secret;
 mod service;
 
@@ -14,6 +15,7 @@ use stratos_engine::plan::change::{Action, Change, Reason, Verdict};
 use stratos_engine::platform::{ApplyContext, ObservedResource, Outcome, PlatformError, PlatformErrorKind};
 
 use super::SwarmPlatform;
+use super::app_network::NETWORK;
 use super::translate::{CONFIG, SECRET, SERVICE};
 use crate::failure::{failure, is_lost, is_not_found};
 
@@ -82,6 +84,8 @@ impl Call<'_> {
             config::apply(self).await
         } else if kind == SECRET.kind {
             secret::apply(self).await
+        } else if kind == NETWORK.kind {
+            network::apply(self).await
         } else {
             return Answer::Failed(self.error(PlatformErrorKind::Rejected, &format!("a swarm has no {kind}")));
         };

@@ -12,9 +12,9 @@ use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink
 use super::SwarmPlatform;
 use super::live::{self, Asked, Generations};
 use super::names::split_generation;
-use super::network;
 use super::spec::Known;
 use super::translate::{CONFIG, SECRET, SERVICE};
+use super::{app_network, network};
 use crate::connection::Connection;
 use crate::failure::failure;
 
@@ -52,10 +52,15 @@ pub(crate) async fn observe(
     if part.failed.len() == KINDS {
         return Err(part.failed.swap_remove(0));
     }
+    let own_networks: Vec<ObservedResource> = networks
+        .iter()
+        .flat_map(|networks| networks.iter())
+        .map(|network| app_network::observed(network, &platform.config.environment, &scope.owner))
+        .collect();
     let networks = network::names(networks.as_deref().map_or(&[], |networks| networks.as_slice()));
     let present = secrets.as_ref().map(|secrets| live::present_generations(secrets, &scope.owner));
     let known = Known { environment: &platform.config.environment, networks: &networks, secrets: present.as_ref() };
-    let mut found: Vec<ObservedResource> = Vec::new();
+    let mut found: Vec<ObservedResource> = own_networks;
     found.extend(services.iter().flatten().map(|service| live::observed_service(service, &known, &scope.owner)));
     found.extend(configs.iter().flatten().map(|config| live::observed_config(config, &known, &scope.owner)));
     let secrets = secrets.unwrap_or_default();
