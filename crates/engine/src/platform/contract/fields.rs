@@ -182,7 +182,10 @@ async fn refused<S: Subject>(subject: &S, field: Field, row: &Row, why: &str) {
             // A state that does not use the field.
             Ok(_) => {}
         }
-        stage.add("web", &[format!("allow_degraded = [\"{field}\"]")]);
+        // A row may need another field that the platform lacks, too: the size of a volume needs the volume.
+        let lacks = |field: &&Field| matches!(subject.support(**field), Support::Unsupported(_));
+        let lacking: Vec<&str> = Field::ALL.iter().filter(lacks).map(|field| field.as_str()).collect();
+        stage.add("web", &[format!("allow_degraded = {lacking:?}")]);
         stage.converge().await;
     }
 }
