@@ -92,14 +92,14 @@ async fn one(platform: &SwarmPlatform, service: &Service, tasks: Option<&Vec<Tas
 
 /// The orchestrator names an instance; what that one died of is what people want to know.
 fn with_cause(rollout: RolloutState, judged: &Judged<'_>) -> RolloutState {
-    let told = |why: String| match &judged.cause {
+    let told = |why: String, cause: &Option<String>| match cause {
         Some(cause) if why.is_empty() => cause.clone(),
         Some(cause) => format!("{why}: {cause}"),
         None => why,
     };
     match rollout {
-        RolloutState::RolledBack { why } => RolloutState::RolledBack { why: told(why) },
-        RolloutState::Paused { why } => RolloutState::Paused { why: told(why) },
+        RolloutState::RolledBack { why } => RolloutState::RolledBack { why: told(why, &judged.cause_before) },
+        RolloutState::Paused { why } => RolloutState::Paused { why: told(why, &judged.cause) },
         other @ (RolloutState::Done | RolloutState::Running) => other,
     }
 }

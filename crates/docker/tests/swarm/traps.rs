@@ -67,7 +67,7 @@ fn a_silent_rollback_is_reported_with_its_cause() {
         assert_eq!(applied.verdict(), RunVerdict::Unhealthy, "{}", told(&plan, &applied));
         let health = health_of(&applied);
         let RolloutState::RolledBack { why } = &health.rollout else { panic!("{}", told(&plan, &applied)) };
-        assert!(why.contains("unhealthy") || why.contains("non-zero exit"), "{why}");
+        assert!(why.contains("health check failed") || why.contains("unhealthy"), "{why}");
         // Nothing else tells: the specification is the old one again.
         until("it is back", async || image_of(&s.service("web")).await.ends_with("web:1").then_some(())).await;
         assert!(!stage.plan().await.is_empty());

@@ -22,8 +22,10 @@ pub(super) struct Judged<'a> {
     pub running: Vec<&'a Task>,
     /// How many should run; None where that is for the nodes to say.
     wanted: Option<usize>,
-    /// What the last one that failed died of.
+    /// What the last one died of that is made from what the service is now.
     pub cause: Option<String>,
+    /// What the last one died of that is made from something else: after a rollback, from what was taken back.
+    pub cause_before: Option<String>,
 }
 
 /// Looks at the tasks of a service, which are those of now and some of the past.
@@ -32,7 +34,13 @@ pub(super) fn judge<'a>(service: &Service, tasks: &'a [Task], watched: &Watched)
     for task in tasks {
         places.entry(place(task)).or_default().push(task);
     }
-    let mut out = Judged { instances: vec![], running: vec![], wanted: wanted(service), cause: cause(service, tasks) };
+    let mut out = Judged {
+        instances: vec![],
+        running: vec![],
+        wanted: wanted(service),
+        cause: cause(service, tasks, true),
+        cause_before: cause(service, tasks, false),
+    };
     for ((_, place), mut tasks) in places {
         tasks.sort_by(|a, b| newest_first(a, b));
         // A place that is to be empty: fewer instances than before, or a node less.
@@ -120,9 +128,9 @@ fn wanted(service: &Service) -> Option<usize> {
     usize::try_from(replicas.unwrap_or(1)).ok()
 }
 
-/// What the newest instance died of that failed, of any version: after a rollback it is one of the version that is gone.
-fn cause(service: &Service, tasks: &[Task]) -> Option<String> {
-    let mut failed: Vec<&Task> = tasks.iter().filter(|task| task::has_failed(task)).collect();
+fn cause(service: &Service, tasks: &[Task], current: bool) -> Option<String> {
+    let of = |task: &&Task| task::has_ended(task) && task::is_current(task, service) == current;
+    let mut failed: Vec<&Task> = tasks.iter().filter(of).collect();
     failed.sort_by(|a, b| newest_first(a, b));
     failed.first().map(|task| task::problem(task, service)).filter(|problem| !problem.is_empty())
 }
