@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// What has no health check works when it has been running for so long.
 const STEADY: Duration = Duration::from_millis(1500);
 
+/// A container that has just started may get well although its first checks failed: for so long it is only not ready yet.
+const YOUNG: Duration = Duration::from_secs(10);
+
 /// So many starts are remembered; then all are forgotten, and what has just started is watched anew.
 const REMEMBERED: usize = 4096;
 
@@ -83,22 +86,24 @@ impl Watch {
         };
         match health.and_then(|health| health.status) {
             Some(HealthStatusEnum::HEALTHY) => State::Ready,
-            Some(HealthStatusEnum::UNHEALTHY) => State::Failed(said("its health check fails")),
+            Some(HealthStatusEnum::UNHEALTHY) if self.has_run_for(inspected, YOUNG) => State::Failed(said("its health check fails")),
+            Some(HealthStatusEnum::UNHEALTHY) => State::Waiting(said("its health check fails")),
             Some(HealthStatusEnum::STARTING) if restarts >= CRASHES => State::Failed(ended(inspected)),
             Some(HealthStatusEnum::STARTING) => State::Waiting(said("its health check has not passed yet")),
-            _ if self.is_steady(inspected) => State::Ready,
+            _ if self.has_run_for(inspected, STEADY) => State::Ready,
             _ if restarts >= CRASHES => State::Failed(ended(inspected)),
             _ => State::Waiting("it has just started".to_owned()),
         }
     }
 
-    fn is_steady(&self, inspected: &ContainerInspectResponse) -> bool {
+    /// Whether this start has lasted so long: as seen from here, or by far by the engine's clock.
+    fn has_run_for(&self, inspected: &ContainerInspectResponse, time: Duration) -> bool {
         let started = inspected.state.as_ref().and_then(|state| state.started_at.clone()).unwrap_or_default();
         let long_ago = started.parse::<jiff::Timestamp>().is_ok_and(|started| {
             let ran = jiff::Timestamp::now().duration_since(started);
-            ran.as_millis() >= 10 * i128::try_from(STEADY.as_millis()).unwrap_or(i128::MAX)
+            ran.as_millis() / 10 >= i128::try_from(time.as_millis()).unwrap_or(i128::MAX)
         });
-        long_ago || self.seen_for(format!("{} {started}", inspected.id.as_deref().unwrap_or_default())) >= STEADY
+        long_ago || self.seen_for(format!("{} {started}", inspected.id.as_deref().unwrap_or_default())) >= time
     }
 }
 
@@ -160,12 +165,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_failing_check_says_what_it_printed() {
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_check_says_what_it_printed_and_may_still_pass_at_first() {
         let mut sick = container(ContainerStateStatusEnum::RUNNING, 0);
         let log = vec![HealthcheckResult { output: Some("404 Not Found\nmore".into()), ..HealthcheckResult::default() }];
         let health = Health { status: Some(HealthStatusEnum::UNHEALTHY), log: Some(log), ..Health::default() };
         sick.state.as_mut().unwrap().health = Some(health);
-        assert_eq!(Watch::default().judge(&sick), State::Failed("its health check fails: 404 Not Found".into()));
+        let watch = Watch::default();
+        assert_eq!(watch.judge(&sick), State::Waiting("its health check fails: 404 Not Found".into()));
+        tokio::time::advance(YOUNG).await;
+        assert_eq!(watch.judge(&sick), State::Failed("its health check fails: 404 Not Found".into()));
     }
 }
