@@ -56,9 +56,6 @@ fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, 
     let own = |(name, _): &(&String, &String)| !name.starts_with(labels::PREFIX);
     let pairs = |table: Option<HashMap<String, String>>| table.unwrap_or_default().into_iter().collect();
     let ulimits = host.ulimits.clone().unwrap_or_default().into_iter();
-    let log = host.log_config.clone().unwrap_or_default();
-    // What every container has where nobody says otherwise.
-    let logs = log.typ.filter(|driver| driver != "json-file");
     Container {
         image: config.image.as_deref().map(Image::parse),
         entrypoint: config.entrypoint.unwrap_or_default(),
@@ -87,8 +84,6 @@ fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, 
         ulimits: ulimits
             .filter_map(|limit| Some((limit.name?, (limit.soft.unwrap_or_default(), limit.hard.unwrap_or_default()))))
             .collect(),
-        log_driver: logs,
-        log_options: pairs(log.config),
     }
 }
 
