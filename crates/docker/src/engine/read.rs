@@ -81,6 +81,8 @@ fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, 
         dns_search: host.dns_search.unwrap_or_default(),
         dns_opt: host.dns_options.unwrap_or_default().into_iter().collect(),
         sysctls: pairs(host.sysctls),
+        log_driver: None,
+        log_options: Default::default(),
         ulimits: ulimits
             .filter_map(|limit| Some((limit.name?, (limit.soft.unwrap_or_default(), limit.hard.unwrap_or_default()))))
             .collect(),
