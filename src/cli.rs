@@ -17,10 +17,10 @@ mod destroy;
 mod diagnostic;
 mod edit;
 mod error;
-
 mod forget;
 mod global;
 mod hello;
+mod help;
 mod init;
 mod list;
 mod logs;
@@ -113,6 +113,7 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Hello(hello::Args),
+    Help(help::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
     #[command(hide = true)]
@@ -164,6 +165,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Schema(args) => schema::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Hello(args) => wait(hello::run(args, context)),
+        Command::Help(args) => help::run(args, context),
         Command::Supervise(args) => supervise::run(args, context),
         Command::Balance(args) => balance::run(args, context),
     }
