@@ -18,10 +18,10 @@ mod diagnostic;
 mod edit;
 mod error;
 mod exec;
-
 mod forget;
 mod global;
 mod hello;
+mod help;
 mod init;
 mod list;
 mod logs;
@@ -115,6 +115,7 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Hello(hello::Args),
+    Help(help::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
     #[command(hide = true)]
@@ -167,6 +168,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Schema(args) => schema::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Hello(args) => wait(hello::run(args, context)),
+        Command::Help(args) => help::run(args, context),
         Command::Supervise(args) => supervise::run(args, context),
         Command::Balance(args) => balance::run(args, context),
     }

@@ -5,6 +5,12 @@ use std::sync::Mutex;
 
 use stratos_engine::deploy::History;
 
+/// So many versions of the manifest are compared with the present one: the last committed one, which is the present one in a
+/// pipeline that runs after the commit, and the one before.
+const VERSIONS: usize = 2;
+/// So many commits are looked at for them. Most do not touch the manifest, and reading a tree takes some microseconds.
+const LOOKED_AT: usize = 200;
+
 /// The history of the repository that a manifest lies in. A tree with uncommitted changes counts as its commit: the
 /// revision tells older from newer, and does not tell what was applied.
 pub struct GitHistory {
@@ -47,14 +53,13 @@ impl History for GitHistory {
     fn earlier_manifests(&self) -> Vec<String> {
         let Some(path) = &self.manifest else { return Vec::new() };
         let repository = self.repository.lock().unwrap_or_else(|e| e.into_inner());
-        let text = |commit: &git2::Commit<'_>| {
-            let entry = commit.tree().ok()?.get_path(path).ok()?;
-            let blob = entry.to_object(&repository).ok()?.peel_to_blob().ok()?;
-            String::from_utf8(blob.content().to_vec()).ok()
-        };
-        let Ok(head) = repository.find_commit(self.head) else { return Vec::new() };
+        let blob = |commit: &git2::Commit<'_>| Some(commit.tree().ok()?.get_path(path).ok()?.id());
+        let text = |id| String::from_utf8(repository.find_blob(id).ok()?.content().to_vec()).ok();
         // The first parent is the branch that the others were merged into.
-        [text(&head), head.parent(0).ok().as_ref().and_then(text)].into_iter().flatten().collect()
+        let commits = std::iter::successors(repository.find_commit(self.head).ok(), |commit| commit.parent(0).ok());
+        let mut versions: Vec<git2::Oid> = commits.take(LOOKED_AT).filter_map(|commit| blob(&commit)).collect();
+        versions.dedup();
+        versions.into_iter().take(VERSIONS).filter_map(text).collect()
     }
 }
 
@@ -97,6 +102,15 @@ mod tests {
         assert_eq!(at_second.is_older_than(&second), Some(false), "not older than itself");
         assert_eq!(at_second.is_older_than(&"0".repeat(40)), None, "not in this history");
         assert_eq!(at_second.is_older_than("nonsense"), None);
+    }
+
+    #[test]
+    fn commits_that_leave_the_manifest_alone_do_not_push_its_earlier_version_out_of_sight() {
+        let (_folder, repository, manifest) = repository();
+        for text in ["first", "second", "second", "second"] {
+            commit(&repository, text);
+        }
+        assert_eq!(GitHistory::of(&manifest).unwrap().earlier_manifests(), ["second", "first"]);
     }
 
     #[test]

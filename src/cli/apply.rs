@@ -27,7 +27,7 @@ Running it again goes on from there.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// A plan that `stratos plan --out` saved. It is applied as it is, or refused where things have moved.
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["all", "allow_delete", "delete_data", "adopt", "allow_older", "refresh_images"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["all", "allow_delete", "delete_data", "adopt", "allow_older", "abandon", "refresh_images"])]
     plan: Option<PathBuf>,
 
     /// All environments, where the manifest has several.

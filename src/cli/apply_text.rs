@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use owo_colors::OwoColorize as _;
-use stratos_engine::apply::{Applied, ChangeReport, ChangeResult, RunVerdict};
+use stratos_engine::apply::{Applied, ChangeReport, ChangeResult, ResourceHealth, RunVerdict};
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::{Health, RolloutState, Status};
 
@@ -75,11 +75,15 @@ fn change(out: &mut String, report: &ChangeReport) {
 }
 
 /// What is not healthy although no change of this run says so.
-fn unhealthy(out: &mut String, applied: &Applied) {
+fn bad(applied: &Applied) -> Vec<&ResourceHealth> {
     let told = |id: &ResourceId| {
         applied.changes.iter().any(|c| c.id == *id && !matches!(c.result, ChangeResult::Done | ChangeResult::AlreadyDone))
     };
-    let bad: Vec<_> = applied.health.iter().filter(|r| r.health.settled() != Some(true) && !told(&r.id)).collect();
+    applied.health.iter().filter(|r| r.health.settled() != Some(true) && !told(&r.id)).collect()
+}
+
+fn unhealthy(out: &mut String, applied: &Applied) {
+    let bad = bad(applied);
     if bad.is_empty() {
         return;
     }
@@ -118,8 +122,12 @@ fn summary(applied: &Applied, held: usize, verdict: RunVerdict) -> String {
             (count > 0).then(|| format!("{count} {word}"))
         })
         .collect();
-    let held = if held > 0 { format!(", {held} held") } else { String::new() };
-    let counts = if counts.is_empty() { format!("nothing to do{held}") } else { format!("{}{held}", counts.join(", ")) };
+    let mut beside = if held > 0 { format!(", {held} held") } else { String::new() };
+    match bad(applied).len() {
+        0 => {}
+        count => _ = write!(beside, ", {count} not healthy besides"),
+    }
+    let counts = if counts.is_empty() { format!("nothing to do{beside}") } else { format!("{}{beside}", counts.join(", ")) };
     match verdict {
         RunVerdict::Success => format!("Applied: {counts}."),
         RunVerdict::Unhealthy => format!("Applied, and not healthy: {counts}."),
@@ -135,7 +143,6 @@ fn summary(applied: &Applied, held: usize, verdict: RunVerdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratos_engine::apply::ResourceHealth;
     use stratos_engine::desired::name::Name;
     use stratos_engine::health::Instance;
     use stratos_engine::plan::change::Action;

@@ -96,8 +96,15 @@ pub async fn carry_out(run: Run<'_>, planned_in: Option<std::time::Duration>, co
     let applied = deploy::apply(plan, secrets, connector, &options, &reporter).await;
     drop(watch);
     reporter.finish();
-    let applied = applied?;
-    let verdict = applied.verdict();
+    let mut applied = applied?;
+    let mut verdict = applied.verdict();
+    if plan.is_blind() {
+        applied.notes.extend(plan.coverage.gaps.iter().map(words::gap));
+        // Nobody knows whether it is as asked for.
+        if verdict == RunVerdict::Success {
+            verdict = RunVerdict::Partial;
+        }
+    }
     match output.format() {
         Format::Text => {
             let text = apply_text::render(&applied, plan.held.len(), verdict, begun.elapsed());

@@ -49,6 +49,7 @@ struct Document {
 
 pub async fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::load(&context.global)?;
+    session.check_apps()?;
     let mut document = Document { format: 1, apps: BTreeMap::new(), notes: Vec::new() };
     let mut reports = Vec::new();
     let environments: Vec<Name> = session.environments().cloned().collect();

@@ -6,10 +6,10 @@ use std::time::Instant;
 use stratos_engine::deploy::{self, Policy, RequestedAction};
 use stratos_engine::desired::name::Name;
 
-use super::Context;
 use super::carry_out::{How, Run, carry_out};
 use super::error::{Exit, Failure};
 use super::session::Session;
+use super::{Context, words};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,10 +35,14 @@ pub struct Args {
 
 pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let begun = Instant::now();
+    let app = &args.app;
     let session = Session::load(&context.global)?;
-    session.needs_one_environment_or(args.all, &format!("forget {}", args.app))?;
-    let request = session.request_for(session.selected(), BTreeSet::from([args.app]), Policy::default());
+    session.needs_one_environment_or(args.all, &format!("forget {app}"))?;
+    let request = session.request_for(session.selected(), BTreeSet::from([app.clone()]), Policy::default());
     let plan = deploy::plan_request(&request, RequestedAction::Forget, &session.connector).await?;
+    if let Some(gap) = plan.coverage.gaps.first().filter(|_| plan.changes.is_empty()) {
+        return Err(Failure::new(format!("nothing of the app {:?} was forgotten; {}", app.as_str(), words::gap(gap))));
+    }
     let run = Run {
         plan: &plan,
         secrets: &session.secrets,

@@ -39,6 +39,7 @@ struct EnvironmentDocument {
 
 pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::load(&context.global)?;
+    session.check_apps()?;
     let mut document = Document { format: None, environments: IndexMap::new() };
     let mut reports = Vec::new();
     for name in session.environments() {

@@ -73,6 +73,23 @@ impl Session {
         }
     }
 
+    /// A name of an app that the manifest does not have is a mistake where nobody looks at what is live.
+    pub fn check_apps(&self) -> Result<(), Failure> {
+        match self.apps.iter().find(|name| !self.manifest.apps.contains_key(*name)) {
+            None => Ok(()),
+            Some(name) => Err(self.no_such_app(name)),
+        }
+    }
+
+    /// The failure of a command that was given the name of no app.
+    pub fn no_such_app(&self, name: &Name) -> Failure {
+        let there: Vec<&str> = self.manifest.apps.keys().map(Name::as_str).collect();
+        Failure::new(format!("the manifest has no app {:?}", name.as_str())).with_hint(match there.as_slice() {
+            [] => "it has none at all: `stratos add app NAME` adds one".to_owned(),
+            there => format!("it has: {}", there.join(", ")),
+        })
+    }
+
     /// What is asked of the engine, for the environments and apps of the command line.
     pub fn request(&self, policy: Policy) -> Request<'_> {
         self.request_for(self.environments.clone(), self.apps.clone(), policy)

@@ -6,6 +6,7 @@ use owo_colors::{OwoColorize as _, Style};
 use serde::Serialize;
 use std::fmt::Write as _;
 use stratos_engine::deploy::{self, AppStatus, EnvironmentStatus, Policy, StatusTree};
+use stratos_engine::desired::name::Name;
 use stratos_engine::health::{Health, Status};
 
 use super::error::{Exit, Failure};
@@ -44,6 +45,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::load(&context.global)?;
     loop {
         let tree = deploy::status(&session.request(Policy::default()), &session.connector).await?;
+        refuse_unknown_apps(&session, &tree)?;
         if args.watch {
             context.output.clear_screen();
         }
@@ -65,25 +67,42 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
+/// A name that no app has, as far as everything could be read.
+fn refuse_unknown_apps(session: &Session, tree: &StatusTree) -> Result<(), Failure> {
+    let is_read = |environment: &EnvironmentStatus| environment.unreachable.is_none() && environment.gaps.is_empty();
+    if !tree.environments.iter().all(is_read) {
+        return Ok(());
+    }
+    let is_live = |name: &Name| tree.environments.iter().flat_map(|environment| &environment.apps).any(|app| app.name == *name);
+    let unknown = session.apps().iter().find(|name| !session.manifest.apps.contains_key(*name) && !is_live(name));
+    unknown.map_or(Ok(()), |name| Err(session.no_such_app(name)))
+}
+
 /// Whether everything that is declared could be read and is healthy.
 fn all_well(tree: &StatusTree) -> bool {
     let well = |app: &AppStatus| !app.declared || (!app.health.is_empty() && app.health.iter().all(|(_, h)| h.settled() == Some(true)));
-    tree.environments.iter().all(|environment| environment.unreachable.is_none() && environment.apps.iter().all(well))
+    let is_well = |environment: &EnvironmentStatus| {
+        environment.unreachable.is_none() && environment.gaps.is_empty() && environment.apps.iter().all(well)
+    };
+    tree.environments.iter().all(is_well)
 }
 
 /// The tree, one line for each app and each instance.
 pub fn text(tree: &StatusTree) -> String {
     let mut out = String::new();
-    for EnvironmentStatus { name, platform, unreachable, apps } in &tree.environments {
+    for EnvironmentStatus { name, platform, unreachable, gaps, apps } in &tree.environments {
         let _ = writeln!(out, "{} ({platform})", name.bold());
         if let Some(why) = unreachable {
             let _ = writeln!(out, "  {} {}", "could not be read:".red(), words::printable(why));
-        } else if apps.is_empty() {
+        } else if apps.is_empty() && gaps.is_empty() {
             let _ = writeln!(out, "  nothing is declared here, and nothing of ours runs here");
+        }
+        for gap in gaps {
+            let _ = writeln!(out, "  {}", words::gap(gap).red());
         }
         let width = apps.iter().map(|app| app.name.len()).max().unwrap_or(0);
         for (i, app) in apps.iter().enumerate() {
-            app_lines(&mut out, app, width, i + 1 == apps.len());
+            app_lines(&mut out, app, width, i + 1 == apps.len(), gaps.is_empty());
         }
         out.push('\n');
     }
@@ -93,11 +112,13 @@ pub fn text(tree: &StatusTree) -> String {
     out
 }
 
-fn app_lines(out: &mut String, app: &AppStatus, width: usize, last: bool) {
+/// What is not there is missing only where all of it was read.
+fn app_lines(out: &mut String, app: &AppStatus, width: usize, last: bool, all_read: bool) {
     let (branch, stem) = if last { ("└─", "   ") } else { ("├─", "│  ") };
     let undeclared = if app.declared { "" } else { "  (not declared any more)" };
     if app.health.is_empty() {
-        let _ = writeln!(out, "{branch} {:<width$}  {}{undeclared}", app.name, "missing".style(color(Status::Missing)));
+        let status = if all_read { Status::Missing } else { Status::Unknown };
+        let _ = writeln!(out, "{branch} {:<width$}  {}{undeclared}", app.name, status.style(color(status)));
     }
     for (i, (_, health)) in app.health.iter().enumerate() {
         let (branch, name) = if i == 0 { (branch, app.name.as_str()) } else { (stem, "") };
@@ -138,5 +159,27 @@ fn color(status: Status) -> Style {
         Status::Healthy => Style::new().green(),
         Status::Progressing | Status::Degraded | Status::Unknown => Style::new().yellow(),
         Status::Missing | Status::Failed => Style::new().red(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What could not be read is told, and what is not seen because of it is not called missing.
+    #[test]
+    fn a_gap_is_not_an_absence() {
+        let environment = |gaps: serde_json::Value| {
+            let app = AppStatus { name: "web".parse().unwrap(), declared: true, health: vec![] };
+            let gaps = serde_json::from_value(gaps).unwrap();
+            let platform = stratos_engine::manifest::schema::PlatformKind::Local;
+            let environment = EnvironmentStatus { name: "dev".parse().unwrap(), platform, unreachable: None, gaps, apps: vec![app] };
+            let tree = StatusTree { environments: vec![environment] };
+            assert!(!all_well(&tree));
+            anstream::adapter::strip_str(&text(&tree)).to_string()
+        };
+        assert_eq!(environment(serde_json::json!([])), "dev (local)\n└─ web  missing\n\n");
+        let gap = serde_json::json!([{ "environment": "dev", "kind": "workload", "why": "forbidden" }]);
+        assert_eq!(environment(gap), "dev (local)\n  not read: every workload of dev: forbidden\n└─ web  unknown\n\n");
     }
 }

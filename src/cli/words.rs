@@ -10,6 +10,7 @@ use stratos_engine::desired::resource::{ReplaceOrder, Replacement, ResourceId};
 use stratos_engine::health::RolloutState;
 use stratos_engine::plan::change::{Action, Change, Reason, Seen};
 use stratos_engine::plan::{Coverage, Held, HeldReason, Plan};
+use stratos_engine::platform::Gap;
 
 /// The sign of an action: what a diff would show.
 pub fn sign(action: Action) -> &'static str {
@@ -149,18 +150,21 @@ pub fn rollout(state: &RolloutState) -> Option<String> {
     }
 }
 
+/// What could not be read, and why.
+pub fn gap(gap: &Gap) -> String {
+    let what = match (&gap.kind, &gap.name) {
+        (Some(kind), Some(name)) => format!("{}/{kind}/{name}", gap.environment),
+        (Some(kind), None) => format!("every {kind} of {}", gap.environment),
+        (None, _) => format!("the environment {}", gap.environment),
+    };
+    format!("not read: {what}: {}", printable(&gap.why))
+}
+
 /// What a plan's reader should know about what was not looked at: sentences.
 pub fn coverage_notes(coverage: &Coverage) -> Vec<String> {
     let Coverage { unchanged: _, observed: _, requests: _, gaps, unverified_secrets, left_out, degraded } = coverage;
     let mut notes = Vec::new();
-    for gap in gaps {
-        let what = match (&gap.kind, &gap.name) {
-            (Some(kind), Some(name)) => format!("{}/{kind}/{name}", gap.environment),
-            (Some(kind), None) => format!("every {kind} of {}", gap.environment),
-            (None, _) => format!("the environment {}", gap.environment),
-        };
-        notes.push(format!("not read: {what}: {}", printable(&gap.why)));
-    }
+    notes.extend(gaps.iter().map(gap));
     if !unverified_secrets.is_empty() {
         let names = unverified_secrets.join(", ");
         notes.push(format!("these secrets have no value here, so what holds them was not verified, and apply will refuse: {names}"));

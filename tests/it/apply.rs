@@ -50,6 +50,22 @@ fn the_main_job_from_init_to_destroy() {
     assert!(place.run(&["plan", "--destroy"]).code(0).out.starts_with("No changes."));
 }
 
+/// The supervisor ends with the last app, also when the apps were destroyed one at a time.
+#[test]
+fn nothing_is_left_when_the_last_app_was_destroyed_by_name() {
+    let place = Place::with(&manifest(
+        free_port(),
+        "",
+        "[apps.other]\ncommand = [\"stratos\", \"hello\", \"--host\", \"127.0.0.1\"]\nports.http = 1\n",
+    ));
+    place.run(&["apply", "--yes"]).code(0);
+    place.run(&["destroy", "--app=other", "--yes"]).code(0);
+    let status = place.run(&["status"]);
+    assert!(status.out.contains("web    healthy"), "the other app runs on: {}", status.out);
+    place.run(&["destroy", "--app=web", "--yes"]).code(0);
+    eventually("the end of the supervisor", || (!place.state().join("local/shop-dev").exists()).then_some(()));
+}
+
 #[test]
 fn nobody_to_ask_means_no() {
     let place = Place::with(&manifest(free_port(), "", ""));

@@ -25,3 +25,18 @@ fn completions_name_the_commands() {
         assert!(!script.contains("\x1b["), "{shell}");
     }
 }
+
+/// The script is loaded by the shell itself, and completes what is typed.
+#[test]
+fn bash_completes_commands_and_options() {
+    let place = Place::new();
+    place.write("stratos.bash", &place.run(&["completions", "bash"]).code(0).out);
+    let script = "source stratos.bash
+        complete -p stratos
+        COMP_WORDS=(stratos dep) COMP_CWORD=1; _stratos stratos dep stratos; echo \"${COMPREPLY[*]}\"
+        COMP_WORDS=(stratos plan --detail) COMP_CWORD=2; _stratos stratos --detail plan; echo \"${COMPREPLY[*]}\"";
+    let output = std::process::Command::new("bash").args(["--norc", "-euc", script]).current_dir(place.folder()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = printed.lines().skip(1).collect();
+    assert_eq!(lines, ["deploy", "--detailed-exitcode"], "{printed}{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -52,6 +52,51 @@ fn a_restart_changes_the_instances_and_nothing_else() {
     assert!(place.run(&["plan"]).code(0).out.contains("No changes."));
 }
 
+/// A misspelt name must not look like an app of which nothing is to be done.
+#[test]
+fn an_app_that_there_is_not_is_an_error() {
+    let place = Place::with(MANIFEST);
+    let nothing_runs = place.run(&["restart", "web"]).code(1);
+    assert!(nothing_runs.err.contains("nothing of the app \"web\" is known to run here, so nothing was restarted"), "{}", nothing_runs.err);
+    place.run(&["forget", "web", "--yes"]).code(0);
+    let commands: [&[&str]; 8] = [
+        &["plan", "--app=wbe"],
+        &["apply", "--app=wbe", "--yes"],
+        &["restart", "wbe"],
+        &["forget", "wbe", "--yes"],
+        &["status", "--app=wbe"],
+        &["render", "--app=wbe"],
+        &["check", "--app=wbe"],
+        &["logs", "wbe"],
+    ];
+    for command in commands {
+        let run = place.run(command).code(1);
+        assert!(run.err.contains("the manifest has no app \"wbe\""), "{command:?}: {}", run.err);
+        assert!(run.err.contains("it has: web"), "{command:?}: {}", run.err);
+    }
+}
+
+/// What could not be read may be anything: it is not missing, and what was asked of it is not done.
+#[test]
+fn what_could_not_be_read_is_neither_missing_nor_done() {
+    let place = Place::with(MANIFEST);
+    std::fs::create_dir_all(place.state().join("local/shop-dev")).unwrap();
+    std::fs::write(place.state().join("local/shop-dev/state.json"), "{").unwrap();
+    let status = place.run(&["status"]).code(5);
+    assert!(status.out.contains("web  unknown") && status.out.contains("not read: the environment dev"), "{}", status.out);
+    for command in [&["apply", "--yes", "--quiet"][..], &["destroy", "--yes", "--quiet"]] {
+        let run = place.run(command).code(4);
+        assert!(run.out.contains("not read: the environment dev") && run.out.contains("Not all applied"), "{command:?}: {}", run.out);
+        assert!(!run.out.contains("Applied:"), "{command:?}: {}", run.out);
+    }
+    let json = place.run(&["destroy", "--yes", "--output", "json"]).code(4).json();
+    assert_eq!(json["verdict"], "partial");
+    for command in [&["restart", "web"][..], &["forget", "web", "--yes"]] {
+        let run = place.run(command).code(1);
+        assert!(run.err.contains("not read: the environment dev"), "{command:?}: {}", run.err);
+    }
+}
+
 #[test]
 fn what_is_forgotten_runs_on_and_can_be_taken_back() {
     let place = Place::with(MANIFEST);

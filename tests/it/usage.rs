@@ -163,3 +163,27 @@ fn failures_are_json_where_json_was_asked_for() {
     assert!(problem["help"].as_str().unwrap().contains("swarm"), "{problem}");
     assert_eq!(run.out, "");
 }
+
+/// `help COMMAND` is what `COMMAND --help` prints, also for a command of two words.
+#[test]
+fn help_is_a_command_too() {
+    let place = Place::new();
+    for (words, flagged) in
+        [(&["help"][..], &["--help"][..]), (&["help", "plan"], &["plan", "--help"]), (&["help", "add", "app"], &["add", "app", "--help"])]
+    {
+        assert_eq!(place.run(words).code(0).out, place.run(flagged).code(0).out, "{words:?}");
+    }
+    let misspelt = place.run(&["help", "plna"]).code(64);
+    assert!(misspelt.err.contains("has no command `plna`") && misspelt.err.contains("plan"), "{}", misspelt.err);
+    assert!(place.run(&["help", "plan", "more"]).code(64).err.contains("has no commands of its own"));
+}
+
+/// What is agreed to belongs to the plan: a saved one is applied as it is.
+#[test]
+fn a_saved_plan_takes_no_agreement_beside_it() {
+    let place = Place::new();
+    for option in ["--all", "--allow-delete", "--delete-data", "--adopt", "--allow-older", "--abandon", "--refresh-images"] {
+        let run = place.run(&["apply", "plan.json", option]).code(64);
+        assert!(run.err.contains("cannot be used with"), "{option}: {}", run.err);
+    }
+}

@@ -22,7 +22,7 @@ use crate::manifest::diagnostic::Report;
 use crate::manifest::schema::{Environment, Project};
 use crate::plan::Plan;
 pub use crate::plan::policy::Policy;
-use crate::platform::{Platform, PlatformError};
+use crate::platform::{Gap, Platform, PlatformError};
 use crate::render::VariableInputs;
 use crate::render::secret::Secrets;
 
@@ -45,7 +45,7 @@ pub trait History: Send + Sync {
     fn revision(&self) -> Option<String>;
     /// Whether our revision is a (strict) ancestor of this one. None where the history does not hold both.
     fn is_older_than(&self, live: &str) -> Option<bool>;
-    /// The text of the main manifest file as it was last committed, and as it was in the commit before that.
+    /// The text of the main manifest file as it was last committed, and as it was before it was last changed.
     fn earlier_manifests(&self) -> Vec<String> {
         Vec::new()
     }
@@ -147,6 +147,7 @@ pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Pl
     select::native(request, &mut connected)?; //                                         reads native files
     let desired = select::desired(request, &connected)?; //                              nothing
     let compared = read::compare(request, &connected, desired).await?; //                reads platforms
+    read::refuse_unknown_apps(request, &compared)?; //                                   nothing
     read::refuse_older(request, &compared)?; //                                          reads the history
     let mut chosen = read::choose(request, compared); //                                 nothing
     let unpinned = images::pin_chosen(request, &mut chosen).await; //                    asks registries
@@ -175,6 +176,7 @@ pub async fn plan_request(request: &Request<'_>, action: RequestedAction, connec
     let rendered = select::unrendered(request, &names);
     let connected = select::connect(request, rendered, connector).await?;
     let observed = read::observe_all(request, &connected).await?;
+    select::refuse_unknown_apps(request, observed.iter())?;
     Ok(read::requested(request, action, &connected, observed))
 }
 
@@ -213,6 +215,9 @@ pub struct EnvironmentStatus {
     pub platform: crate::manifest::schema::PlatformKind,
     /// Why nothing of it could be read, where that is so.
     pub unreachable: Option<String>,
+    /// What could not be read: it may hold apps that are not in `apps`, or that have no health there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
     /// Its apps by name, also those that are live and not declared any more.
     pub apps: Vec<AppStatus>,
 }

@@ -24,7 +24,7 @@ use crate::plan::policy::Policy;
 use crate::platform::Gap;
 use crate::platform::ObservedResource;
 use crate::render::secret::{Fingerprint, SecretSource};
-use change::Change;
+use change::{Change, Reason};
 
 /// Everything that will be done, why, and what was left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -179,6 +179,14 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }
+
+    /// Whether something that was asked for is not in it because what is there could not be read. Carried out, it is no
+    /// success. What could not be read and concerns nothing declared is only told: the manifest is fulfilled without it.
+    pub fn is_blind(&self) -> bool {
+        let unread = |held: &Held| matches!(held.why, HeldReason::Unreadable { .. });
+        let asked_of_what_is_live = self.based_on.destroy || self.changes.iter().any(|change| change.reason == Reason::Requested);
+        self.held.iter().any(unread) || (asked_of_what_is_live && !self.coverage.gaps.is_empty())
+    }
 }
 
 /// What was compared in one environment.
@@ -228,5 +236,5 @@ pub fn finish(mut changes: Vec<Change>, environments: &[Name]) -> Vec<Change> {
 
 /// A change that the user asked for beside the manifest; None for what is not ours.
 pub fn request(observed: &ObservedResource, action: change::Action) -> Option<Change> {
-    choose::request(observed, action, change::Reason::Requested)
+    choose::request(observed, action, Reason::Requested)
 }

@@ -90,9 +90,10 @@ pub async fn attributes(plan: &Plan, environments: &Environments) -> Result<Attr
     Ok(out)
 }
 
-/// Ends what the environments themselves needed: when everything of ours is gone from them, and where nothing ever came.
+/// Ends what the environments themselves needed: when everything of ours is gone from them (the platform looks, since other apps
+/// may be left), and where nothing ever came.
 pub async fn retire(plan: &Plan, mut applied: Applied, environments: &Environments) -> Applied {
-    let whole = plan.based_on.destroy && plan.based_on.apps.is_empty() && plan.held.is_empty() && plan.coverage.gaps.is_empty();
+    let whole = plan.based_on.destroy && plan.held.is_empty() && plan.coverage.gaps.is_empty();
     let gone = whole && applied.verdict() == RunVerdict::Success;
     for (name, environment) in environments {
         if !gone && !stayed_empty(plan, &applied, name) {

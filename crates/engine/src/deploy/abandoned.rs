@@ -1,7 +1,7 @@
 //! An environment that was removed from the manifest, or moved to another platform, url or namespace, while it still holds
 //! what is ours: nobody would look there any more. Nor would anybody recognise it when the project's name or id changes.
 //!
-//! There is no state file that would remember it. The manifest's own history does: its last committed version, and the one
+//! There is no state file that would remember it. The manifest's own history does: its last committed version, and the version
 //! before (which a pipeline that runs after the commit needs). A `[[moved]]` remembers a name, and needs no history.
 
 use std::collections::BTreeSet;

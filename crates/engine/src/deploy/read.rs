@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 
 use super::images::{self, Unpinned};
 use super::live::{find_moved, read, scope, wanted};
-use super::select::Connected;
+use super::select::{self, Connected};
 use super::{AppStatus, Connector, EnvironmentStatus, PlanError, Request, RequestedAction};
 use crate::compare::{Difference, Differences, fields};
 use crate::desired::document::Leaf;
@@ -17,7 +17,7 @@ use crate::desired::{Desired, owner};
 use crate::observe::Observed;
 use crate::plan::change::{Action, Change};
 use crate::plan::{BasedOn, Chosen, Compared, Coverage, Judged, Plan, Rollout, choose as choose_environment, finish as order};
-use crate::platform::{Platform, PlatformError};
+use crate::platform::{Gap, Platform, PlatformError};
 use crate::render::secret::{Fingerprint, Salt};
 
 /// How long a roll-out may take where the app does not say: 5 minutes.
@@ -81,6 +81,11 @@ async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Resu
         }
     }
     Ok(())
+}
+
+/// Refuses a name that no app has.
+pub fn refuse_unknown_apps(request: &Request<'_>, compared: &[ComparedEnvironment]) -> Result<(), PlanError> {
+    select::refuse_unknown_apps(request, compared.iter().map(|c| &c.compared.observed))
 }
 
 /// Refuses a manifest that is an ancestor of what is live, unless the user agreed.
@@ -242,15 +247,15 @@ pub fn requested(request: &Request<'_>, action: RequestedAction, connected: &[Co
 /// How one environment is.
 pub async fn environment_status(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<EnvironmentStatus, PlanError> {
     let settings = &request.manifest.environments[name];
-    let mut status = EnvironmentStatus { name: name.clone(), platform: settings.platform, unreachable: None, apps: vec![] };
+    let mut status = EnvironmentStatus { name: name.clone(), platform: settings.platform, unreachable: None, gaps: vec![], apps: vec![] };
     match live_health(request, name, connector).await {
-        Ok(apps) => status.apps = apps,
+        Ok((apps, gaps)) => (status.apps, status.gaps) = (apps, gaps),
         Err(error) => status.unreachable = Some(error.to_string()),
     }
     Ok(status)
 }
 
-async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<Vec<AppStatus>, PlatformError> {
+async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<(Vec<AppStatus>, Vec<Gap>), PlatformError> {
     let platform = connector.connect(&request.manifest.project, name, &request.manifest.environments[name]).await?;
     let scope = scope(request, owner(request.manifest, name));
     let before = super::select::before(request, connector, name);
@@ -270,5 +275,5 @@ async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connect
         let undeclared = || AppStatus { name: marks.app.clone(), declared: false, health: vec![] };
         apps.entry(marks.app.clone()).or_insert_with(undeclared).health.push((live.id.clone(), health));
     }
-    Ok(apps.into_values().collect())
+    Ok((apps.into_values().collect(), observed.gaps))
 }

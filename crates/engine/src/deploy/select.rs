@@ -1,5 +1,6 @@
 //! What a request is about: its environments in order, rendered and connected.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
@@ -8,6 +9,7 @@ use super::{Connector, PlanError, Request};
 use crate::desired::name::Name;
 use crate::desired::{Desired, desired as translate};
 use crate::manifest::diagnostic::{Diagnostic, Report, Sources};
+use crate::observe::Observed;
 use crate::platform::Platform;
 use crate::render::{Rendered, native, render as render_environment};
 
@@ -24,16 +26,9 @@ pub struct Connected {
 /// The environments in scope: each after those that it names in `after`, otherwise in the manifest's order.
 pub fn environments(request: &Request<'_>) -> Result<Vec<Name>, PlanError> {
     let declared = &request.manifest.environments;
-    let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
     if let Some(unknown) = request.environments.iter().find(|name| !declared.contains_key(*name)) {
         let known = list(declared.keys().map(Name::as_str).collect());
         return Err(PlanError::Selection(format!("there is no environment {unknown:?} in the manifest; it has: {known}")));
-    }
-    let moved_away = |name: &Name| request.manifest.moved.iter().any(|m| m.from == format!("apps.{name}"));
-    let apps = &request.manifest.apps;
-    let gone_is_fine = request.policy.destroy || apps.is_empty();
-    if let Some(unknown) = request.apps.iter().find(|name| !apps.contains_key(*name) && !moved_away(name) && !gone_is_fine) {
-        tracing::debug!(%unknown, "an app that is not declared: it is planned for removal where it is live");
     }
     let mut out: Vec<Name> = Vec::new();
     let mut left: Vec<&Name> =
@@ -47,6 +42,29 @@ pub fn environments(request: &Request<'_>) -> Result<Vec<Name>, PlanError> {
         out.push(left.remove(at).clone());
     }
     Ok(out)
+}
+
+fn list(names: Vec<&str>) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Refuses a name that no app has: it is neither declared, nor a name before, nor live. A misspelt name would look like an
+/// app of which nothing is to be done. What is to be destroyed may be gone already.
+pub fn refuse_unknown_apps<'a>(request: &Request<'_>, observed: impl Iterator<Item = &'a Observed>) -> Result<(), PlanError> {
+    let manifest = request.manifest;
+    let is_before = |name: &Name| manifest.moved.iter().any(|moved| moved.from == format!("apps.{name}"));
+    let mut unknown: Vec<&Name> = request.apps.iter().filter(|name| !manifest.apps.contains_key(*name) && !is_before(name)).collect();
+    if unknown.is_empty() || request.policy.destroy {
+        return Ok(());
+    }
+    for observed in observed {
+        let live: BTreeSet<&Name> = observed.resources.values().filter_map(|live| Some(&live.ownership.marks()?.app)).collect();
+        // It may be in what could not be read.
+        unknown.retain(|name| observed.gaps.is_empty() && !live.contains(name));
+    }
+    let Some(name) = unknown.first() else { return Ok(()) };
+    let known = list(manifest.apps.keys().map(Name::as_str).collect());
+    Err(PlanError::Selection(format!("the manifest has no app {:?}, and nothing of that name runs; it has: {known}", name.as_str())))
 }
 
 /// Renders each environment; whatever is wrong in any of them is reported at once.

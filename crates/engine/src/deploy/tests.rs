@@ -320,7 +320,7 @@ async fn a_volume_is_found_through_the_renames_of_its_app_and_of_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_mistake_is_told_once_with_the_environments_that_it_is_in() {
     let world = World::new();
-    world.set_support(Field::HealthTcp, Support::Unsupported("ports are not tried"));
+    world.set_support(Field::HealthTcp, Support::Unsupported("nobody knocks at ports"));
     let bench = Bench { connector: MemoryConnector::new(world), ..Bench::new() };
     let environments = "[environments.dev]\nplatform = \"local\"\n[environments.test]\nplatform = \"local\"\n";
     let cache = "[apps.cache]\ncartridge = \"redis\"\nparameters.password = \"{{ secrets.cache_password }}\"\n";
@@ -349,4 +349,51 @@ async fn what_is_read_for_an_app_beside_it_is_not_pruned() {
     assert!(web_alone.is_empty() && web_alone.held.is_empty(), "{web_alone:?}");
     assert_eq!(web_alone.coverage.left_out, [Name::new("cache").unwrap()]);
     assert!(bench.plan(&both, |r| r).await.unwrap().is_empty());
+}
+
+/// A misspelt name is no app of which nothing is to be done; one that is still live, was renamed or is to be destroyed is known.
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_neither_declared_nor_live_is_refused() {
+    let bench = Bench::new();
+    let both = manifest(DEV, "[apps.cache]\nimage = \"cache:1\"\n[apps.web]\nimage = \"web:1\"\n");
+    let moved = "[[moved]]\nfrom = \"apps.store\"\nto = \"apps.web\"\n";
+    let web = manifest(DEV, &format!("[apps.web]\nimage = \"web:1\"\n{moved}"));
+    let only = |name: &str| BTreeSet::from([Name::new(name).unwrap()]);
+    bench.apply(&bench.plan(&both, |r| r).await.unwrap()).await;
+
+    let refused = bench.plan(&web, |r| Request { apps: only("wbe"), ..r }).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the manifest has no app \"wbe\", and nothing of that name runs; it has: web");
+    let live = bench.plan(&web, |r| Request { apps: only("cache"), ..r }).await.unwrap();
+    assert!(matches!(live.changes.as_slice(), [change] if change.action == Action::Delete), "{live:?}");
+    bench.plan(&web, |r| Request { apps: only("store"), ..r }).await.unwrap();
+    let gone = Policy { destroy: true, ..Policy::default() };
+    assert!(bench.plan(&web, |r| Request { apps: only("wbe"), policy: gone, ..r }).await.unwrap().is_empty());
+}
+
+/// A history that knows one thing: whether our revision is older than what is live.
+struct At(&'static str, Option<bool>);
+
+impl History for At {
+    fn revision(&self) -> Option<String> {
+        Some(self.0.to_owned())
+    }
+    fn is_older_than(&self, _: &str) -> Option<bool> {
+        self.1
+    }
+}
+
+/// Only what is known to be older is refused; a history that was cut off holds nobody up, and destroying needs no new manifest.
+#[tokio::test(start_paused = true)]
+async fn what_is_known_to_be_older_is_refused_and_nothing_else() {
+    let bench = Bench::new();
+    let web = manifest(DEV, "[apps.web]\nimage = \"web:1\"\n");
+    let newer = At("r2", Some(false));
+    bench.apply(&bench.plan(&web, |r| Request { history: Some(&newer), ..r }).await.unwrap()).await;
+    let (older, unknown) = (At("r1", Some(true)), At("r1", None));
+    let refused = bench.plan(&web, |r| Request { history: Some(&older), ..r }).await.unwrap_err();
+    assert!(matches!(&refused, PlanError::Older { live, .. } if live == "r2"), "{refused}");
+    bench.plan(&web, |r| Request { history: Some(&unknown), ..r }).await.unwrap();
+    let destroy = Policy { destroy: true, ..Policy::default() };
+    let plan = bench.plan(&web, |r| Request { history: Some(&older), policy: destroy, ..r }).await.unwrap();
+    assert_eq!(plan.changes.len(), 1);
 }

@@ -239,6 +239,17 @@ fn deletions_over_the_budget_are_held_all_together() {
     assert_eq!(allowed.iter().filter(|line| line.starts_with("delete ")).count(), 4);
 }
 
+/// Of twenty, 30 % is six.
+#[test]
+fn the_budget_grows_with_what_is_there() {
+    let all: Vec<Resource> = (0..20).map(|i| resource(&SERVICE, &format!("app-{i}"), &[])).collect();
+    let observed: Vec<ObservedResource> = all.iter().map(live).collect();
+    let within = noted(all[6..].to_vec(), observed.clone(), Policy::default());
+    assert!(within.len() == 6 && within.iter().all(|line| line.starts_with("delete ")), "{within:?}");
+    let over = noted(all[7..].to_vec(), observed, Policy::default());
+    assert!(over.len() == 7 && over.iter().all(|line| line.contains("OverDeletionBudget { deletions: 7, allowed: 6 }")), "{over:?}");
+}
+
 #[test]
 fn the_last_app_of_an_environment_is_held() {
     let web = live(&resource(&SERVICE, "web", &[]));
@@ -339,6 +350,15 @@ fn a_rename_keeps_what_the_platform_can_rename_and_names_what_is_lost() {
     assert_eq!(moved(&DISK, "old", "new"), ["update disk/new (Moved)"]);
     assert_eq!(moved(&SERVICE, "old", "new"), ["create service/new (Moved)", "delete service/old (Moved) after service/new"]);
     assert_eq!(moved(&VOLUME, "old", "new"), ["create volume/new (Moved)", "! rename volume/old: NotRenamed { to: dev/volume/new }"]);
+    // What is protected is not deleted under its old name either.
+    let mut shielded = resource(&SERVICE, "old", &[]);
+    shielded.marks.protect = true;
+    let mut after = resource(&SERVICE, "new", &[]);
+    after.moved_from = Some(shielded.id.clone());
+    assert_eq!(
+        noted(vec![after], vec![live(&shielded)], Policy::default()),
+        ["create service/new (Moved)", "! rename service/old: Protected"]
+    );
 }
 
 #[test]
@@ -359,6 +379,32 @@ fn the_fence_knows_before_after_and_everything_else() {
     assert!(matches!(judge(None), Verdict::Stale(_)));
     let anew = ObservedResource { uid: Some("2".into()), ..before };
     assert!(matches!(judge(Some(&anew)), Verdict::Stale(_)));
+}
+
+/// Another project may have an environment of the same name.
+#[test]
+fn a_renamed_environment_takes_over_only_what_its_own_project_held() {
+    let web = resource(&SERVICE, "web", &[]);
+    let may = |project: &str| {
+        let owner = Owner { project: project.into(), environment: name("development") };
+        let earlier = Ownership::Ours(Marks { owner: owner.clone(), ..web.marks.clone() });
+        let earlier = ObservedResource { ownership: earlier, ..live(&web) };
+        let change = super::choose::write(web.clone(), Some(&earlier), Action::Update, Reason::Moved, vec![]);
+        change.may_write_over(&Ownership::Another(owner))
+    };
+    assert!(may(&web.marks.owner.project));
+    assert!(!may("another"));
+}
+
+/// An object that carries no mark was forgotten only if it is the one that the plan saw.
+#[test]
+fn what_was_made_anew_since_was_not_forgotten() {
+    let web = ObservedResource { uid: Some("1".into()), ..live(&resource(&SERVICE, "web", &[])) };
+    let change = super::request(&web, Action::Forget).unwrap();
+    let unmarked = ObservedResource { ownership: Ownership::Unmarked, ..web };
+    assert_eq!(change.judge(Some(&unmarked), Some(&unmarked)), Verdict::AlreadyDone);
+    let anew = ObservedResource { uid: Some("2".into()), ..unmarked };
+    assert!(matches!(change.judge(Some(&anew), Some(&anew)), Verdict::Stale(_)));
 }
 
 #[test]
