@@ -73,7 +73,7 @@ pub async fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
 impl Document {
     /// Adds what one environment makes of the apps that go there. Connecting reads and writes nothing of ours.
     async fn add(&mut self, session: &Session, rendered: Rendered) -> Result<(), Failure> {
-        let Rendered { environment, settings, apps } = rendered;
+        let Rendered { environment, settings, apps, sources: _ } = rendered;
         let platform = match BUILT.contains(&settings.platform) {
             true => Some(session.connector.connect(&session.manifest.project, &environment, &settings).await?),
             false => {

@@ -14,7 +14,9 @@ fn swarm() {
         &read("stratos.toml")
             .replace("platform = \"swarm\"\n", &environment("swarm", "swarm-example"))
             .replace("CACHE_PASSWORD", "PASSWORD")
-            .replace("publish = 8080", "publish = 21090"),
+            .replace("publish = 8080", "publish = 21090")
+            // Published where it runs, a port has room for one instance on a node.
+            .replace("replicas = 2", "replicas = 1"),
     );
     place.write("templates/shop.conf.j2", &read("templates/shop.conf.j2"));
     works(&place, || {

@@ -38,7 +38,7 @@ impl Connection {
         let counter = Arc::clone(&requests);
         let docker = docker.with_request_modifier(move |request| {
             counter.fetch_add(1, Ordering::Relaxed);
-            without_version(request)
+            without_version(crate::raw::lead(request))
         });
         Ok(Self { docker, endpoint, requests })
     }

@@ -4,6 +4,7 @@
 //! `health`, `logs`. Documents speak the vocabulary of compose files, which users of Docker know (`docs/design/docker.md`).
 
 mod beside;
+mod compose;
 pub mod config;
 pub mod connection;
 mod container;
@@ -14,6 +15,7 @@ mod failure;
 mod jobs;
 mod labels;
 pub mod logs;
+mod raw;
 pub mod swarm;
 
 pub use engine::DockerPlatform;

@@ -1,5 +1,6 @@
 //! The platform `swarm`: an app is a service, its files are configs and secrets, and all are on the environment's network.
 
+pub(crate) mod app_network;
 mod apply;
 mod generations;
 mod health;
@@ -10,9 +11,10 @@ mod network;
 mod observe;
 mod retire;
 mod rollout;
-mod spec;
+pub(crate) mod spec;
 mod support;
-mod translate;
+pub(crate) mod translate;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,12 +25,17 @@ use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::Health;
+use stratos_engine::manifest::diagnostic::Diagnostic;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
-    Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, NativeResources, Outcome, Platform, PlatformError, Scope, Sink, Support,
+    TranslatedApp,
 };
 
+use stratos_engine::render::native::Native;
+
+use crate::compose;
 use crate::config::EnvironmentConfig;
 use crate::connection::Connection;
 
@@ -81,6 +88,14 @@ impl Platform for SwarmPlatform {
 
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {
         translate::translate(&self.config, self.watch, app)
+    }
+
+    fn native_files(&self, part: &Native) -> Vec<String> {
+        compose::wanted(part)
+    }
+
+    fn native(&self, app: &TranslatedApp<'_>, part: &Native) -> Result<NativeResources, Vec<Diagnostic>> {
+        compose::swarm::resources(&self.config, app, part)
     }
 
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {

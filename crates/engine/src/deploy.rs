@@ -143,7 +143,8 @@ pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Pl
     let names = select::environments(request)?; //                                       nothing
     abandoned::refuse(request, connector).await?; //                                     reads the history
     let rendered = select::render(request, &names)?; //                                  reads templates
-    let connected = select::connect(request, rendered, connector).await?; //             connects
+    let mut connected = select::connect(request, rendered, connector).await?; //         connects
+    select::native(request, &mut connected)?; //                                         reads native files
     let desired = select::desired(request, &connected)?; //                              nothing
     let compared = read::compare(request, &connected, desired).await?; //                reads platforms
     read::refuse_older(request, &compared)?; //                                          reads the history

@@ -3,6 +3,8 @@
 pub mod binding;
 pub mod document;
 pub mod name;
+#[cfg(test)]
+mod native_tests;
 pub mod owner;
 pub mod path;
 pub mod quantity;
@@ -77,17 +79,30 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
                 continue;
             }
         };
-        problems.extend(platform.check(&context.rendered.app).into_iter().map(|why| context.diagnostic(None, why)));
-        out.resources.extend(platform.translate(&context.translated(&env)));
-        if !context.half_moved_from.is_empty() {
-            let half_moved = TranslatedApp { moved_from: &context.half_moved_from, ..context.translated(&env) };
-            let resources = platform.translate(&half_moved).into_iter();
-            out.also_moved_from.extend(resources.filter_map(|resource| Some((resource.id, resource.moved_from?))));
+        problems.extend(context.without_container());
+        let translated = context.translated(&env);
+        if context.rendered.runs_itself() {
+            problems.extend(platform.check(&context.rendered.app).into_iter().map(|why| context.diagnostic(None, why)));
+            out.resources.extend(platform.translate(&translated));
+            if !context.half_moved_from.is_empty() {
+                let half_moved = TranslatedApp { moved_from: &context.half_moved_from, ..context.translated(&env) };
+                let resources = platform.translate(&half_moved).into_iter();
+                out.also_moved_from.extend(resources.filter_map(|resource| Some((resource.id, resource.moved_from?))));
+            }
+        }
+        if let Some(part) = &context.rendered.native {
+            match platform.native(&translated, part) {
+                Ok(native) => {
+                    out.resources.extend(native.resources);
+                    out.degraded.extend(native.degraded.into_iter().map(|what| format!("{}/{name}: {what}", context.environment)));
+                }
+                Err(found) => problems.extend(found),
+            }
         }
     }
     problems.extend(taken_twice(&out.resources, &contexts));
     if !problems.is_empty() {
-        return Err(Report::new(manifest.sources.clone(), problems));
+        return Err(Report::new(rendered.sources.clone(), problems));
     }
     out.left_out = add_dependencies(&mut out.resources, rendered);
     out.resources.sort_by(|a, b| a.id.cmp(&b.id));
@@ -143,6 +158,20 @@ impl<'a> AppContext<'a> {
         let inner = |key: &str| self.node?.at(key.split('.'));
         let at = key.and_then(|key| inner(key).or_else(|| inner("cartridge"))).or(self.node);
         Diagnostic::new(message, at.map(|node| node.span))
+    }
+
+    /// Fields that are about a container of the app, where it has none but those of its native part.
+    fn without_container(&self) -> Vec<Diagnostic> {
+        const STILL: [Field; 6] = [Field::Ports, Field::Env, Field::Bind, Field::DependsOn, Field::RolloutTimeout, Field::Protect];
+        if self.rendered.runs_itself() {
+            return Vec::new();
+        }
+        let used = Field::ALL.iter().filter(|field| !STILL.contains(field) && field.is_used_by(&self.rendered.app));
+        let problem = |field: &Field| {
+            let message = format!("`{field}` is about a container of the app itself, and {} has none: no `image`, no `command`", self.name);
+            self.diagnostic(Some(field.as_str()), message).with_help(format!("say it in the files of `platform.{}`", self.platform))
+        };
+        used.map(problem).collect()
     }
 
     fn unsupported(&self, platform: &dyn Platform, degraded: &mut Vec<String>) -> Vec<Diagnostic> {
@@ -201,7 +230,10 @@ fn taken_twice(resources: &[Resource], contexts: &IndexMap<&Name, AppContext<'_>
     let twice = resources.iter().filter_map(|r| seen.insert(&r.id, r).map(|first| (first, r)));
     let report = |(first, second): (&Resource, &Resource)| {
         let (one, other) = (&first.marks.app, &second.marks.app);
-        let message = format!("apps {one} and {other} would both make {}", second.id);
+        let message = match one == other {
+            true => format!("the app {one} would make {} twice: in its portable part and in its native one", second.id),
+            false => format!("apps {one} and {other} would both make {}", second.id),
+        };
         contexts.get(other).map(|context| context.diagnostic(None, message).with_help("rename one of them"))
     };
     twice.filter_map(report).collect()

@@ -32,8 +32,10 @@ use crate::desired::path::Path;
 use crate::desired::resource::{Resource, ResourceId};
 use crate::desired::text::Text;
 use crate::health::{Health, RolloutState};
+use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::schema::App;
 use crate::plan::change::Change;
+use crate::render::native::Native;
 use crate::render::secret::{Attributes, ResolveError, Secrets};
 
 #[cfg(any(test, feature = "contract"))]
@@ -64,6 +66,23 @@ pub trait Platform: Send + Sync {
     ///
     /// The engine has checked `support`, and adds the dependencies between apps itself.
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource>;
+
+    /// The files that a native part names: paths and globs from the part's folder on, as far as the part and those of its
+    /// files that are there tell. Pure; asked again until it names nothing new.
+    fn native_files(&self, _part: &Native) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The resources of an app's native part (`platform.<kind>`), marked as the app's and in normal form. Pure.
+    ///
+    /// It is beside what `translate` makes of the portable part; where an app has no `image` and no `command`, `translate`
+    /// is not asked.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each thing at its place in the manifest or in a file.
+    fn native(&self, _app: &TranslatedApp<'_>, part: &Native) -> Result<NativeResources, Vec<Diagnostic>> {
+        Err(vec![Diagnostic::new("this platform has no native parts", part.node.span).with_help("remove it")])
+    }
 
     /// Where other apps of the environment reach a port of this app: literal text, or an attribute that becomes known.
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address;
@@ -168,6 +187,15 @@ pub struct TranslatedApp<'a> {
     pub files: &'a IndexMap<String, FileContent>,
     /// Whether a live object was renamed: app, or volume of the app (`None` for the app itself), to its name before.
     pub moved_from: &'a BTreeMap<Option<Name>, MovedFrom>,
+}
+
+/// What a platform makes of an app's native part.
+#[derive(Debug, Default)]
+pub struct NativeResources {
+    /// The resources.
+    pub resources: Vec<Resource>,
+    /// What is left out, as `allow_degraded` says: sentences.
+    pub degraded: Vec<String>,
 }
 
 /// What an app, or one of its volumes, was called before a `[[moved]]`.

@@ -12,6 +12,7 @@ mod app;
 pub mod cartridge;
 mod folder;
 mod merge;
+pub mod native;
 mod place;
 mod sandbox;
 pub mod secret;
@@ -19,6 +20,7 @@ mod template;
 mod values;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
@@ -26,10 +28,11 @@ use serde_json::{Value, json};
 use crate::desired::name::Name;
 use crate::desired::text::{OPEN, Text};
 use crate::manifest::Manifest;
-use crate::manifest::diagnostic::{Diagnostic, Report};
+use crate::manifest::diagnostic::{Diagnostic, Report, Sources};
 use crate::manifest::schema::{App, Environment};
 use crate::manifest::suggest;
 use crate::platform::FileContent;
+use native::Native;
 
 /// Values of variables from outside the manifest, from the weakest to the strongest. Text is read as the variable's type.
 ///
@@ -53,6 +56,8 @@ pub struct Rendered {
     pub settings: Environment,
     /// The apps that go there, in the order in which they are written.
     pub apps: IndexMap<Name, RenderedApp>,
+    /// The manifest's files, and those that were read on the way.
+    pub sources: Arc<Sources>,
 }
 
 /// An app with its cartridge, its override and its templates applied.
@@ -65,6 +70,8 @@ pub struct RenderedApp {
     /// What its cartridge exports to apps that bind it: variable (without prefix) to text. The app's own address in it
     /// is `Segment::Attribute` of the pseudo resource `<environment>/app/<name>`, attributes `host` and `port`.
     pub exports: IndexMap<String, Text>,
+    /// Its part for this environment's platform, where it has one.
+    pub native: Option<Native>,
 }
 
 /// Renders one environment.
@@ -85,8 +92,8 @@ pub fn render(manifest: &Manifest, environment: &Name, inputs: &VariableInputs) 
             apps.insert(name.clone(), rendered);
         }
     }
-    session.finish()?;
-    Ok(Rendered { environment: environment.clone(), settings: settings.clone(), apps })
+    let sources = session.finish()?;
+    Ok(Rendered { environment: environment.clone(), settings: settings.clone(), apps, sources })
 }
 
 impl Rendered {
@@ -102,6 +109,11 @@ impl Rendered {
 }
 
 impl RenderedApp {
+    /// Whether the portable part of the app runs something. Where it does not, its native part does.
+    pub fn runs_itself(&self) -> bool {
+        self.native.is_none() || self.app.image.is_some() || self.app.command.is_some()
+    }
+
     /// All texts that can hold a secret.
     fn texts(&self) -> impl Iterator<Item = &Text> {
         let command = self.app.command.iter().flatten();

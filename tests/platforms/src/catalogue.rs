@@ -1,7 +1,7 @@
 //! The images of the catalogue's cartridges, under the names that cartridges give them, with Debian's build of the same
 //! software in them.
 
-use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -15,15 +15,7 @@ const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// # Panics
 /// When its packages cannot be had or unpacked.
 pub fn provide(engines: &Engines, engine: usize, name: &str, tag: &str) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let archive = folder.path().join("image.tar");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/debian-image.sh");
-    let status = Command::new("bash")
-        .args([script, name, &packages().display().to_string()])
-        .stdin(Stdio::null())
-        .stdout(File::create(&archive).expect("a file for the image"))
-        .status();
-    assert!(status.is_ok_and(|status| status.success()), "the image {name} cannot be made of Debian's packages");
+    let archive = archive(name);
     let image = format!("{}/library/{name}:{tag}", engines.registry());
     engines.docker(engine, &["import", "-c", PATH, "-c", r#"ENTRYPOINT ["/entrypoint"]"#, &archive.display().to_string(), &image]);
     engines.docker(engine, &["push", "--quiet", &image]);
@@ -31,9 +23,32 @@ pub fn provide(engines: &Engines, engine: usize, name: &str, tag: &str) {
     engines.docker(engine, &["image", "rm", &image]);
 }
 
-/// Downloaded packages stay in the user's cache.
-fn packages() -> PathBuf {
+/// The root file system of an image, which is made once on a machine: it stays in the user's cache until its script changes.
+fn archive(name: &str) -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/debian-image.sh");
+    let mut version = DefaultHasher::new();
+    include_str!("../debian-image.sh").hash(&mut version);
+    let cache = cache();
+    let archive = cache.join(format!("images/{name}-{:016x}.tar", version.finish()));
+    if archive.exists() {
+        return archive;
+    }
+    let folder = cache.join("images");
+    std::fs::create_dir_all(&folder).expect("a folder for images");
+    // Whole, or not there: another test may look for it meanwhile.
+    let unfinished = tempfile::NamedTempFile::new_in(&folder).expect("a file for the image");
+    let status = Command::new("bash")
+        .args([script, name, &cache.join("packages").display().to_string()])
+        .stdin(Stdio::null())
+        .stdout(unfinished.as_file().try_clone().expect("a file for the image"))
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "the image {name} cannot be made of Debian's packages");
+    unfinished.persist(&archive).expect("the image is kept");
+    archive
+}
+
+fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(std::env::temp_dir);
-    cache.join("stratos/packages")
+    cache.join("stratos")
 }

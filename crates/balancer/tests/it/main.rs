@@ -154,6 +154,22 @@ async fn a_listener_that_is_not_in_the_file_any_more_is_closed_and_its_connectio
 }
 
 #[tokio::test]
+async fn it_tells_when_a_target_that_left_has_nothing_to_answer_any_more() {
+    let (a, b) = (Server::start(b'a').await, Server::start(b'b').await);
+    let mut balancer = Balancer::start(&[&a.target], 1000).await;
+    a.close_gate();
+    let mut asked = connect(balancer.address).await;
+    asked.write_u8(b'?').await.unwrap();
+    a.has_open(1).await;
+    balancer.aim(&[&b.target]).await;
+    // That it says nothing yet can only be waited for in vain.
+    assert!(timeout(Duration::from_millis(300), balancer.line()).await.is_err());
+    a.open_gate();
+    assert_eq!(balancer::answer(&mut asked).await.unwrap(), b'a');
+    assert_eq!(balancer.line().await, format!("drained: {}", a.target));
+}
+
+#[tokio::test]
 async fn a_signal_ends_it_once_what_was_asked_is_answered() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let server = Server::start(b'a').await;

@@ -1,7 +1,7 @@
 //! How apps are: from the engine's own words about each container.
 
 use stratos_engine::desired::resource::ResourceId;
-use stratos_engine::health::{Health, Instance, RolloutState, Status};
+use stratos_engine::health::{Health, Instance, Status};
 use stratos_engine::platform::PlatformError;
 
 use super::live::{self, App, Member};
@@ -45,11 +45,7 @@ async fn one(platform: &DockerPlatform, id: &ResourceId, app: &App) -> Health {
     let endpoints = app.proxy.iter().filter(|proxy| proxy.works()).flat_map(|proxy| proxy.ports().iter());
     let host = platform.connection.endpoint.host();
     let endpoints = endpoints.map(|port| format!("{host}:{port}")).collect();
-    Health { status, message, instances, endpoints, rollout: rollout(platform, id) }
-}
-
-fn rollout(platform: &DockerPlatform, id: &ResourceId) -> RolloutState {
-    platform.rollout(id)
+    Health { status, message, instances, endpoints, rollout: platform.rollout(id) }
 }
 
 /// What it wrote last, in one sentence.

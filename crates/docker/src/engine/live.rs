@@ -117,7 +117,7 @@ pub(crate) async fn read(
         let app = apps.entry(resource).or_insert_with(|| Ok(App::default()));
         match (app.as_mut(), part) {
             (Ok(app), Ok(Part::Member(member))) => app.members.push(*member),
-            (Ok(app), Ok(Part::Proxy(proxy))) => app.keep(proxy),
+            (Ok(app), Ok(Part::Proxy(proxy))) => app.keep(*proxy),
             (Ok(_), Err(error)) => *app = Err(error),
             (Err(_), _) => {}
         }
@@ -130,7 +130,7 @@ pub(crate) async fn read(
 
 enum Part {
     Member(Box<Member>),
-    Proxy(Proxy),
+    Proxy(Box<Proxy>),
 }
 
 /// Inspects a container; None where it is gone meanwhile.
@@ -144,7 +144,7 @@ async fn part(
         Ok(None) => return None,
         Err(error) => Err(error),
         Ok(Some(inspected)) if listed.labels.get(ROLE).is_some_and(|role| role == PROXY) => {
-            Proxy::read(platform, inspected, &ownership).await.map(Part::Proxy)
+            Proxy::read(platform, inspected, &ownership).await.map(|proxy| Part::Proxy(Box::new(proxy)))
         }
         Ok(Some(inspected)) => Ok(Part::Member(Box::new(member(platform, listed, ownership, inspected)))),
     };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bollard::errors::Error;
 use bollard::models::{Network, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptions;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
@@ -29,7 +30,7 @@ pub(crate) async fn present(platform: &DockerPlatform) -> Result<(), PlatformErr
     };
     let made = match platform.connection.docker.create_network(request).await {
         Ok(made) => made.id,
-        Err(error) if matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => String::new(),
+        Err(Error::DockerResponseServerError { status_code: 409, .. }) => String::new(),
         Err(error) => {
             let error = failure(attempted, &error);
             let full = error.why.contains("address pool");
@@ -68,7 +69,7 @@ async fn remove_by(platform: &DockerPlatform, id: &str, name: &str) -> Result<()
 /// The networks of this name, the oldest first. The engine's filter takes parts of names.
 async fn find(platform: &DockerPlatform, name: &str) -> Result<Vec<Network>, PlatformError> {
     let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
-    let options = ListNetworksOptions { filters: Some(filters), ..ListNetworksOptions::default() };
+    let options = ListNetworksOptions { filters: Some(filters) };
     let found = platform.connection.docker.list_networks(Some(options)).await;
     let mut found = found.map_err(|error| failure(format!("looking for the network {name}"), &error))?;
     found.retain(|network| network.name.as_deref() == Some(name));

@@ -10,6 +10,12 @@ use tokio::time::Instant;
 /// What has no health check works when it has been running for so long.
 const STEADY: Duration = Duration::from_millis(1500);
 
+/// A container that has just started may get well although its first checks failed: for so long it is only not ready yet.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// So many starts are remembered; then all are forgotten, and what has just started is watched anew.
+const REMEMBERED: usize = 4096;
+
 /// After so many starts it is not worth waiting on: each wait is twice the one before.
 const CRASHES: i64 = 2;
 
@@ -47,6 +53,9 @@ impl Watch {
     /// How long this start of a container has been seen to last.
     fn seen_for(&self, start: String) -> Duration {
         let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
         known.entry(start).or_insert_with(Instant::now).elapsed()
     }
 
@@ -77,29 +86,33 @@ impl Watch {
         };
         match health.and_then(|health| health.status) {
             Some(HealthStatusEnum::HEALTHY) => State::Ready,
-            Some(HealthStatusEnum::UNHEALTHY) => State::Failed(said("its health check fails")),
+            Some(HealthStatusEnum::UNHEALTHY) if self.has_run_for(inspected, YOUNG) => State::Failed(said("its health check fails")),
+            Some(HealthStatusEnum::UNHEALTHY) => State::Waiting(said("its health check fails")),
             Some(HealthStatusEnum::STARTING) if restarts >= CRASHES => State::Failed(ended(inspected)),
             Some(HealthStatusEnum::STARTING) => State::Waiting(said("its health check has not passed yet")),
-            _ if self.is_steady(inspected) => State::Ready,
+            _ if self.has_run_for(inspected, STEADY) => State::Ready,
             _ if restarts >= CRASHES => State::Failed(ended(inspected)),
             _ => State::Waiting("it has just started".to_owned()),
         }
     }
 
-    fn is_steady(&self, inspected: &ContainerInspectResponse) -> bool {
+    /// Whether this start has lasted so long: as seen from here, or by far by the engine's clock.
+    fn has_run_for(&self, inspected: &ContainerInspectResponse, time: Duration) -> bool {
         let started = inspected.state.as_ref().and_then(|state| state.started_at.clone()).unwrap_or_default();
         let long_ago = started.parse::<jiff::Timestamp>().is_ok_and(|started| {
             let ran = jiff::Timestamp::now().duration_since(started);
-            ran.as_millis() >= 10 * i128::try_from(STEADY.as_millis()).unwrap_or(i128::MAX)
+            ran.as_millis() / 10 >= i128::try_from(time.as_millis()).unwrap_or(i128::MAX)
         });
-        long_ago || self.seen_for(format!("{} {started}", inspected.id.as_deref().unwrap_or_default())) >= STEADY
+        long_ago || self.seen_for(format!("{} {started}", inspected.id.as_deref().unwrap_or_default())) >= time
     }
 }
 
 /// Why it does not run any more.
 fn ended(inspected: &ContainerInspectResponse) -> String {
     let Some(state) = &inspected.state else { return "it has ended".to_owned() };
-    let mut why = match (state.oom_killed, state.exit_code) {
+    // While it runs again, the engine has forgotten how it ended.
+    let code = state.exit_code.filter(|_| state.status != Some(ContainerStateStatusEnum::RUNNING));
+    let mut why = match (state.oom_killed, code) {
         (Some(true), _) => "it took more memory than it may and was killed".to_owned(),
         (_, Some(code)) => format!("it has ended with exit code {code}"),
         (_, None) => "it has ended".to_owned(),
@@ -146,18 +159,21 @@ mod tests {
     async fn a_crash_loop_is_a_failure_that_names_the_exit_code() {
         let watch = Watch::default();
         assert!(matches!(watch.judge(&container(ContainerStateStatusEnum::RESTARTING, 1)), State::Waiting(_)));
-        for status in [ContainerStateStatusEnum::RESTARTING, ContainerStateStatusEnum::RUNNING] {
+        for (status, code) in [(ContainerStateStatusEnum::RESTARTING, " with exit code 3"), (ContainerStateStatusEnum::RUNNING, "")] {
             let State::Failed(why) = watch.judge(&container(status, 2)) else { panic!("{status}") };
-            assert_eq!(why, "it has ended with exit code 3, and was started again 2 times");
+            assert_eq!(why, format!("it has ended{code}, and was started again 2 times"));
         }
     }
 
-    #[test]
-    fn a_failing_check_says_what_it_printed() {
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_check_says_what_it_printed_and_may_still_pass_at_first() {
         let mut sick = container(ContainerStateStatusEnum::RUNNING, 0);
         let log = vec![HealthcheckResult { output: Some("404 Not Found\nmore".into()), ..HealthcheckResult::default() }];
         let health = Health { status: Some(HealthStatusEnum::UNHEALTHY), log: Some(log), ..Health::default() };
         sick.state.as_mut().unwrap().health = Some(health);
-        assert_eq!(Watch::default().judge(&sick), State::Failed("its health check fails: 404 Not Found".into()));
+        let watch = Watch::default();
+        assert_eq!(watch.judge(&sick), State::Waiting("its health check fails: 404 Not Found".into()));
+        tokio::time::advance(YOUNG).await;
+        assert_eq!(watch.judge(&sick), State::Failed("its health check fails: 404 Not Found".into()));
     }
 }

@@ -1,6 +1,7 @@
 //! One change is carried out: read, judged, written with the version that was just read.
 
 mod config;
+mod network;
 mod secret;
 mod service;
 
@@ -14,6 +15,7 @@ use stratos_engine::plan::change::{Action, Change, Reason, Verdict};
 use stratos_engine::platform::{ApplyContext, ObservedResource, Outcome, PlatformError, PlatformErrorKind};
 
 use super::SwarmPlatform;
+use super::app_network::NETWORK;
 use super::translate::{CONFIG, SECRET, SERVICE};
 use crate::failure::{failure, is_lost, is_not_found};
 
@@ -82,6 +84,8 @@ impl Call<'_> {
             config::apply(self).await
         } else if kind == SECRET.kind {
             secret::apply(self).await
+        } else if kind == NETWORK.kind {
+            network::apply(self).await
         } else {
             return Answer::Failed(self.error(PlatformErrorKind::Rejected, &format!("a swarm has no {kind}")));
         };
@@ -164,10 +168,23 @@ impl Call<'_> {
     /// A version as the client sends it for compare-and-swap.
     fn version<T: TryFrom<u64>>(&self, version: Option<&ObjectVersion>) -> Result<T, Answer> {
         let index = version.and_then(|version| version.index).unwrap_or_default();
-        let too_large = || {
-            let why = format!("the swarm counts its writes to {index}, and the client of this build cannot send a number that large");
-            Answer::Failed(self.error(PlatformErrorKind::Internal, &why))
-        };
-        T::try_from(index).map_err(|_| too_large())
+        sendable(index).map_err(|why| Answer::Failed(self.error(PlatformErrorKind::Internal, &why)))
+    }
+}
+
+/// A version in the type that the client has for it. It has fewer bits for services than the swarm counts with.
+fn sendable<T: TryFrom<u64>>(index: u64) -> Result<T, String> {
+    T::try_from(index).map_err(|_| format!("the swarm counts its writes to {index}, and this build's client cannot send a number so large"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_the_client_cannot_send_is_refused_and_not_cut() {
+        assert_eq!(sendable::<i32>(2_147_483_647), Ok(i32::MAX));
+        assert!(sendable::<i32>(2_147_483_648).is_err_and(|why| why.contains("2147483648")));
+        assert_eq!(sendable::<i64>(2_147_483_648), Ok(2_147_483_648));
     }
 }

@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bollard::models::{Service, Task};
-use bollard::query_parameters::ListTasksOptions;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::{Health, Instance, RolloutState, Status};
 use stratos_engine::platform::PlatformError;
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 
 use super::SwarmPlatform;
 use super::live::{self, Asked};
+use super::wire;
 use crate::failure::failure;
 use instances::Judged;
 
@@ -67,8 +67,7 @@ async fn tasks(platform: &SwarmPlatform, services: &[&Service]) -> Result<HashMa
     if ids.is_empty() {
         return Ok(out);
     }
-    let options = ListTasksOptions { filters: Some([("service".to_owned(), ids)].into()) };
-    let listed = platform.connection.docker.list_tasks(Some(options)).await;
+    let listed = wire::tasks(&platform.connection, &[("service".to_owned(), ids)].into()).await;
     for task in listed.map_err(|error| failure("listing the tasks of services", &error))? {
         out.entry(task.service_id.clone().unwrap_or_default()).or_default().push(task);
     }
@@ -93,14 +92,14 @@ async fn one(platform: &SwarmPlatform, service: &Service, tasks: Option<&Vec<Tas
 
 /// The orchestrator names an instance; what that one died of is what people want to know.
 fn with_cause(rollout: RolloutState, judged: &Judged<'_>) -> RolloutState {
-    let told = |why: String| match &judged.cause {
+    let told = |why: String, cause: &Option<String>| match cause {
         Some(cause) if why.is_empty() => cause.clone(),
         Some(cause) => format!("{why}: {cause}"),
         None => why,
     };
     match rollout {
-        RolloutState::RolledBack { why } => RolloutState::RolledBack { why: told(why) },
-        RolloutState::Paused { why } => RolloutState::Paused { why: told(why) },
+        RolloutState::RolledBack { why } => RolloutState::RolledBack { why: told(why, &judged.cause_before) },
+        RolloutState::Paused { why } => RolloutState::Paused { why: told(why, &judged.cause) },
         other @ (RolloutState::Done | RolloutState::Running) => other,
     }
 }

@@ -222,3 +222,26 @@ fn give_back(claim: &Claim, endpoint: Endpoint) -> Result<(), String> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_under_a_lease_that_was_lost() {
+        let standing = Standing::default();
+        assert!(standing.check("creating dev/service/shop-web").is_ok());
+        standing.lost.store(true, Ordering::Relaxed);
+        let refused = standing.check("creating dev/service/shop-web").unwrap_err();
+        assert_eq!(refused.kind, PlatformErrorKind::Locked);
+    }
+
+    /// A lease is found again by this name: a change here lets two writers in.
+    #[test]
+    fn the_name_of_a_lease_is_frozen() {
+        let owner =
+            |project: &str| Owner { project: project.into(), environment: stratos_engine::desired::name::Name::new("dev").unwrap() };
+        assert_eq!(name(&owner("k3v9q2xw")), "stratos-lease-1aa8cb03c22c");
+        assert_ne!(name(&owner("a")), name(&owner("b")));
+    }
+}

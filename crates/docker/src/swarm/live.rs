@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bollard::errors::Error;
 use bollard::models::{Config, Secret, Service, ServiceUpdateStatus, ServiceUpdateStatusStateEnum};
-use bollard::query_parameters::{ListConfigsOptions, ListSecretsOptions, ListServicesOptions};
+use bollard::query_parameters::{ListConfigsOptions, ListSecretsOptions};
 use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 use stratos_engine::desired::owner::{Owner, Ownership};
 use stratos_engine::desired::resource::ResourceId;
@@ -14,9 +14,11 @@ use stratos_engine::health::RolloutState;
 use stratos_engine::platform::ObservedResource;
 use stratos_engine::render::secret::Fingerprint;
 
+use super::app_network::NETWORK;
 use super::names::split_generation;
 use super::spec::{self, Known};
 use super::translate::{CONFIG, SECRET, SERVICE};
+use super::wire;
 use crate::connection::Connection;
 use crate::labels;
 
@@ -44,8 +46,7 @@ impl Asked {
 
 /// Lists services.
 pub(crate) async fn services(connection: &Connection, asked: &Asked) -> Result<Vec<Service>, Error> {
-    let options = ListServicesOptions { filters: Some(asked.filters()), ..ListServicesOptions::default() };
-    connection.docker.list_services(Some(options)).await
+    wire::services(connection, &asked.filters()).await
 }
 
 /// Lists configs, with their content.
@@ -133,17 +134,20 @@ pub(crate) fn observed_service(service: &Service, known: &Known<'_>, owner: &Own
     let id = |kind: &str, name: &str| ResourceId::new(known.environment, kind, name);
     let spec = service.spec.clone().unwrap_or_default();
     let read = spec::read(&spec, known);
+    let attached = spec.task_template.as_ref().and_then(|task| task.networks.clone());
     let inside = spec.task_template.and_then(|task| task.container_spec).unwrap_or_default();
     let configs = inside.configs.iter().flatten().filter_map(|config| Some(id(CONFIG.kind, config.config_name.as_deref()?)));
     let secrets =
         inside.secrets.iter().flatten().filter_map(|secret| Some(id(SECRET.kind, split_generation(secret.secret_name.as_deref()?).0)));
+    let networks = attached.iter().flatten().filter_map(|network| known.networks.get(network.target.as_deref()?));
+    let networks: Vec<ResourceId> = networks.map(|name| id(NETWORK.kind, name)).collect();
     let needs = service_labels(service).get(NEEDS).map(String::as_str).unwrap_or_default();
     let needs = needs.split(',').filter(|name| !name.is_empty()).map(|name| id(SERVICE.kind, name));
     ObservedResource {
         uid: service.id.clone(),
         secret_values: read.secret_values,
         has_health: true,
-        depends_on: configs.chain(secrets).chain(needs).collect(),
+        depends_on: configs.chain(secrets).chain(networks).chain(needs).collect(),
         rollout: rollout(service.update_status.as_ref()),
         ..ObservedResource::new(id(SERVICE.kind, service_name(service)), labels::ownership(service_labels(service), owner), read.document)
     }

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(volume(&prefix, &app, &name("data"), VolumeAccess::Shared), "shop-web-data");
         assert_eq!(volume(&prefix, &app, &name("data"), VolumeAccess::Replica), "shop-web-data-{{.Task.Slot}}");
         assert_eq!(network(&prefix, &name("dev")), "shop-dev");
-        assert_eq!(generation("shop-web-password-af5b55cb", 3), "shop-web-password-5ad2b9d8.3");
+        assert_eq!(generation("shop-web-password-af5b55cb", 3), "shop-web-password-af5b55cb.3");
     }
 
     #[test]

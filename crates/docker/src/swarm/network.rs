@@ -49,21 +49,25 @@ impl Networks {
             return ours(&network, owner, &attempted);
         }
         let networks = list(connection).await.map_err(|error| failure(&attempted, &error))?;
-        if let Some(network) = named(&networks, name) {
-            ours(network, owner, &attempted)?;
-        } else {
-            let request = NetworkCreateRequest {
-                name: name.to_owned(),
-                driver: Some("overlay".to_owned()),
-                attachable: Some(true),
-                labels: Some(labels::of_owner(owner)),
-                ..NetworkCreateRequest::default()
-            };
+        match named(&networks, name) {
+            Some(network) => ours(network, owner, &attempted)?,
             // Somebody who was faster is found, and judged, by the next attempt.
-            connection.docker.create_network(request).await.map_err(|error| failure(&attempted, &error))?;
+            None => create(connection, name, owner).await.map_err(|error| failure(&attempted, &error))?,
         }
         *listed = Some(Arc::new(list(connection).await.map_err(|error| failure(&attempted, &error))?));
         Ok(())
+    }
+
+    /// Makes it although it is listed. A node lists a network that is gone for as long as something of it is left there.
+    pub(crate) async fn make_anew(&self, connection: &Connection, name: &str, owner: &Owner) -> Result<(), PlatformError> {
+        let mut listed = self.listed.lock().await;
+        *listed = None;
+        match create(connection, name, owner).await {
+            // Another change was faster.
+            Err(Error::DockerResponseServerError { message, .. }) if message.contains("already exists") => Ok(()),
+            Err(error) => Err(failure(format!("making the network {name}"), &error)),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Removes the environment's network, where it is ours.
@@ -75,6 +79,17 @@ impl Networks {
             _ => Ok(()),
         }
     }
+}
+
+async fn create(connection: &Connection, name: &str, owner: &Owner) -> Result<(), Error> {
+    let request = NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("overlay".to_owned()),
+        attachable: Some(true),
+        labels: Some(labels::of_owner(owner)),
+        ..NetworkCreateRequest::default()
+    };
+    connection.docker.create_network(request).await.map(|_| ())
 }
 
 /// Networks of a node alone cannot be a service's.

@@ -12,11 +12,14 @@ use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink
 use super::SwarmPlatform;
 use super::live::{self, Asked, Generations};
 use super::names::split_generation;
-use super::network;
 use super::spec::Known;
 use super::translate::{CONFIG, SECRET, SERVICE};
+use super::{app_network, network};
 use crate::connection::Connection;
 use crate::failure::failure;
+
+/// Services, configs and secrets.
+const KINDS: usize = 3;
 
 /// Reports what is ours and in scope, and what has a wanted id.
 pub(crate) async fn observe(
@@ -33,7 +36,7 @@ pub(crate) async fn observe(
         secrets(connection, &scope.owner, of(SECRET.kind)),
         platform.networks.list(connection),
     );
-    let mut part = Part { platform, sink, missing: 0 };
+    let mut part = Part { platform, sink, failed: vec![] };
     // Without the networks no service's document can be read.
     let services = part.read(
         SERVICE.kind,
@@ -45,15 +48,19 @@ pub(crate) async fn observe(
     )?;
     let configs = part.read(CONFIG.kind, configs)?;
     let secrets = part.read(SECRET.kind, secrets)?;
-    if part.missing == 3 {
-        let why = sink.gaps.pop().map(|gap| gap.why).unwrap_or_default();
-        sink.gaps.clear();
-        return Err(PlatformError::new(stratos_engine::platform::PlatformErrorKind::Denied, "reading the swarm", why));
+    // Nothing at all could be read: that is no gap in something.
+    if part.failed.len() == KINDS {
+        return Err(part.failed.swap_remove(0));
     }
+    let own_networks: Vec<ObservedResource> = networks
+        .iter()
+        .flat_map(|networks| networks.iter())
+        .map(|network| app_network::observed(network, &platform.config.environment, &scope.owner))
+        .collect();
     let networks = network::names(networks.as_deref().map_or(&[], |networks| networks.as_slice()));
     let present = secrets.as_ref().map(|secrets| live::present_generations(secrets, &scope.owner));
     let known = Known { environment: &platform.config.environment, networks: &networks, secrets: present.as_ref() };
-    let mut found: Vec<ObservedResource> = Vec::new();
+    let mut found: Vec<ObservedResource> = own_networks;
     found.extend(services.iter().flatten().map(|service| live::observed_service(service, &known, &scope.owner)));
     found.extend(configs.iter().flatten().map(|config| live::observed_config(config, &known, &scope.owner)));
     let secrets = secrets.unwrap_or_default();
@@ -116,7 +123,7 @@ fn missing<'a>(wanted: BTreeSet<String>, listed: impl Iterator<Item = &'a str>) 
 struct Part<'a> {
     platform: &'a SwarmPlatform,
     sink: &'a mut Sink,
-    missing: usize,
+    failed: Vec<PlatformError>,
 }
 
 impl Part<'_> {
@@ -126,9 +133,9 @@ impl Part<'_> {
             Ok(listed) => Ok(Some(listed)),
             Err(error) if error.kind.is_transient() => Err(error),
             Err(error) => {
-                self.missing += 1;
                 let environment = self.platform.config.environment.clone();
                 self.sink.gaps.push(Gap { environment, kind: Some(kind.to_owned()), name: None, why: error.to_string() });
+                self.failed.push(error);
                 Ok(None)
             }
         }

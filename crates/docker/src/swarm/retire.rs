@@ -43,6 +43,7 @@ pub(crate) async fn retire(platform: &SwarmPlatform, owner: &Owner) -> Result<()
     }
 }
 
-fn is_in_use(error: &Error) -> bool {
+/// Whether something is still attached to a network.
+pub(crate) fn is_in_use(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("in use") || message.contains("active endpoints"))
 }

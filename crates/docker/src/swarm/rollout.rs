@@ -50,3 +50,48 @@ pub(crate) fn write(rollout: Option<&Rollout>, takes_host_ports: bool, watch: Du
         out.text(["deploy", "update", "failure_action"], "rollback");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(rollout: Rollout, takes_host_ports: bool) -> Vec<String> {
+        let mut out = DocumentBuilder::default();
+        write(Some(&rollout), takes_host_ports, defaults::MONITOR, &mut out);
+        let update = |(path, leaf): &(stratos_engine::desired::path::Path, Leaf)| {
+            path.to_string().strip_prefix("deploy.update.").map(|field| format!("{field} = {leaf}"))
+        };
+        out.build().leaves().iter().filter_map(update).collect()
+    }
+
+    const ROLLBACK: &str = "failure_action = \"rollback\"";
+    const START_FIRST: &str = "order = \"start-first\"";
+
+    #[test]
+    fn new_instances_come_first_unless_there_is_no_room_for_them() {
+        assert_eq!(written(Rollout::default(), false), [ROLLBACK, START_FIRST]);
+        let surge = |max_surge| Rollout { max_surge: Some(max_surge), ..Rollout::default() };
+        assert_eq!(written(surge(3), false), [ROLLBACK, START_FIRST, "parallelism = 3"]);
+        assert_eq!(written(surge(0), false), [ROLLBACK]);
+        let away = Rollout { max_unavailable: Some(2), ..Rollout::default() };
+        assert_eq!(written(away, false), [ROLLBACK, "parallelism = 2"]);
+        let recreate = Rollout { strategy: Some(Strategy::Recreate), ..Rollout::default() };
+        assert_eq!(written(recreate, false), [ROLLBACK, "parallelism = 0"]);
+    }
+
+    /// The new instance would wait for the port for ever.
+    #[test]
+    fn a_port_of_the_host_is_let_go_first_whatever_is_asked_for() {
+        assert_eq!(written(Rollout { max_surge: Some(3), ..Rollout::default() }, true), [ROLLBACK]);
+    }
+
+    #[test]
+    fn a_pause_is_the_engines_default_and_a_short_time_is_watched_shortly() {
+        let rollout =
+            Rollout { on_failure: Some(OnFailure::Pause), max_surge: Some(0), timeout: Some(Duration(4_000)), ..Rollout::default() };
+        assert_eq!(written(rollout, false), ["monitor = 400ms"]);
+        let long =
+            Rollout { on_failure: Some(OnFailure::Pause), max_surge: Some(0), timeout: Some(Duration(600_000)), ..Rollout::default() };
+        assert!(written(long, false).is_empty());
+    }
+}

@@ -21,7 +21,8 @@ pub fn container(inspected: &mut ContainerInspectResponse, path: &Path, leaf: Op
         ["volumes", target, "source"] => {
             let mounts = host.mounts.iter_mut().flatten();
             for mount in mounts.filter(|mount| mount.target.as_deref() == Some(target)) {
-                mount.source = Some(text(leaf).ok_or("a volume without a name is another one each time")?);
+                let name = text(leaf).ok_or("a volume without a name is another one each time")?;
+                mount.source = Some(name.replace(' ', "-"));
             }
         }
         ["protect"] => {
@@ -89,7 +90,13 @@ fn resources(host: &mut HostConfig, which: &str, field: &str, leaf: Option<&Leaf
         _ => 0,
     };
     match (which, field) {
-        ("limits", "cpus") => host.nano_cpus = Some(number * 1_000_000),
+        ("limits", "cpus") => {
+            let there = std::thread::available_parallelism().unwrap().get();
+            if number > i64::try_from(there).unwrap() * 1000 {
+                return Err("more processors than the machine has are refused".into());
+            }
+            host.nano_cpus = Some(number * 1_000_000);
+        }
         ("reservations", "cpus") => host.cpu_shares = Some(number * 1024 / 1000),
         ("limits", "memory") => (host.memory, host.memory_swap) = (Some(number), None),
         // The engine wants it to be no more than the limit.

@@ -2,6 +2,8 @@
 
 mod behaviour;
 mod edit;
+mod load;
+#[allow(dead_code, reason = "the tests of swarms need more of it")]
 #[path = "../swarm/proxy.rs"]
 mod proxy;
 mod proxy_image;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bollard::Docker;
@@ -84,25 +83,14 @@ pub fn web(tag: &str) -> String {
     format!("{}/web:{tag}", engines().registry())
 }
 
-/// Waits until something is so.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 impl DockerSubject {
     /// The live name of an app.
     pub fn live(&self, app: &str) -> String {
         format!("{}-{app}", self.prefix)
     }
 
-    fn platform(&self) -> DockerPlatform {
+    /// A connection to it.
+    pub fn platform(&self) -> DockerPlatform {
         let owner = Owner { project: self.prefix.clone(), environment: Name::new("dev").unwrap() };
         DockerPlatform::connect(configuration(self.proxy.socket(), &self.prefix, owner)).unwrap()
     }
@@ -262,7 +250,7 @@ impl Subject for DockerSubject {
         for volume in volumes.ok().and_then(|volumes| volumes.volumes).unwrap_or_default() {
             let _ = engine.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await;
         }
-        let networks = ListNetworksOptions { filters: Some(named), ..ListNetworksOptions::default() };
+        let networks = ListNetworksOptions { filters: Some(named) };
         for network in engine.list_networks(Some(networks)).await.unwrap_or_default() {
             let _ = engine.remove_network(&network.id.unwrap_or_default()).await;
         }
@@ -379,7 +367,7 @@ impl Subject for DockerSubject {
             out.push_str(&format!("{container:?}\n"));
         }
         let named = std::collections::HashMap::from([("name".to_owned(), vec![format!("{}-", self.prefix)])]);
-        let networks = ListNetworksOptions { filters: Some(named.clone()), ..ListNetworksOptions::default() };
+        let networks = ListNetworksOptions { filters: Some(named.clone()) };
         let networks = engine.list_networks(Some(networks)).await.unwrap();
         let volumes = engine.list_volumes(Some(ListVolumesOptions { filters: Some(named) })).await.unwrap();
         out + &format!("{networks:?}\n{volumes:?}")

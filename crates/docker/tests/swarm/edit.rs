@@ -36,7 +36,6 @@ pub fn service(spec: &mut ServiceSpec, path: &Path, leaf: Option<&Leaf>) -> Resu
             task.networks.iter_mut().flatten().for_each(|network| network.aliases = None);
         }
         ["ports", port, field] => self::port(spec, port, field, leaf)?,
-        ["deploy", "endpoint_mode"] => return Err("a swarm without IPVS has no other endpoint mode".into()),
         ["deploy", "replicas"] => {
             let replicas = leaf.map_or(1, integer);
             spec.mode.get_or_insert_default().replicated.get_or_insert_default().replicas = Some(replicas);
@@ -144,9 +143,7 @@ fn port(spec: &mut ServiceSpec, port: &str, field: &str, leaf: Option<&Leaf>) ->
     let found = ports.iter_mut().find(|port| port.target_port == Some(target)).ok_or("no such port")?;
     match (field, leaf) {
         ("published", leaf) => found.published_port = leaf.map(integer),
-        _ if found.publish_mode == Some(EndpointPortConfigPublishModeEnum::HOST) => {
-            return Err("without IPVS a port cannot be published on all nodes".into());
-        }
+        ("mode", None) => found.publish_mode = Some(EndpointPortConfigPublishModeEnum::INGRESS),
         _ => return Err("no edit of a mode".into()),
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod edit;
 mod proxy;
 mod subject;
+mod traps;
 
 use subject::SwarmSubject;
 

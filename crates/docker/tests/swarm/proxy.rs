@@ -34,6 +34,8 @@ struct Rules {
     open: AtomicUsize,
     /// What was asked for: method and path.
     seen: Mutex<Vec<String>>,
+    /// Happens before the next update of a service gets through: somebody else is faster.
+    interference: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Proxy {
@@ -77,6 +79,10 @@ impl Proxy {
         *self.rules.refused.lock().unwrap() = paths.iter().map(|path| (*path).to_owned()).collect();
     }
 
+    pub fn interfere(&self, what: impl FnOnce() + Send + 'static) {
+        *self.rules.interference.lock().unwrap() = Some(Box::new(what));
+    }
+
     /// Ends when the process behind it has died.
     pub async fn died(&self) {
         self.rules.died.notified().await;
@@ -118,6 +124,10 @@ impl Rules {
                 "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
                 body.len()
             );
+        }
+        if path.starts_with("/services/") && method == "POST" {
+            let interference = self.interference.lock().unwrap().take();
+            interference.into_iter().for_each(|interfere| interfere());
         }
         let dies = self.dies.filter(|(at, _)| method != "GET" && self.writes.fetch_add(1, Ordering::SeqCst) == *at);
         if dies.is_some_and(|(_, when)| when == When::Before) {

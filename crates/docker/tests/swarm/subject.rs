@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ use stratos_engine::plan::Plan;
 use stratos_engine::platform::contract::stage::KnownValues;
 use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
 use stratos_engine::platform::{Field, Platform, PlatformError, Support};
-use stratos_test_platforms::{Engines, shared_swarm};
+use stratos_test_platforms::{Engines, build};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::edit;
@@ -41,6 +41,9 @@ const WATCH: Quantity = Quantity(300);
 pub struct SwarmSubject {
     pub prefix: String,
     pub proxy: Proxy,
+    /// As they are where nothing is said. The kernel here has no IPVS: nothing gets through the routing mesh, but the swarm
+    /// does not know, and all that the suite looks at is there. Tests that want to be answered publish on the host.
+    pub options: SwarmOptions,
     cpus: Mutex<Option<SemaphorePermit<'static>>>,
 }
 
@@ -52,6 +55,7 @@ pub struct Connect {
     socket: PathBuf,
     prefix: String,
     watch: Option<Quantity>,
+    options: SwarmOptions,
 }
 
 #[async_trait]
@@ -64,7 +68,7 @@ impl Connector for Connect {
             prefix: Name::new(&self.prefix).unwrap(),
             endpoint: Endpoint::Unix(self.socket.clone()),
             credentials: None,
-            swarm: SwarmOptions { publish_on_host: true, dns_round_robin: true },
+            swarm: self.options,
             docker: DockerOptions::default(),
         })?;
         Ok(Arc::new(match self.watch {
@@ -76,22 +80,32 @@ impl Connector for Connect {
 
 /// The engine itself, past the proxy: what an administrator has.
 pub fn engine() -> Docker {
-    let socket = shared_swarm().socket(0);
+    let socket = swarm().socket(0);
     Docker::connect_with_unix(&socket.display().to_string(), 60, bollard::API_DEFAULT_VERSION).unwrap()
 }
 
-/// The engines, started outside of any runtime's own threads.
+/// Two nodes: what is exchanged with new instances first needs as many CPUs again, and two instances that publish on the
+/// host need two.
 pub fn swarm() -> &'static Engines {
-    shared_swarm()
+    static SHARED: OnceLock<Engines> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let engines = Engines::start(2);
+        engines.form_swarm(2);
+        build(&engines, 0);
+        for tag in ["1", "2", "sick", "crash"] {
+            engines.docker(1, &["pull", "--quiet", &format!("{}/web:{tag}", engines.registry())]);
+        }
+        engines
+    })
 }
 
 impl SwarmSubject {
     pub fn connect(&self, watch: Option<Quantity>) -> Connect {
-        Connect { socket: self.proxy.socket(), prefix: self.prefix.clone(), watch }
+        Connect { socket: self.proxy.socket(), prefix: self.prefix.clone(), watch, options: self.options }
     }
 
     fn connect_through(&self, proxy: &Proxy) -> Connect {
-        Connect { socket: proxy.socket(), prefix: self.prefix.clone(), watch: Some(WATCH) }
+        Connect { socket: proxy.socket(), prefix: self.prefix.clone(), watch: Some(WATCH), options: self.options }
     }
 
     fn platform(&self) -> SwarmPlatform {
@@ -102,7 +116,7 @@ impl SwarmSubject {
             prefix: Name::new(&self.prefix).unwrap(),
             endpoint: Endpoint::Unix(self.proxy.socket()),
             credentials: None,
-            swarm: SwarmOptions { publish_on_host: true, dns_round_robin: true },
+            swarm: self.options,
             docker: DockerOptions::default(),
         })
         .unwrap()
@@ -141,11 +155,20 @@ pub async fn inspect(name: &str) -> Option<bollard::models::Service> {
     engine().inspect_service(name, None::<InspectServiceOptions>).await.ok()
 }
 
+/// A service's health check, as the command line shows it.
+fn healthcheck(name: &str) -> Option<bollard::models::HealthConfig> {
+    let shown = swarm().docker(0, &["service", "inspect", "--format", "{{json .Spec.TaskTemplate.ContainerSpec.Healthcheck}}", name]);
+    serde_json::from_str(&shown).unwrap()
+}
+
 /// Writes a service past Stratos. The orchestrator may be faster: it is tried again.
 pub async fn update(name: &str, edit: impl Fn(&mut ServiceSpec) -> Result<(), String>) -> Edited {
     for _ in 0..50 {
         let Some(service) = inspect(name).await else { return Edited::NotPossible("it is not there".into()) };
         let mut spec = service.spec.unwrap();
+        let inside = spec.task_template.as_mut().and_then(|task| task.container_spec.as_mut());
+        // The client does not read it by itself.
+        inside.unwrap().health_check = healthcheck(name);
         if let Err(why) = edit(&mut spec) {
             return Edited::NotPossible(why);
         }
@@ -167,7 +190,7 @@ impl Subject for SwarmSubject {
     async fn fresh() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("case{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { proxy: Proxy::new(swarm().socket(0)), prefix, cpus: Mutex::default() }
+        Self { proxy: Proxy::new(swarm().socket(0)), prefix, options: SwarmOptions::default(), cpus: Mutex::default() }
     }
 
     async fn clean_up(&self) {
@@ -182,11 +205,6 @@ impl Subject for SwarmSubject {
         }
         for secret in engine.list_secrets(Some(ListSecretsOptions { filters: Some(self.named()) })).await.unwrap_or_default() {
             let _ = engine.delete_secret(&secret.id.unwrap_or_default()).await;
-        }
-        let taken = format!("name={}-taken", self.prefix);
-        let containers = swarm().docker(0, &["ps", "--quiet", "--filter", &taken]);
-        for container in containers.lines() {
-            swarm().docker(0, &["rm", "--force", container]);
         }
     }
 
@@ -230,8 +248,8 @@ impl Subject for SwarmSubject {
 
     async fn take_port(&self, port: u16) -> Edited {
         let image = format!("{}/web:1", swarm().registry());
-        let (name, publish) = (format!("{}-taken-{port}", self.prefix), format!("{port}:8080"));
-        swarm().docker(0, &["run", "--detach", "--name", &name, "--publish", &publish, &image]);
+        let (name, publish) = (self.service(&format!("taken-{port}")), format!("published={port},target=8080"));
+        swarm().docker(0, &["service", "create", "--quiet", "--detach", "--name", &name, "--publish", &publish, &image]);
         Edited::Done
     }
 

@@ -9,7 +9,7 @@ use crate::desired::name::Name;
 use crate::desired::{Desired, desired as translate};
 use crate::manifest::diagnostic::{Diagnostic, Report, Sources};
 use crate::platform::Platform;
-use crate::render::{Rendered, render as render_environment};
+use crate::render::{Rendered, native, render as render_environment};
 
 /// An environment that was rendered and connected.
 pub struct Connected {
@@ -65,7 +65,7 @@ pub fn unrendered(request: &Request<'_>, names: &[Name]) -> Vec<Rendered> {
 
 fn empty(request: &Request<'_>, name: &Name) -> Rendered {
     let settings = request.manifest.environments[name].clone();
-    Rendered { environment: name.clone(), settings, apps: Default::default() }
+    Rendered { environment: name.clone(), settings, apps: Default::default(), sources: request.manifest.sources.clone() }
 }
 
 /// Connects to all environments at once.
@@ -85,6 +85,14 @@ pub async fn connect(request: &Request<'_>, rendered: Vec<Rendered>, connector: 
 pub fn before(request: &Request<'_>, connector: &dyn Connector, name: &Name) -> Option<Name> {
     let settings = request.manifest.environments.get(name)?;
     request.manifest.environment_before(name).filter(|_| !connector.place_follows_name(settings))
+}
+
+/// Reads the files that native parts name; whatever is wrong in any of them is reported at once.
+pub fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), PlanError> {
+    let names: Vec<Name> = connected.iter().map(|c| c.rendered.environment.clone()).collect();
+    let names: Vec<&Name> = names.iter().collect();
+    let each = connected.iter_mut().map(|c| native::load(&mut c.rendered, request.manifest, &|part| c.platform.native_files(part)));
+    collect(&names, each.collect()).map(drop::<Vec<()>>)
 }
 
 /// Translates each environment; whatever is wrong in any of them is reported at once.

@@ -320,7 +320,7 @@ async fn a_volume_is_found_through_the_renames_of_its_app_and_of_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_mistake_is_told_once_with_the_environments_that_it_is_in() {
     let world = World::new();
-    world.set_support(Field::VolumesSize, Support::Unsupported("volumes have no size"));
+    world.set_support(Field::HealthTcp, Support::Unsupported("ports are not tried"));
     let bench = Bench { connector: MemoryConnector::new(world), ..Bench::new() };
     let environments = "[environments.dev]\nplatform = \"local\"\n[environments.test]\nplatform = \"local\"\n";
     let cache = "[apps.cache]\ncartridge = \"redis\"\nparameters.password = \"{{ secrets.cache_password }}\"\n";
@@ -333,9 +333,9 @@ async fn a_mistake_is_told_once_with_the_environments_that_it_is_in() {
     let at = line(&text(environments, cache), "cartridge");
     let everywhere = told(cache).await;
     assert_eq!(everywhere.lines().count(), 1, "{everywhere}");
-    assert!(everywhere.starts_with(&format!("stratos.toml:{at}:13: cache: volumes.size cannot be honoured on local")), "{everywhere}");
+    assert!(everywhere.starts_with(&format!("stratos.toml:{at}:13: cache: health.tcp cannot be honoured on local")), "{everywhere}");
     let in_one = told(&format!("{cache}environments = [\"test\"]\n")).await;
-    assert!(in_one.starts_with(&format!("stratos.toml:{at}:13: in test: cache: volumes.size")), "{in_one}");
+    assert!(in_one.starts_with(&format!("stratos.toml:{at}:13: in test: cache: health.tcp")), "{in_one}");
 }
 
 /// The app that it is bound to is read for its address. It is ours, and out of scope: not for this plan to delete.

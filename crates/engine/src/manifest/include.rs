@@ -210,7 +210,7 @@ fn inside(folder: &Path, relative: &Path) -> io::Result<PathBuf> {
 }
 
 /// The files that match a pattern, relative to the folder, sorted.
-fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn matching(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
     if pattern.contains('\\') {
         return Err("folders are separated by '/'".into());
     }

@@ -251,13 +251,14 @@ pub struct App {
     /// The environment whose images this one promotes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_from: Option<Name>,
-    /// Native parts, by platform: what the portable model does not say.
+    /// Native parts, by platform: what the portable model does not say. `docker` and `swarm`: `compose` (a compose file, or
+    /// several that are merged) and `service` (the one that other apps reach).
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub platform: IndexMap<PlatformKind, Value>,
 }
 
 /// A key that the manifest knows and this build does not have yet.
-pub const NOT_BUILT_YET: [&str; 7] = ["routes", "processes", "sidecars", "jobs", "autoscale", "images_from", "platform"];
+pub const NOT_BUILT_YET: [&str; 6] = ["routes", "processes", "sidecars", "jobs", "autoscale", "images_from"];
 
 /// `[apps.<name>.override.<environment>]`: any key of an app but `override` and `environments`, and `unset`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

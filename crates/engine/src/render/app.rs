@@ -1,6 +1,7 @@
 //! One app after another: cartridge, own keys, override, templates, types, files, exports.
 
 mod files;
+mod native;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -24,7 +25,7 @@ use crate::desired::resource::ResourceId;
 use crate::desired::text::{CLOSE, Encoding, OPEN, Segment, Text};
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
-use crate::manifest::schema::{Environment, Scalar};
+use crate::manifest::schema::{Environment, PlatformKind, Scalar};
 use crate::manifest::source::{Node, NodeValue, Table};
 use crate::manifest::{check, validate};
 
@@ -44,6 +45,7 @@ impl Engines {
 pub(super) struct Session<'m> {
     manifest: &'m Manifest,
     environment: &'m Name,
+    platform: PlatformKind,
     vault: &'m Vault,
     text: Renderer<'m>,
     toml: Renderer<'m>,
@@ -130,6 +132,7 @@ impl<'m> Session<'m> {
         Self {
             manifest,
             environment,
+            platform: settings.platform,
             vault,
             text: engines.text.renderer(),
             toml: engines.toml.renderer(),
@@ -145,13 +148,13 @@ impl<'m> Session<'m> {
     }
 
     /// All problems of all apps, each once: apps share templates and cartridges. Where each app is right, whether they go
-    /// together.
-    pub(super) fn finish(mut self) -> Result<(), Report> {
+    /// together. Gives the files that were read.
+    pub(super) fn finish(mut self) -> Result<Arc<Sources>, Report> {
         if self.problems.is_empty() {
             let apps = self.rendered.iter().map(|(name, node)| (*name, &**node));
             self.problems = validate::validate_environment(self.environment, apps);
         }
-        if self.problems.is_empty() { Ok(()) } else { Err(Report::new(self.sources, self.problems)) }
+        if self.problems.is_empty() { Ok(self.sources) } else { Err(Report::new(self.sources, self.problems)) }
     }
 
     /// Renders an app; None where something was reported.
@@ -186,8 +189,9 @@ impl<'m> Session<'m> {
         }
         let files = self.files(&app, &rendered, &scope);
         let exports = self.exports(name, &scope);
+        let native = self.native(name, &app, &rendered, &scope);
         self.rendered.push((name, rendered));
-        (self.problems.len() == problems_before).then_some(RenderedApp { app, files, exports })
+        (self.problems.len() == problems_before).then_some(RenderedApp { app, files, exports, native })
     }
 
     fn context(&self, app: &Name, more: &[(&'static str, &Value)]) -> Value {

@@ -99,7 +99,7 @@ impl Cartridge {
         format!("{}/{}", self.label, path.trim_start_matches("./"))
     }
 
-    /// Files that are for one platform alone, in a folder called like it. They are shown; nothing uses them yet.
+    /// Files that are for one platform alone, in a folder called like it: what `platform.<kind>` of the cartridge's app names.
     pub fn native(&self) -> BTreeMap<PlatformKind, Vec<&str>> {
         let mut native: BTreeMap<PlatformKind, Vec<&str>> = BTreeMap::new();
         for path in self.files.keys() {

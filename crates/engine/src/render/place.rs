@@ -62,11 +62,11 @@ impl<'a> Trail<'a> {
         steps
     }
 
-    /// Whether the field here may hold a secret. Parameters may: where they end up is looked at there.
+    /// Whether the field here may hold a secret. Parameters and native parts may: where they end up is looked at there.
     pub(super) fn may_hold_secret(&self) -> bool {
         let steps = self.steps();
         let matches = |wanted: &str, step: &Step| wanted == "*" || matches!(step, Step::Key(key) if *key == wanted);
-        steps.first().is_some_and(|first| matches("parameters", first))
+        steps.first().is_some_and(|first| matches("parameters", first) || matches("platform", first))
             || SECRET_FIELDS.iter().any(|pattern| {
                 pattern.split('.').count() == steps.len() && pattern.split('.').zip(&steps).all(|(wanted, step)| matches(wanted, step))
             })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::errors::Error;
 use bollard::models::{Service, ServiceSpec};
-use bollard::query_parameters::{InspectServiceOptions, UpdateServiceOptions};
+use bollard::query_parameters::UpdateServiceOptions;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::resource::{ReplaceOrder, Replacement, Resource};
 use stratos_engine::plan::change::Action;
@@ -17,7 +17,7 @@ use crate::labels;
 use crate::swarm::live::{self, NEEDS};
 use crate::swarm::spec::{self, Beside, Known};
 use crate::swarm::translate::SERVICE;
-use crate::swarm::{names, network};
+use crate::swarm::{names, network, wire};
 
 /// Carries out the change of a service.
 pub(super) async fn apply(call: &Call<'_>) -> Result<Answer, Answer> {
@@ -46,8 +46,7 @@ pub(super) async fn apply(call: &Call<'_>) -> Result<Answer, Answer> {
 }
 
 async fn inspect(call: &Call<'_>) -> Result<Option<Service>, Answer> {
-    let docker = &call.platform.connection.docker;
-    match docker.inspect_service(&call.change.id.name, None::<InspectServiceOptions>).await {
+    match wire::service(&call.platform.connection, &call.change.id.name).await {
         // The engine also finds what has this as an id, or as the beginning of one.
         Ok(service) => Ok(Some(service).filter(|service| live::service_name(service) == &*call.change.id.name)),
         Err(error) if is_not_found(&error) => Ok(None),
@@ -94,6 +93,10 @@ impl Call<'_> {
         }
     }
 
+    fn own_network(&self) -> String {
+        names::network(&self.platform.config.prefix, &self.change.id.environment)
+    }
+
     async fn delete_service(&self, live: Option<&Service>) -> Answer {
         let Some(id) = live.and_then(|service| service.id.as_deref()) else { return Answer::AlreadyDone(BTreeMap::new()) };
         self.deleted(self.platform.connection.docker.delete_service(id).await)
@@ -108,7 +111,7 @@ impl Call<'_> {
 
     async fn write(&self, live: Option<Service>) -> Result<Answer, Answer> {
         let desired = self.desired()?;
-        let own = names::network(&self.platform.config.prefix, &desired.id.environment);
+        let own = self.own_network();
         if spec::networks::names(&desired.document).contains(&own) {
             let ensured = self.platform.networks.ensure(&self.platform.connection, &own, &desired.marks.owner).await;
             ensured.map_err(Answer::Failed)?;
@@ -159,7 +162,7 @@ impl Call<'_> {
         let credentials = self.credentials(&spec).await?;
         match self.platform.connection.docker.create_service(spec, credentials).await {
             Ok(_) => Ok(Answer::Done(BTreeMap::new())),
-            Err(error) => Ok(self.explained(&error)),
+            Err(error) => Ok(self.explained(&error).await),
         }
     }
 
@@ -169,13 +172,20 @@ impl Call<'_> {
         let id = live.id.as_deref().unwrap_or(&self.change.id.name);
         match self.platform.connection.docker.update_service(id, spec, options, credentials).await {
             Ok(_) => Ok(Answer::Done(BTreeMap::new())),
-            Err(error) => Ok(self.explained(&error)),
+            Err(error) => Ok(self.explained(&error).await),
         }
     }
 
     /// A refusal, with what to do about those that the engine explains badly.
-    fn explained(&self, error: &Error) -> Answer {
+    async fn explained(&self, error: &Error) -> Answer {
         match self.unwritten(error) {
+            Answer::Failed(error) if error.why == format!("network {} not found", self.own_network()) => {
+                let network = self.own_network();
+                match self.platform.networks.make_anew(&self.platform.connection, &network, self.us()).await {
+                    Ok(()) => Answer::Outrun(error),
+                    Err(error) => Answer::Failed(error),
+                }
+            }
             Answer::Failed(error) if error.why.contains("is already in use by service") => {
                 Answer::Failed(error.with_hint("choose another port, or remove what has it"))
             }

@@ -22,26 +22,34 @@ pub(super) struct Judged<'a> {
     pub running: Vec<&'a Task>,
     /// How many should run; None where that is for the nodes to say.
     wanted: Option<usize>,
-    /// What the last one that failed died of.
+    /// What the last one died of that is made from what the service is now.
     pub cause: Option<String>,
+    /// What the last one died of that is made from something else: after a rollback, from what was taken back.
+    pub cause_before: Option<String>,
 }
 
 /// Looks at the tasks of a service, which are those of now and some of the past.
 pub(super) fn judge<'a>(service: &Service, tasks: &'a [Task], watched: &Watched) -> Judged<'a> {
-    let mut places: BTreeMap<String, Vec<&Task>> = BTreeMap::new();
+    let mut places: BTreeMap<(i64, String), Vec<&Task>> = BTreeMap::new();
     for task in tasks {
         places.entry(place(task)).or_default().push(task);
     }
-    let mut out = Judged { instances: vec![], running: vec![], wanted: wanted(service), cause: cause(service, tasks) };
-    for (place, mut tasks) in places {
+    let mut out = Judged {
+        instances: vec![],
+        running: vec![],
+        wanted: wanted(service),
+        cause: cause(service, tasks, true),
+        cause_before: cause(service, tasks, false),
+    };
+    for ((_, place), mut tasks) in places {
         tasks.sort_by(|a, b| newest_first(a, b));
         // A place that is to be empty: fewer instances than before, or a node less.
         if !tasks.iter().any(|task| task::is_wanted(task)) {
             continue;
         }
         let current: Vec<&Task> = tasks.iter().copied().filter(|task| task::is_current(task, service)).collect();
-        let ended = current.iter().copied().find(|task| task::has_failed(task));
-        let failures = current.iter().filter(|task| task::has_failed(task)).count();
+        let ended = current.iter().copied().find(|task| task::has_ended(task));
+        let failures = current.iter().filter(|task| task::has_ended(task)).count();
         let Seen { status, message } = match current.iter().copied().find(|task| task::is_wanted(task)) {
             Some(now) => look(now, &current, service, watched),
             None => Seen { status: Status::Progressing, message: "the new instance is not there yet".to_owned() },
@@ -59,7 +67,7 @@ pub(super) fn judge<'a>(service: &Service, tasks: &'a [Task], watched: &Watched)
 /// The instance that should run in a place, in the light of those before it.
 fn look(now: &Task, place: &[&Task], service: &Service, watched: &Watched) -> Seen {
     let failed = |state: TaskState| place.iter().filter(|task| task::state(task) == state).count();
-    let last = place.iter().copied().find(|task| task::has_failed(task));
+    let last = place.iter().copied().find(|task| task::has_ended(task));
     let problem = last.map(|task| task::problem(task, service));
     match task::state(now) {
         TaskState::RUNNING if task::has_check(now) || has_stayed(now, service, watched) => {
@@ -68,7 +76,7 @@ fn look(now: &Task, place: &[&Task], service: &Service, watched: &Watched) -> Se
         TaskState::COMPLETE => return Seen { status: Status::Healthy, message: String::new() },
         _ => {}
     }
-    let crashes = place.iter().filter(|task| task::has_failed(task)).count();
+    let crashes = place.iter().filter(|task| task::has_ended(task)).count();
     if let Some(problem) = &problem
         && (crashes >= CRASHES || failed(TaskState::REJECTED) >= REJECTIONS)
     {
@@ -96,13 +104,12 @@ fn has_stayed(now: &Task, service: &Service, watched: &Watched) -> bool {
     seen.elapsed() >= watch || age.is_some_and(|age| age >= watch)
 }
 
-/// Where an instance belongs: a slot, or a node where each has one.
-fn place(task: &Task) -> String {
+/// Where an instance belongs: a slot, by its number, or a node where each has one.
+fn place(task: &Task) -> (i64, String) {
     match (task.slot.filter(|slot| *slot > 0), &task.node_id) {
-        // So that 10 comes after 9.
-        (Some(slot), _) => format!("{slot:>4}").trim_start().to_owned(),
-        (None, Some(node)) => node.clone(),
-        (None, None) => "new".to_owned(),
+        (Some(slot), _) => (slot, slot.to_string()),
+        (None, Some(node)) => (0, node.clone()),
+        (None, None) => (0, "new".to_owned()),
     }
 }
 
@@ -121,9 +128,9 @@ fn wanted(service: &Service) -> Option<usize> {
     usize::try_from(replicas.unwrap_or(1)).ok()
 }
 
-/// What the newest instance died of that failed, of any version: after a rollback it is one of the version that is gone.
-fn cause(service: &Service, tasks: &[Task]) -> Option<String> {
-    let mut failed: Vec<&Task> = tasks.iter().filter(|task| task::has_failed(task)).collect();
+fn cause(service: &Service, tasks: &[Task], current: bool) -> Option<String> {
+    let of = |task: &&Task| task::has_ended(task) && task::is_current(task, service) == current;
+    let mut failed: Vec<&Task> = tasks.iter().filter(of).collect();
     failed.sort_by(|a, b| newest_first(a, b));
     failed.first().map(|task| task::problem(task, service)).filter(|problem| !problem.is_empty())
 }

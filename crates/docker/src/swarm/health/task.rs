@@ -33,11 +33,11 @@ pub(super) fn state(task: &Task) -> TaskState {
     task.status.as_ref().and_then(|status| status.state).unwrap_or(TaskState::NEW)
 }
 
-/// Whether it ended, or could not be started.
-pub(super) fn has_failed(task: &Task) -> bool {
-    matches!(state(task), TaskState::FAILED | TaskState::REJECTED | TaskState::ORPHANED)
-        // An app that ends by itself with success has ended all the same, and is started again.
-        || (state(task) == TaskState::COMPLETE && task.desired_state == Some(TaskState::SHUTDOWN))
+/// Whether it ended, or could not be started. To end with success is no success for what should run: so does an instance
+/// that is stopped because its health check failed, and ends in good order.
+pub(super) fn has_ended(task: &Task) -> bool {
+    let completed = state(task) == TaskState::COMPLETE && task.desired_state == Some(TaskState::SHUTDOWN);
+    completed || matches!(state(task), TaskState::FAILED | TaskState::REJECTED | TaskState::ORPHANED)
 }
 
 /// How long a new instance is watched: what counts is in the service.
@@ -57,6 +57,10 @@ pub(super) fn has_check(task: &Task) -> bool {
 /// What an instance that does not run says of itself.
 pub(super) fn problem(task: &Task, service: &Service) -> String {
     let Some(status) = &task.status else { return String::new() };
+    if state(task) == TaskState::COMPLETE {
+        let why = if has_check(task) { ", by itself or because its health check failed" } else { "" };
+        return format!("it ended with exit code 0{why}");
+    }
     let mut said = status.err.clone().filter(|err| !err.is_empty()).or_else(|| status.message.clone()).unwrap_or_default();
     let code = status.container_status.as_ref().and_then(|container| container.exit_code).unwrap_or(0);
     if code == KILLED && !said.contains("unhealthy") {

@@ -84,6 +84,17 @@ fn what_finds_no_node_says_so_and_is_waited_for() {
     assert!(message.contains(err), "{message}");
 }
 
+/// It was asked to end, for the sake of the new version, and that is no cause of anything.
+#[test]
+fn an_old_instance_that_ended_well_is_not_the_cause_of_a_failure() {
+    let old = task(1, 5, "web:0", TaskState::SHUTDOWN, TaskState::COMPLETE, "");
+    let service = service("web:1", 1);
+    let watched = Watched::default();
+    let tasks = [crashed(1), old];
+    let cause = instances::judge(&service, &tasks, &watched).cause;
+    assert_eq!(cause.as_deref(), Some("task: non-zero exit (3)"));
+}
+
 #[test]
 fn a_slot_that_is_to_be_empty_is_no_instance() {
     let left = task(2, 1, "web:1", TaskState::SHUTDOWN, TaskState::SHUTDOWN, "");

@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use super::{IDENTIFIER, Known, Section, dotted, is_identifier};
 use crate::desired::quantity::Duration;
 use crate::manifest::diagnostic::{Diagnostic, Span};
-use crate::manifest::schema::NOT_BUILT_YET;
+use crate::manifest::schema::{NOT_BUILT_YET, PlatformKind};
 use crate::manifest::source::{Entry, Node};
 use crate::manifest::suggest;
 use crate::platform::support::Field;
+
+/// What `allow_degraded` calls the parts of native parts: `compose.build`.
+const NATIVE: [&str; 1] = ["compose"];
 
 /// Checks an app as it is written, and its overrides.
 pub(super) fn validate_written(name: &str, entry: &Entry, known: &Known<'_>, problems: &mut Vec<Diagnostic>) {
@@ -64,6 +67,7 @@ impl<'a> AppCheck<'a> {
         self.health();
         self.volumes();
         self.rollout();
+        self.native();
         if let (Some(replicas), Some(_)) = (self.node.get("replicas"), self.node.get("autoscale")) {
             self.problem("`replicas` and `autoscale` exclude each other", replicas.span);
         }
@@ -112,12 +116,14 @@ impl<'a> AppCheck<'a> {
     }
 
     fn something_runs(&mut self, span: Span) {
-        const RUNS: [&str; 3] = ["image", "command", "cartridge"];
+        const RUNS: [&str; 4] = ["image", "command", "cartridge", "platform"];
         // A misspelt key was reported as such, and would be reported twice.
         let names_it = |layer: &Node| layer.entries().any(|(key, _)| suggest::closest(key, RUNS).is_some());
         if self.parts == Parts::All && !self.layers().any(names_it) {
             let message = format!("the app `{}` says nothing that could run", self.name);
-            self.problems.push(Diagnostic::new(message, span).with_help("give it an `image`, a `command` or a `cartridge`"));
+            self.problems.push(
+                Diagnostic::new(message, span).with_help("give it an `image`, a `command`, a `cartridge` or a native part (`platform`)"),
+            );
         }
     }
 
@@ -166,7 +172,9 @@ impl<'a> AppCheck<'a> {
         for item in self.list("allow_degraded") {
             let Some(written) = self.text(item) else { continue };
             let fields = || Field::ALL.iter().map(|field| field.as_str());
-            if !fields().any(|field| field == written) {
+            // What a native part may leave out is for its platform to say.
+            let native = NATIVE.iter().any(|area| written.strip_prefix(area).is_some_and(|rest| rest.starts_with('.')));
+            if !native && !fields().any(|field| field == written) {
                 let help = match suggest::closest(written, fields()) {
                     Some(field) => format!("did you mean `{field}`?"),
                     None => "`stratos check` lists the fields".to_owned(),
@@ -280,6 +288,20 @@ impl<'a> AppCheck<'a> {
             let problem = Diagnostic::new(format!("the app `{}` has no port `{written}`", self.name), name.span);
             let help = suggest::help(written, ports, "its ports");
             self.problems.push(Diagnostic { help, ..problem });
+        }
+    }
+
+    /// Native parts are for platforms that there are, and tables. What is in them is for their platforms to say.
+    fn native(&mut self) {
+        let kinds = PlatformKind::ALL.map(PlatformKind::as_str);
+        for (kind, entry) in self.table("platform") {
+            if !kinds.contains(&kind) {
+                let help = suggest::help(kind, kinds, "there are");
+                let problem = Diagnostic::new(format!("there is no platform `{kind}`"), entry.key_span);
+                self.problems.push(Diagnostic { help, ..problem });
+            } else if entry.node.as_table().is_none() {
+                self.problem(format!("`platform.{kind}` must be a table"), entry.node.span);
+            }
         }
     }
 

@@ -88,7 +88,9 @@ impl Session<'_> {
         let (label, text) = match filled {
             Some(Filled { cartridge, .. }) => {
                 if let Some(platform) = native_platform(path) {
-                    return Err(format!("`{path}` is for {platform} alone: this build cannot use native files of a cartridge yet"));
+                    return Err(format!(
+                        "`{path}` is for {platform} alone: `platform.{platform}` can name it, a file of the app cannot be made of it"
+                    ));
                 }
                 let found = cartridge.files.get(path.trim_start_matches("./"));
                 let text = found.ok_or_else(|| format!("`{path}` is not in the folder of the cartridge {}", cartridge.name))?;

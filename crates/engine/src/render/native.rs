@@ -1,0 +1,328 @@
+//! Native parts: `platform.<kind>` of an app, and the files that it names.
+//!
+//! What a part means is for its platform to say. Here it is rendered like the rest of the app, and its files are read: inside
+//! the folder of the manifest or the cartridge alone, those called `*.j2` as templates. Files name further files, so the
+//! platform is asked again until it names nothing new (`docs/design/native.md`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use globset::GlobBuilder;
+use minijinja::Value;
+
+use super::Rendered;
+use super::folder::Folder;
+use super::sandbox::{Flavour, Vault, to_text};
+use super::template::Engine;
+use crate::desired::text::Text;
+use crate::manifest::Manifest;
+use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
+use crate::manifest::include::matching;
+use crate::manifest::source::{Node, Table};
+
+/// The most files that one part may name.
+const MAX_FILES: usize = 256;
+
+/// An app's part for the platform of its environment.
+#[derive(Debug, Clone)]
+pub struct Native {
+    /// The part as it is written, with its templates filled in; a secret in it is its placeholder, which
+    /// [`Text::from_rendered`] reads.
+    pub node: Node,
+    /// The manifest's variables and the parameters of the app's cartridge, for what a file of the platform's own format
+    /// interpolates by itself.
+    pub values: BTreeMap<String, Text>,
+    /// The names of the manifest's secrets.
+    pub secrets: BTreeSet<String>,
+    origin: Origin,
+    context: Value,
+    /// By the path or pattern that the platform asked for.
+    files: BTreeMap<String, Result<Vec<NativeFile>, String>>,
+}
+
+/// A file that a native part names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeFile {
+    /// Its path in the folder of the manifest or the cartridge, with `/`.
+    pub path: String,
+    /// Its text. Of a template what it gave; a secret in it is its placeholder, which [`Text::from_rendered`] reads.
+    pub text: Arc<str>,
+    id: FileId,
+}
+
+impl NativeFile {
+    /// The place of a range of bytes of the text.
+    pub fn span(&self, range: Range<usize>) -> Span {
+        // People see a secret as its expression, which is not as long as its placeholder.
+        let shown = |offset: usize| {
+            let before = self.text.get(..offset).unwrap_or(&self.text);
+            Text::from_rendered(before).map_or(before.len(), |text| text.to_string().len()) as u32
+        };
+        Span { file: self.id, start: shown(range.start), end: shown(range.end.max(range.start)) }
+    }
+}
+
+/// The folder that a part's files are in.
+#[derive(Clone)]
+pub(super) enum Origin {
+    /// The manifest's.
+    Folder(PathBuf),
+    /// A cartridge's: its files by path, and what it is called in messages.
+    Cartridge(Arc<BTreeMap<String, String>>, String),
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => path.fmt(f),
+            Self::Cartridge(_, label) => label.fmt(f),
+        }
+    }
+}
+
+impl Native {
+    /// A part whose files are not read yet.
+    pub(super) fn new(node: Node, values: BTreeMap<String, Text>, secrets: BTreeSet<String>, origin: Origin, context: Value) -> Self {
+        Self { node, values, secrets, origin, context, files: BTreeMap::new() }
+    }
+
+    /// The keys of the part.
+    pub fn table(&self) -> Option<&Table> {
+        self.node.as_table()
+    }
+
+    /// A file that was asked for; why it cannot be had, where that is so.
+    ///
+    /// # Errors
+    /// A sentence's end: "`a.yml` cannot be read: there is no such file".
+    pub fn file(&self, path: &str) -> Result<&NativeFile, &str> {
+        self.files(path)?.first().ok_or("it was not asked for")
+    }
+
+    /// The files of a pattern that was asked for, sorted; at least one.
+    ///
+    /// # Errors
+    /// As [`Native::file`].
+    pub fn files(&self, pattern: &str) -> Result<&[NativeFile], &str> {
+        match self.files.get(pattern) {
+            Some(Ok(files)) => Ok(files),
+            Some(Err(why)) => Err(why),
+            None => Err("it was not asked for"),
+        }
+    }
+
+    /// The files that were read.
+    pub fn all_files(&self) -> impl Iterator<Item = &NativeFile> {
+        self.files.values().flatten().flatten()
+    }
+
+    /// Reads what is not there yet. Whether there was anything.
+    fn read(&mut self, wanted: Vec<String>, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> bool {
+        let before = self.files.len();
+        for pattern in wanted {
+            if self.files.contains_key(&pattern) {
+                continue;
+            }
+            let found = match self.files.len() >= MAX_FILES {
+                true => Err(format!("`{pattern}` is one too many: an app may name {MAX_FILES} files")),
+                false => self.origin.read(&pattern),
+            };
+            let found = found.map(|files| files.into_iter().map(|(path, text)| self.one(path, text, sources, problems)).collect());
+            self.files.insert(pattern, found);
+        }
+        self.files.len() > before && before <= MAX_FILES
+    }
+
+    fn one(&self, path: String, text: String, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> NativeFile {
+        let shown = self.origin.shown(&path);
+        if !path.ends_with(".j2") {
+            let id = sources.add(&shown, &text);
+            return NativeFile { path, text: text.into(), id };
+        }
+        let vault = Vault::default();
+        let engine = Engine::new(Flavour::Text, &vault);
+        match engine.renderer().text(&text, &self.context) {
+            Ok(rendered) => {
+                let readable = Text::from_rendered(&rendered).map_or_else(|| rendered.clone(), |text| text.to_string());
+                let id = sources.add(&format!("{shown} (rendered)"), &readable);
+                NativeFile { path, text: rendered.into(), id }
+            }
+            Err(error) => {
+                let id = sources.add(&shown, &text);
+                let place = |range: Range<usize>| Span { file: id, start: range.start as u32, end: range.end as u32 };
+                problems.push(error.into_diagnostic(place, Some(id)));
+                NativeFile { path, text: "".into(), id }
+            }
+        }
+    }
+}
+
+impl Origin {
+    /// The files of a path or a pattern: path and text. At least one.
+    fn read(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
+        let is_pattern = pattern.contains(['*', '?', '[', '{']);
+        let files: Vec<(String, String)> = match self {
+            Self::Folder(root) => {
+                let folder = Folder::open(root)?;
+                let paths = match is_pattern {
+                    true => matching(root, pattern)?.into_iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+                    false => vec![pattern.trim_start_matches("./").to_owned()],
+                };
+                paths.into_iter().map(|path| Ok((path.clone(), folder.read(&path)?))).collect::<Result<_, String>>()?
+            }
+            Self::Cartridge(files, label) => {
+                let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
+                let glob = glob.map_err(|error| error.kind().to_string())?.compile_matcher();
+                let found: Vec<_> = files.iter().filter(|(path, _)| glob.is_match(path)).map(|(p, t)| (p.clone(), t.clone())).collect();
+                if found.is_empty() && !is_pattern {
+                    return Err(format!("`{pattern}` is not in the folder of the cartridge {label}"));
+                }
+                found
+            }
+        };
+        if files.is_empty() { Err(format!("no file matches `{pattern}`")) } else { Ok(files) }
+    }
+
+    fn shown(&self, path: &str) -> String {
+        match self {
+            Self::Folder(_) => path.to_owned(),
+            Self::Cartridge(_, label) => format!("{label}/{path}"),
+        }
+    }
+}
+
+/// A value of a template, where it has a form as text.
+pub(super) fn as_text(value: &Value) -> Option<Text> {
+    Text::from_rendered(&to_text(value).ok()?)
+}
+
+/// Reads the files of all native parts. `names` is [`Platform::native_files`](crate::platform::Platform::native_files).
+///
+/// # Errors
+/// Where a template among them is wrong. A file that is not there is an error only to who needs it.
+pub fn load(rendered: &mut Rendered, manifest: &Manifest, names: &dyn Fn(&Native) -> Vec<String>) -> Result<(), Report> {
+    let mut problems = Vec::new();
+    let sources = Arc::make_mut(&mut rendered.sources);
+    for app in rendered.apps.values_mut() {
+        let Some(native) = &mut app.native else { continue };
+        while native.read(names(native), sources, &mut problems) {}
+        for file in native.all_files() {
+            let unknown = Text::from_rendered(&file.text).map(|text| {
+                text.secrets()
+                    .find(|name| !manifest.secrets.contains_key(*name))
+                    .map(|name| format!("there is no secret `{name}` in [secrets]"))
+            });
+            match unknown {
+                Some(None) => {}
+                Some(Some(message)) => problems.push(Diagnostic::new(message, file.span(0..0))),
+                None => problems.push(Diagnostic::new("a secret's placeholder was cut or changed in this template", file.span(0..0))),
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Report::new(rendered.sources.clone(), problems)) }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+    use crate::render::{VariableInputs, render};
+
+    const MANIFEST: &str = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"swarm\"\n[variables]\ntag = \"2\"\n\
+        [secrets]\ndb = { env = \"DB\" }\n[apps.web.platform]\nswarm = { first = \"{{ vars.first }}\" }\nlocal = { other = true }\n";
+
+    /// A part names a file, and each line of a file that ends in a name of one names another.
+    fn names(part: &Native) -> Vec<String> {
+        let first = part.node.get("first").and_then(Node::as_str).map(str::to_owned);
+        let further = part.all_files().flat_map(|file| file.text.lines()).filter_map(|line| line.strip_prefix("see "));
+        first.into_iter().chain(further.map(str::to_owned)).collect()
+    }
+
+    fn loaded(first: &str, files: &[(&str, &str)]) -> Result<(Rendered, tempfile::TempDir), Report> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("stratos.toml"), MANIFEST.replace("tag =", &format!("first = \"{first}\"\ntag ="))).unwrap();
+        for (name, text) in files {
+            std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let manifest = Manifest::load(folder.path())?;
+        let mut rendered = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default())?;
+        load(&mut rendered, &manifest, &names)?;
+        Ok((rendered, folder))
+    }
+
+    fn native(rendered: &Rendered) -> &Native {
+        rendered.apps.values().next().unwrap().native.as_ref().unwrap()
+    }
+
+    #[test]
+    fn files_that_name_files_are_read_until_there_are_no_more() {
+        let files = [("a", "see b\nsee c/*.yml"), ("b", "see a\nsee missing"), ("c/2.yml", "two"), ("c/1.yml", "one"), ("c/no.txt", "")];
+        let (rendered, _folder) = loaded("a", &files).unwrap();
+        let native = native(&rendered);
+        assert_eq!(&*native.file("b").unwrap().text, "see a\nsee missing");
+        let globbed: Vec<&str> = native.files("c/*.yml").unwrap().iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(globbed, ["c/1.yml", "c/2.yml"]);
+        assert_eq!(native.file("missing"), Err("`missing` cannot be read: there is no such file"));
+        assert_eq!(native.file("never"), Err("it was not asked for"));
+        assert!(native.node.get("other").is_none(), "the part of another platform");
+        assert_eq!(native.values["tag"], Text::literal("2"));
+    }
+
+    #[test]
+    fn a_template_is_rendered_and_its_secrets_are_shown_as_expressions() {
+        let (rendered, _folder) = loaded("a.j2", &[("a.j2", "password: {{ secrets.db }}\ntag: {{ vars.tag }}\n")]).unwrap();
+        let file = native(&rendered).file("a.j2").unwrap();
+        let text = Text::from_rendered(&file.text).unwrap();
+        assert_eq!(text.secrets().collect::<Vec<_>>(), ["db"]);
+        let at = file.text.find("tag").unwrap();
+        let shown = file.span(at..at + 3);
+        assert_eq!(rendered.sources.name(shown.file), "a.j2 (rendered)");
+        assert_eq!(&rendered.sources.text(shown.file)[shown.start as usize..shown.end as usize], "tag");
+        assert_eq!(rendered.sources.position(shown), (2, 1));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_template_is_said_in_the_template() {
+        let error = loaded("a.j2", &[("a.j2", "x\n{{ vars.nope }}\n")]).unwrap_err().to_string();
+        assert!(error.starts_with("a.j2:2:"), "{error}");
+    }
+
+    #[test]
+    fn nothing_outside_is_read() {
+        let (rendered, _folder) = loaded("../outside", &[]).unwrap();
+        assert!(native(&rendered).file("../outside").unwrap_err().contains("must be relative"));
+        let (rendered, folder) = loaded("link", &[]).unwrap();
+        assert!(native(&rendered).file("link").is_err());
+        drop((rendered, folder));
+        let (rendered, _folder) = loaded("/etc/passwd", &[]).unwrap();
+        assert!(native(&rendered).file("/etc/passwd").is_err());
+    }
+
+    /// A file that names a new one for ever.
+    #[test]
+    fn there_is_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("stratos.toml"), MANIFEST.replace("tag =", "first = \"a\"\ntag =")).unwrap();
+        let manifest = Manifest::load(folder.path()).unwrap();
+        let mut rendered = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default()).unwrap();
+        let count = std::cell::Cell::new(0);
+        let endless = |_: &Native| {
+            count.set(count.get() + 1);
+            vec![format!("file-{}", count.get().min(10 * MAX_FILES))]
+        };
+        load(&mut rendered, &manifest, &endless).unwrap();
+        assert!(count.get() > MAX_FILES);
+        assert!(native(&rendered).file(&format!("file-{}", MAX_FILES + 1)).unwrap_err().contains("one too many"));
+    }
+
+    #[test]
+    fn an_app_without_anything_for_its_platform_is_refused() {
+        let text = "[project]\nname = \"a\"\n[environments.dev]\nplatform = \"local\"\n[apps.web.platform]\nswarm = { x = 1 }\n";
+        let manifest = Manifest::parse(text).unwrap();
+        let error = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default()).unwrap_err().to_string();
+        assert!(error.contains("the app `web` says nothing that could run on local, where dev is"), "{error}");
+    }
+}
