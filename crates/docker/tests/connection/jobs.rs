@@ -178,7 +178,8 @@ async fn a_job_has_what_its_app_has_and_runs_once() {
         let (end, found, mut again) = to_the_end(&place, job("migrate 1", script)).await;
         assert_eq!((end, found), (JobEnd::Exited(3), true));
         let mut first = first;
-        (first.sort(), again.sort());
+        first.sort();
+        again.sort();
         assert_eq!(again, first);
         // Another key is another job.
         assert_eq!(to_the_end(&place, job("migrate 2", "true")).await.0, JobEnd::Exited(0));
