@@ -19,7 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   stratos add env dev --platform local
   stratos add env myswarm --platform swarm https://swarm-host/
-  stratos add env here --platform docker                               the engine that `docker` uses
+  stratos add env here --platform docker               the engine that `docker` uses
   stratos add env prod --platform kubernetes --namespace shop --after myswarm
   stratos add app redis --parameter 'password={{ secrets.redis }}'   from its cartridge
   stratos add app web --image nginx:1.27 --port http=80:8080

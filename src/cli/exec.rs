@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   stratos exec web --env=dev -- env                    in one of its instances
   stratos exec web -t -- sh                            a shell on this terminal
-  stratos exec db --instance shop-db.1 -- pg_dump app  in the instance that `stratos logs` calls so
+  stratos exec db --instance shop-db.1 -- pg_dump app  in the one that `stratos logs` calls so
   stratos exec db -i -- psql app < schema.sql          what it reads comes from here
 The exit code is that of the command. On a terminal (-t), Ctrl-C goes to the command.";
 

@@ -17,14 +17,15 @@ command = [\"web\"]
 #[test]
 fn an_environment_is_added_as_the_documentation_has_it() {
     let place = Place::with(MANIFEST);
-    place.run(&["add", "env", "myswarm", "--platform", "swarm", "https://swarm-host/", "--option", "context=ops"]).code(0);
+    place.run(&["add", "env", "myswarm", "--platform", "swarm", "https://swarm-host/", "--option", "publish=host"]).code(0);
     let text = place.read("stratos.toml");
     assert!(text.starts_with("# The shop.\n[project]\nname = \"shop\"  # ours\n"), "{text}");
     let table: toml::Table = text.parse().unwrap();
     assert_eq!(table["environments"]["myswarm"]["url"].as_str(), Some("https://swarm-host/"));
-    assert_eq!(table["environments"]["myswarm"]["options"]["context"].as_str(), Some("ops"));
-    let again = place.run(&["add", "env", "myswarm", "--platform", "swarm", "https://swarm-host/", "--option", "context=ops"]).code(0);
+    assert_eq!(table["environments"]["myswarm"]["options"]["publish"].as_str(), Some("host"));
+    let again = place.run(&["add", "env", "myswarm", "--platform", "swarm", "https://swarm-host/", "--option", "publish=host"]).code(0);
     assert!(again.err.contains("is there already"), "{}", again.err);
+    place.run(&["add", "env", "prod", "--platform", "kubernetes"]).code(0);
     let listed = place.run(&["list", "envs"]).code(0).out;
     assert!(listed.contains("myswarm  swarm"), "{listed}");
     assert!(listed.contains("this build does not have it yet"), "{listed}");

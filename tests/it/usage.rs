@@ -133,10 +133,10 @@ fn a_single_problem_outside_of_files_is_not_counted() {
 #[test]
 fn logs_of_an_app_that_is_not_there_name_those_that_are() {
     let manifest = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n[apps.web]\ncommand = [\"web\"]\n";
-    let place = Place::with(&format!("{manifest}[environments.far]\nplatform = \"swarm\"\n"));
+    let place = Place::with(&format!("{manifest}[environments.far]\nplatform = \"mesos\"\n"));
     let run = place.run(&["logs", "wbe"]).code(1);
     assert!(run.err.contains("the manifest has no app \"wbe\"") && run.err.contains("hint: it has: web"), "{}", run.err);
-    assert!(run.err.contains("far could not be read: connecting: this build does not have the platform swarm yet"), "{}", run.err);
+    assert!(run.err.contains("far could not be read: connecting: this build does not have the platform mesos yet"), "{}", run.err);
     let run = place.run(&["logs", "web", "--env=dev"]).code(1);
     assert!(run.err.contains("nothing of the app \"web\" runs here"), "{}", run.err);
 }
