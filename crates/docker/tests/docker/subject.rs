@@ -260,6 +260,10 @@ impl Subject for DockerSubject {
         self.prefix.clone()
     }
 
+    fn patience(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(15)
+    }
+
     fn environment(&self) -> Vec<String> {
         vec!["platform = \"docker\"".into()]
     }

@@ -212,6 +212,10 @@ impl Subject for SwarmSubject {
         self.prefix.clone()
     }
 
+    fn patience(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(15)
+    }
+
     fn environment(&self) -> Vec<String> {
         vec!["platform = \"swarm\"".into()]
     }

@@ -54,6 +54,11 @@ pub trait Subject: Send + Sync + Sized + 'static {
         "k3v9q2xw".to_owned()
     }
 
+    /// How long a roll-out that does not work is waited for: longer than one that works takes here on a busy machine.
+    fn patience(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(4)
+    }
+
     /// The lines of `[environments.dev]`: `platform = "…"`, and what it takes to reach this very environment.
     fn environment(&self) -> Vec<String>;
 

@@ -13,26 +13,31 @@ use crate::plan::Plan;
 use crate::plan::change::Action;
 use crate::platform::{Field, Support};
 
-/// How long the roll-outs of apps that do not work may take.
-const TIMEOUT: Duration = Duration::from_secs(4);
-/// What a run may take beyond that, on a busy machine.
+/// What a run may take beyond the time of its roll-out, on a busy machine.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// How long a plan and an apply together may take to give up on a platform that cannot be reached.
 const UNREACHABLE: Duration = Duration::from_secs(120);
 
-/// Lines that make an app give up early.
-const IMPATIENT: [&str; 3] = [
-    HTTP,
-    "health = { http = \"/healthz\", port = \"http\", interval = \"200ms\", timeout = \"200ms\", retries = 2 }",
-    "rollout.timeout = \"4s\"",
-];
+/// Lines that make an app give up early. Where a probe is a process in a container, it takes a moment.
+fn impatient(subject: &impl Subject) -> [String; 3] {
+    [
+        HTTP.to_owned(),
+        "health = { http = \"/healthz\", port = \"http\", interval = \"200ms\", timeout = \"2s\", retries = 2 }".to_owned(),
+        gives_up_after(subject.patience()),
+    ]
+}
+
+/// The line that ends a roll-out after this long.
+pub fn gives_up_after(patience: Duration) -> String {
+    format!("rollout.timeout = \"{}ms\"", patience.as_millis())
+}
 
 /// Applies what cannot work, in its time, and returns the report.
 async fn fails<S: Subject>(stage: &Stage<'_, S>, plan: &Plan) -> Applied {
     let began = Instant::now();
     let applied = stage.apply(plan).await;
-    assert!(began.elapsed() <= TIMEOUT + GRACE, "it took {:?}", began.elapsed());
+    assert!(began.elapsed() <= stage.subject.patience() + GRACE, "it took {:?}", began.elapsed());
     assert!(matches!(applied.verdict(), RunVerdict::Unhealthy | RunVerdict::Partial), "{}", told(plan, &applied));
     applied
 }
@@ -51,7 +56,7 @@ fn says_why(plan: &Plan, applied: &Applied, app: &str) {
 /// An app that never gets healthy, one that crashes, one whose image or program is missing: created.
 async fn body_fails<S: Subject>(subject: &S, body: Body) {
     let mut stage = Stage::new(subject);
-    stage.app("web", body, &IMPATIENT);
+    stage.app("web", body, &impatient(subject));
     let plan = stage.plan().await;
     let applied = fails(&stage, &plan).await;
     says_why(&plan, &applied, "web");
@@ -98,7 +103,7 @@ pub async fn a_taken_port<S: Subject>(subject: &S) {
     if !possible::<S>("a taken port", &subject.take_port(port).await) {
         return;
     }
-    stage.app("web", Body::Web(1), &[format!("ports.http = {{ port = 8080, publish = {port} }}"), IMPATIENT[2].to_owned()]);
+    stage.app("web", Body::Web(1), &[format!("ports.http = {{ port = 8080, publish = {port} }}"), gives_up_after(subject.patience())]);
     let plan = stage.plan().await;
     let applied = fails(&stage, &plan).await;
     let said = format!("{:?}", applied.changes);
@@ -144,10 +149,10 @@ pub async fn a_missing_network<S: Subject>(subject: &S) {
 /// manifest is a success.
 pub async fn a_rollback_is_a_failure<S: Subject>(subject: &S) {
     let mut stage = Stage::new(subject);
-    stage.app("web", Body::Web(1), &IMPATIENT);
+    stage.app("web", Body::Web(1), &impatient(subject));
     stage.converge().await;
     let good = stage.apps["web"].clone();
-    stage.app("web", Body::NeverHealthy, &IMPATIENT);
+    stage.app("web", Body::NeverHealthy, &impatient(subject));
     let plan = stage.plan().await;
     let applied = fails(&stage, &plan).await;
     says_why(&plan, &applied, "web");
@@ -164,7 +169,7 @@ pub async fn a_rollback_is_a_failure<S: Subject>(subject: &S) {
 /// A restart of what does not work is no success either.
 pub async fn a_restart_of_what_is_broken_is_no_success<S: Subject>(subject: &S) {
     let mut stage = Stage::new(subject);
-    stage.app("web", Body::CrashLoop, &IMPATIENT);
+    stage.app("web", Body::CrashLoop, &impatient(subject));
     let plan = stage.plan().await;
     fails(&stage, &plan).await;
     let plan = stage.plan_request("web", RequestedAction::Restart).await;
@@ -197,7 +202,7 @@ pub async fn dependencies_come_first<S: Subject>(subject: &S) {
 /// What depends on something that does not work is skipped; independent work goes on.
 pub async fn dependents_of_a_failure_are_skipped<S: Subject>(subject: &S) {
     let mut stage = Stage::new(subject);
-    stage.app("db", Body::CrashLoop, &IMPATIENT);
+    stage.app("db", Body::CrashLoop, &impatient(subject));
     stage.web("web", 1).add("web", &["depends_on = [\"db\"]"]);
     stage.web("other", 1);
     let plan = stage.plan().await;

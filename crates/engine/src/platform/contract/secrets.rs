@@ -69,7 +69,7 @@ pub async fn secret_values_are_nowhere<S: Subject>(subject: &S) {
 pub async fn errors_tell_no_secret<S: Subject>(subject: &S) {
     let mut stage = stage(subject);
     let lines = stage.apps["web"].clone();
-    stage.app("web", super::Body::CrashLoop, &["rollout.timeout = \"4s\""]);
+    stage.app("web", super::Body::CrashLoop, &[super::health::gives_up_after(subject.patience())]);
     let env = lines.into_iter().filter(|line| line.starts_with("env.") || line.starts_with("ports."));
     stage.add("web", &env.collect::<Vec<_>>());
     let plan = stage.plan().await;
