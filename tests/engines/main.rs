@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 
 mod catalogue;
+mod docker;
 mod example;
 mod project;
 #[path = "../it/support.rs"]
