@@ -141,6 +141,10 @@ fn owner_of(project: &Project) -> &str {
 
 #[async_trait]
 impl Connector for Connect {
+    fn reaches(&self, kind: PlatformKind) -> bool {
+        BUILT.contains(&kind)
+    }
+
     #[cfg_attr(
         not(any(feature = "local", feature = "docker")),
         allow(unused_variables, reason = "a build without any platform only refuses")

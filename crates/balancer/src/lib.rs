@@ -1,7 +1,7 @@
 //! A TCP balancer that sends only to healthy targets and drains those that leave.
 //!
 //! Who knows which targets are healthy decides what is in a [`Pool`]: the supervisor of the platform `local` does, in its
-//! own process. Where the balancer runs by itself, in a container, a file says it: [`run`] reads it, and again on SIGHUP.
+//! own process. Where the balancer runs by itself, in a container, a file says it: [`run()`] reads it, and again on SIGHUP.
 //!
 //! What holds for both:
 //!

@@ -19,7 +19,7 @@ use crate::desired::resource::ResourceId;
 use crate::health::Health;
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::Report;
-use crate::manifest::schema::{Environment, Project};
+use crate::manifest::schema::{Environment, PlatformKind, Project};
 use crate::plan::Plan;
 pub use crate::plan::policy::Policy;
 use crate::platform::{Gap, Platform, PlatformError};
@@ -31,6 +31,11 @@ use crate::render::secret::Secrets;
 pub trait Connector: Send + Sync {
     /// Connects to an environment. Does not read or write anything of ours yet.
     async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError>;
+
+    /// Whether this build can reach environments of a kind at all. What it cannot reach, it has made nothing in.
+    fn reaches(&self, _kind: PlatformKind) -> bool {
+        true
+    }
 
     /// Whether an environment's name decides where it is (a folder, say): under another name it is another place, and what
     /// is at the first cannot be taken over from there.

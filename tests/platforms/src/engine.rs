@@ -150,7 +150,7 @@ impl Drop for Engines {
     }
 }
 
-/// One engine in swarm mode for all tests of this process, with the images of [`image`](crate::image) in its registry.
+/// One engine in swarm mode for all tests of this process, with the images of `image` in its registry.
 ///
 /// # Panics
 /// When it does not start.

@@ -15,7 +15,7 @@ use crate::desired::owner::Owner;
 use crate::desired::{owner, owner_in};
 use crate::manifest::schema::{Environment, Project};
 use crate::observe::observe;
-use crate::platform::{PlatformErrorKind, Scope};
+use crate::platform::{PlatformError, Scope};
 
 /// What is read of an earlier manifest: it need not be valid otherwise.
 #[derive(Deserialize)]
@@ -92,14 +92,12 @@ async fn refuse_one(connector: &dyn Connector, project: &Project, owner: Owner, 
 async fn held(connector: &dyn Connector, project: &Project, owner: Owner, environment: &Environment) -> Result<Option<usize>, PlanError> {
     let name = owner.environment.clone();
     let failed = |source| PlanError::Platform { environment: name.clone(), source };
-    let platform = match connector.connect(project, &name, environment).await {
-        Ok(platform) => platform,
-        // A platform that this build does not have cannot hold anything that this build made.
-        Err(error) if error.kind == PlatformErrorKind::Rejected => return Ok(None),
-        Err(error) => {
-            return Err(failed(error.with_hint("the manifest does not name this place any more; --abandon leaves what is there")));
-        }
-    };
+    if !connector.reaches(environment.platform) {
+        return Ok(None);
+    }
+    let gone =
+        |error: PlatformError| failed(error.with_hint("the manifest does not name this place any more; --abandon leaves what is there"));
+    let platform = connector.connect(project, &name, environment).await.map_err(gone)?;
     let observed = observe(&*platform, &Scope { owner, apps: None }, &BTreeSet::new()).await.map_err(failed)?;
     let resources = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
     Ok((resources > 0 || !observed.gaps.is_empty()).then_some(resources))

@@ -1,20 +1,21 @@
 //! What a plan takes from outside of the manifest and the platform: the registry, the history, and the selection.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
-use super::{Connector as _, History, PlanError, Policy, Registry, Request, Unanswered, apply, plan};
+use super::{Connector, History, PlanError, Policy, Registry, Request, Unanswered, apply, plan};
 use crate::apply::{ApplyOptions, Quiet, RunVerdict};
 use crate::desired::document::{Image, Leaf};
 use crate::desired::name::Name;
 use crate::desired::owner::Owner;
 use crate::manifest::Manifest;
+use crate::manifest::schema::{Environment, PlatformKind, Project};
 use crate::plan::Plan;
 use crate::plan::change::{Action, Reason};
 use crate::platform::memory::{Call, Effect, Fault, MemoryConnector, When, World};
-use crate::platform::{Field, Support};
+use crate::platform::{Field, Platform, PlatformError, PlatformErrorKind, Support};
 use crate::render::VariableInputs;
 use crate::render::secret::Secrets;
 
@@ -67,6 +68,22 @@ impl History for Before {
     }
 }
 
+/// Reaches no environment: whatever is written there is refused, or the build lacks its platform.
+struct Nowhere {
+    reaches: bool,
+}
+
+#[async_trait]
+impl Connector for Nowhere {
+    fn reaches(&self, _: PlatformKind) -> bool {
+        self.reaches
+    }
+
+    async fn connect(&self, _: &Project, _: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        Err(PlatformError::new(PlatformErrorKind::Rejected, "connecting", "there is no such context"))
+    }
+}
+
 struct Bench {
     connector: MemoryConnector,
     secrets: Secrets,
@@ -78,8 +95,8 @@ impl Bench {
         Self { connector: MemoryConnector::new(World::new()), secrets: Secrets::default(), variables: VariableInputs::default() }
     }
 
-    async fn plan<'a>(&'a self, manifest: &'a Manifest, more: impl FnOnce(Request<'a>) -> Request<'a>) -> Result<Plan, PlanError> {
-        let request = Request {
+    fn request<'a>(&'a self, manifest: &'a Manifest) -> Request<'a> {
+        Request {
             manifest,
             variables: &self.variables,
             secrets: &self.secrets,
@@ -89,8 +106,11 @@ impl Bench {
             environments: BTreeSet::new(),
             apps: BTreeSet::new(),
             policy: Policy::default(),
-        };
-        plan(&more(request), &self.connector).await
+        }
+    }
+
+    async fn plan<'a>(&'a self, manifest: &'a Manifest, more: impl FnOnce(Request<'a>) -> Request<'a>) -> Result<Plan, PlanError> {
+        plan(&more(self.request(manifest)), &self.connector).await
     }
 
     async fn apply(&self, plan: &Plan) {
@@ -314,6 +334,20 @@ async fn a_volume_is_found_through_the_renames_of_its_app_and_of_itself() {
             assert!(was.is_none_or(|was| uid(&was) == uid(&is)), "it is the same volume");
         }
     }
+}
+
+/// A place that cannot be looked at may hold something; only a platform that this build never had holds nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_place_that_cannot_be_looked_at_is_not_left_behind_unseen() {
+    let bench = Bench::new();
+    let emptied = manifest("", "");
+    let before = Before(text(DEV, ""));
+    let request = bench.request(&emptied);
+    let request = Request { history: Some(&before), ..request };
+    let error = plan(&request, &Nowhere { reaches: true }).await.unwrap_err();
+    assert!(matches!(&error, PlanError::Platform { environment, .. } if environment.as_str() == "dev"), "{error}");
+    let error = plan(&request, &Nowhere { reaches: false }).await;
+    assert!(!matches!(error, Err(PlanError::Platform { .. })), "{error:?}");
 }
 
 /// A cartridge's field that a platform does not have is one mistake, at the line that names the cartridge.
