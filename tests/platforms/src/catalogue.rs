@@ -1,9 +1,11 @@
 //! The images of the catalogue's cartridges, under the names that cartridges give them, with Debian's build of the same
 //! software in them.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use crate::Engines;
 
@@ -15,6 +17,12 @@ const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// # Panics
 /// When its packages cannot be had or unpacked.
 pub fn provide(engines: &Engines, engine: usize, name: &str, tag: &str) {
+    // Two tests may want one image: the second finds it in the registry.
+    static PROVIDED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut provided = PROVIDED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !provided.insert(format!("{}/{name}:{tag}", engines.registry())) {
+        return;
+    }
     let archive = archive(name);
     let image = format!("{}/library/{name}:{tag}", engines.registry());
     engines.docker(engine, &["import", "-c", PATH, "-c", r#"ENTRYPOINT ["/entrypoint"]"#, &archive.display().to_string(), &image]);
