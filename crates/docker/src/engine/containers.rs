@@ -52,9 +52,21 @@ pub(crate) async fn remove(platform: &DockerPlatform, id: &str, name: &str) -> R
 }
 
 /// Gives a container another name.
+///
+/// One that waits to be started again after a crash counts as running and has no network any more: an engine of version 20
+/// cannot rename it ("sandbox … not found"). It is stopped for that, and started again, which is what it waited for.
 pub(crate) async fn rename(platform: &DockerPlatform, id: &str, from: &str, to: &str) -> Result<(), PlatformError> {
-    let renamed = platform.connection.docker.rename_container(id, RenameContainerOptions { name: to.to_owned() }).await;
-    renamed.map_err(|error| failure(format!("renaming the container {from} to {to}"), &error))
+    let docker = &platform.connection.docker;
+    let failed = |error: Error| failure(format!("renaming the container {from} to {to}"), &error);
+    let rename = || docker.rename_container(id, RenameContainerOptions { name: to.to_owned() });
+    match rename().await {
+        Err(Error::DockerResponseServerError { message, .. }) if message.contains("sandbox") && message.contains("not found") => {}
+        renamed => return renamed.map_err(failed),
+    }
+    let at_once = StopContainerOptions { t: Some(0), ..StopContainerOptions::default() };
+    docker.stop_container(id, Some(at_once)).await.map_err(failed)?;
+    rename().await.map_err(failed)?;
+    docker.start_container(id, None::<StartContainerOptions>).await.map_err(failed)
 }
 
 /// The last lines that it wrote. Where they cannot be had, there are none: they only explain.
