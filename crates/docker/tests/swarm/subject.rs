@@ -194,7 +194,13 @@ impl Subject for SwarmSubject {
     async fn fresh() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("case{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { proxy: Proxy::new(swarm().socket(0)), prefix, options: SwarmOptions::default(), cpus: Mutex::default(), crashes: AtomicBool::default() }
+        Self {
+            proxy: Proxy::new(swarm().socket(0)),
+            prefix,
+            options: SwarmOptions::default(),
+            cpus: Mutex::default(),
+            crashes: AtomicBool::default(),
+        }
     }
 
     async fn clean_up(&self) {
