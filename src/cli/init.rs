@@ -134,6 +134,7 @@ const DEMO: &str = "\
 # whatever is written here is stronger than what the cartridge says.
 [apps.hello]
 cartridge = \"hello\"
+environments = [\"dev\"]  # it runs this very program, so it has no image
 replicas = 2
 ports.http = { port = 8080, publish = 8080 }  # http://127.0.0.1:8080
 ";

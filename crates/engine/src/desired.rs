@@ -2,6 +2,7 @@
 
 pub mod binding;
 pub mod document;
+mod image;
 pub mod name;
 #[cfg(test)]
 mod native_tests;

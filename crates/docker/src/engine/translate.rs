@@ -113,7 +113,10 @@ pub(crate) fn support(field: Field) -> Support {
 pub(crate) fn check(app: &App) -> Vec<String> {
     let mut problems = Vec::new();
     if app.image.is_none() {
-        problems.push("`image` is required: the platform docker runs containers".to_owned());
+        problems.push(
+            "`image` is required: the platform docker runs containers (`environments = [\"…\"]` keeps an app to other environments)"
+                .to_owned(),
+        );
     }
     let udp = app.ports.iter().filter(|(_, port)| port.protocol == Protocol::Udp && port.publish.is_some());
     problems.extend(udp.map(|(name, _)| format!("port {name:?}: UDP cannot be published, the proxy that has published ports speaks TCP")));

@@ -52,7 +52,7 @@ pub(crate) fn support(field: Field) -> Support {
 pub(crate) fn check(options: SwarmOptions, app: &App) -> Vec<String> {
     let mut problems = Vec::new();
     if app.image.is_none() {
-        problems.push("`image` is required: a swarm runs images".to_owned());
+        problems.push("`image` is required: a swarm runs images (`environments = [\"…\"]` keeps an app to other environments)".to_owned());
     }
     if options.dns_round_robin && !options.publish_on_host && app.ports.values().any(|port| port.publish.is_some()) {
         problems.push(

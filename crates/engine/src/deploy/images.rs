@@ -31,7 +31,7 @@ fn keep_live(environment: &mut ChosenEnvironment) {
         for (path, leaf) in desired.document.leaves_mut() {
             if let (Leaf::Image(wanted), Some(Leaf::Image(live))) = (leaf, live.document.get(path))
                 && wanted.digest.is_none()
-                && wanted.reference == live.reference
+                && live.has_the_name_of(wanted)
             {
                 wanted.digest.clone_from(&live.digest);
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::image::Image;
 use super::path::Path;
 use super::quantity::{Bytes, Cpu, Duration};
 use super::text::Text;
@@ -58,33 +59,6 @@ pub enum Leaf {
     ServerChosen,
 }
 
-/// An image as the manifest names it and as the platform runs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Image {
-    /// `registry.example.com/shop/web:1.4.2`, without a digest.
-    pub reference: Arc<str>,
-    /// `sha256:…`, where it is pinned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<Arc<str>>,
-}
-
-impl Image {
-    /// Reads `name[:tag][@digest]`.
-    pub fn parse(written: &str) -> Self {
-        match written.split_once('@') {
-            Some((reference, digest)) => Self { reference: reference.into(), digest: Some(digest.into()) },
-            None => Self { reference: written.into(), digest: None },
-        }
-    }
-}
-
-impl fmt::Display for Image {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reference)?;
-        self.digest.as_ref().map_or(Ok(()), |digest| write!(f, "@{digest}"))
-    }
-}
-
 impl Leaf {
     /// The leaf for a text: plain, secret or referring to others.
     pub fn from_text(text: &Text) -> Self {
@@ -117,7 +91,7 @@ impl Leaf {
                 (None, Some(_)) => false,
             },
             (Self::Image(live), Self::Image(wanted)) => {
-                live.reference == wanted.reference && (wanted.digest.is_none() || live.digest == wanted.digest)
+                live.has_the_name_of(wanted) && (wanted.digest.is_none() || live.digest == wanted.digest)
             }
             (live, wanted) => live == wanted,
         }
