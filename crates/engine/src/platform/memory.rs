@@ -35,7 +35,8 @@ use crate::desired::name::Name;
 use crate::desired::owner::{Owner, Ownership};
 use crate::desired::resource::{Resource, ResourceId};
 use crate::health::Health;
-use crate::manifest::schema::{Environment, Project};
+use crate::manifest::Manifest;
+use crate::manifest::schema::{Environment, PlatformKind, Project};
 use crate::plan::change::Change;
 use fault::Lost;
 use world::State;
@@ -111,6 +112,14 @@ impl Connector for MemoryConnector {
 
     fn place_follows_name(&self, environment: &Environment) -> bool {
         environment.url.is_none()
+    }
+
+    /// The places that are named after their environment, as on the platform `local`: a `url` may be somebody else's, too.
+    async fn left_behind(&self, manifest: &Manifest) -> Vec<(Name, Environment)> {
+        let declared = |name: &str| manifest.environments.get(name).is_some_and(|settings| self.place_follows_name(settings));
+        let places: Vec<Name> = self.world.lock().places.keys().filter_map(|place| Name::new(place).ok()).collect();
+        let left = places.into_iter().filter(|name| !declared(name));
+        left.map(|name| (name, Environment::new(PlatformKind::Local))).collect()
     }
 }
 
