@@ -1,6 +1,7 @@
 //! What a plan takes from outside of the manifest and the platform: the registry, the history, and the selection.
 
 mod left_behind;
+mod previews;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

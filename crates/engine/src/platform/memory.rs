@@ -21,7 +21,7 @@ mod translate;
 mod world;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -30,7 +30,9 @@ use async_trait::async_trait;
 use super::{
     Address, ApplyContext, Field, Gap, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp,
 };
+use crate::compare::Difference;
 use crate::deploy::Connector;
+use crate::desired::document::Document;
 use crate::desired::name::Name;
 use crate::desired::owner::{Owner, Ownership};
 use crate::desired::resource::{Resource, ResourceId};
@@ -59,11 +61,20 @@ pub struct Quirks {
     pub follows_references: bool,
     /// The server gives secret values back (as Kubernetes does), beside their fingerprints.
     pub returns_secrets: bool,
+    /// The server stores no more replicas than these, whatever it is sent, and has a dry run that says so.
+    pub most_replicas: Option<u32>,
 }
 
 impl Default for Quirks {
     fn default() -> Self {
-        Self { drops_defaults: true, sorts: true, reads_quantities: true, follows_references: true, returns_secrets: false }
+        Self {
+            drops_defaults: true,
+            sorts: true,
+            reads_quantities: true,
+            follows_references: true,
+            returns_secrets: false,
+            most_replicas: None,
+        }
     }
 }
 
@@ -228,6 +239,17 @@ impl Platform for MemoryPlatform {
         });
         sink.resources.extend(found.await.map_err(|lost| lost.error)?);
         Ok(())
+    }
+
+    async fn preview(&self, differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
+        let Some(most) = self.world.lock().quirks.most_replicas else { return Ok(BTreeMap::new()) };
+        let differing = differences.iter().filter_map(|difference| match difference {
+            Difference::Differs { desired, .. } => Some((desired.id.clone(), read::stored(&desired.document, most))),
+            _ => None,
+        });
+        let stored: BTreeMap<ResourceId, Document> = differing.collect();
+        let on = format!("what {} changes would come to in {}", stored.len(), self.environment);
+        self.call(Call::Observe, on, |_| stored).await.map_err(|lost| lost.error)
     }
 
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {
