@@ -2,6 +2,7 @@
 
 mod left_behind;
 mod previews;
+mod secrets;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -281,6 +281,12 @@ impl Platform for MemoryPlatform {
         }
     }
 
+    /// Nothing here needs an end; that somebody wanted it is remembered.
+    async fn retire(&self, owner: &Owner) -> Result<(), PlatformError> {
+        self.world.lock().retired.push(owner.clone());
+        Ok(())
+    }
+
     fn requests(&self) -> u64 {
         self.process.requests.load(Ordering::Relaxed)
     }
