@@ -32,6 +32,10 @@ pub const SUPERVISE: &str = "supervise";
 /// The command, hidden from help, that is a balancer by itself: its argument is the file that tells it what to do.
 pub const BALANCE: &str = "balance";
 
+/// The folder of all local environments, in the state folder.
+#[cfg(feature = "local")]
+const LOCAL: &str = "local";
+
 /// Makes platforms of environments.
 #[cfg_attr(not(feature = "local"), allow(dead_code, reason = "these places are those of the platform local"))]
 pub struct Connect {
@@ -91,7 +95,7 @@ impl Connect {
             .map_err(|error| failed(&format!("the path of this program is not known: {error}"), "start it by its full path"))?;
         let owner = Owner { project: owner_of(project).to_owned(), environment: name.clone() };
         let platform = LocalPlatform::connect(LocalConfig {
-            folder: state.join("local").join(format!("{}-{name}", owner.project)),
+            folder: stratos_local::environment_folder(&state.join(LOCAL), &owner.project, name),
             environment: name.clone(),
             owner,
             supervisor: vec![program.into(), SUPERVISE.into()],
@@ -167,6 +171,15 @@ impl Connector for Connect {
     /// A local environment is a folder that is named after it, and its processes run in there.
     fn place_follows_name(&self, environment: &Environment) -> bool {
         environment.platform == PlatformKind::Local
+    }
+
+    /// This machine's own environments. What is on a server may be another branch's, or another machine's.
+    #[cfg(feature = "local")]
+    async fn left_behind(&self, manifest: &Manifest) -> Vec<(Name, Environment)> {
+        let Some(state) = &self.state else { return Vec::new() };
+        let declared = |name: &Name| manifest.environments.get(name).is_some_and(|settings| settings.platform == PlatformKind::Local);
+        let found = stratos_local::environments(&state.join(LOCAL), owner_of(&manifest.project)).into_iter();
+        found.filter(|name| !declared(name)).map(|name| (name, Environment::new(PlatformKind::Local))).collect()
     }
 }
 

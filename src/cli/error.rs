@@ -128,7 +128,8 @@ impl From<PlanError> for Failure {
                 Self::new(message).with_hint("update your checkout; or, if going back is what you want, add `--allow-older`")
             }
             PlanError::Abandoned { environment, .. } => Self::new(message).with_hint(format!(
-                "put it back as it was and `stratos destroy --env={environment}`; or leave it running there with `--abandon`"
+                "put it back as it was and `stratos destroy --env={environment}` (its volumes go with `--delete-data`); or leave it running \
+                 there with `--abandon`"
             )),
             PlanError::NotRenamed { environment, before, .. } => Self::new(message).with_hint(format!(
                 "call it {before} again; or, to make it anew, call it {before} again and `stratos destroy --env={before}` first, \

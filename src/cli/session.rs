@@ -37,11 +37,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Reads the manifest of the current folder, or of the nearest folder above that has one.
+    /// Reads the manifest of the current folder, or of the nearest folder above that has one, and checks what it says of
+    /// platforms.
     pub fn load(global: &Global) -> Result<Self, Failure> {
+        let session = Self::read(global)?;
+        connect::check_all(&session.manifest)?;
+        Ok(session)
+    }
+
+    /// Reads the manifest, without a look at what it says of platforms.
+    pub fn read(global: &Global) -> Result<Self, Failure> {
         let path = find_manifest()?;
         let manifest = Manifest::load(&path)?;
-        connect::check_all(&manifest)?;
         let secrets = secrets::read(&manifest.secrets, &manifest.folder);
         let session = Self {
             variables: variables(global)?,

@@ -7,6 +7,7 @@ use super::Context;
 use super::error::{Exit, Failure};
 use super::output::Format;
 use super::session::Session;
+use crate::connect;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,9 +28,11 @@ struct Document {
 }
 
 pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
-    let session = Session::load(&context.global)?;
+    let session = Session::read(&context.global)?;
+    // What an environment says of its platform and what an app renders to have nothing to do with each other: both are told.
+    let platforms = connect::check_all(&session.manifest).err();
     let rendered = session.environments().map(|environment| render::render(&session.manifest, environment, &session.variables));
-    let reports: Vec<_> = rendered.filter_map(Result::err).collect();
+    let reports: Vec<_> = platforms.into_iter().chain(rendered.filter_map(Result::err)).collect();
     if !reports.is_empty() {
         return Err(Failure { reports, ..Failure::new("the manifest is not valid") });
     }

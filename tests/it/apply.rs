@@ -102,6 +102,48 @@ fn a_local_environment_that_holds_something_is_not_renamed() {
     assert!(place.run(&["plan"]).code(0).out.contains("1 to create"), "nothing is there any more: it is no rename");
 }
 
+/// No history tells of it: the folders on this machine do.
+#[test]
+fn a_local_environment_that_holds_something_is_not_left_behind() {
+    let dev = manifest(free_port(), "", "");
+    let place = Place::with(&dev);
+    place.run(&["apply", "--yes"]).code(0);
+    let removed = dev.replace("environments.dev", "environments.test");
+    for (manifest, why) in [(&removed, "removed"), (&dev.replace("\"local\"", "\"docker\""), "on another platform")] {
+        place.write("stratos.toml", manifest);
+        for command in [&["plan"][..], &["apply", "--yes"]] {
+            let refused = place.run(command).code(1);
+            let told = "environment dev was on local before, and 1 of our resources are still there";
+            assert!(refused.err.contains(told), "{why}: {}", refused.err);
+            assert!(refused.err.contains("stratos destroy --env=dev") && refused.err.contains("--abandon"), "{why}: {}", refused.err);
+        }
+    }
+    place.write("stratos.toml", &removed);
+    assert!(place.run(&["plan", "--abandon"]).code(0).out.contains("1 to create"));
+    place.write("stratos.toml", &dev);
+    place.run(&["destroy", "--yes"]).code(0);
+    place.write("stratos.toml", &removed);
+    place.run(&["plan"]).code(0);
+}
+
+/// Whoever finds the environment locked is told by whom, once.
+#[test]
+fn a_second_writer_is_told_who_the_first_is() {
+    let place = Place::with(&manifest(free_port(), ", \"--delay-start\", \"60s\"", ""));
+    let mut first = place.process(&["apply", "--yes"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut progress = std::io::BufReader::new(first.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("waiting:") {
+        assert_ne!(std::io::BufRead::read_line(&mut progress, &mut said).unwrap(), 0, "{said}");
+    }
+    let second = place.run(&["destroy", "--yes"]).code(1);
+    let process = format!("process {}", first.id());
+    assert_eq!(second.err.matches(&process).count(), 1, "{}", second.err);
+    assert!(second.err.contains(&format!("{process} is applying to this environment")), "{}", second.err);
+    kill(Pid::from_raw(first.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+}
+
 #[test]
 fn what_never_gets_healthy_is_reported_with_its_last_words() {
     let rollout = "rollout = { timeout = \"2s\" }";

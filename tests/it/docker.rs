@@ -33,6 +33,11 @@ fn what_is_wrong_with_the_settings_is_shown_at_its_place() {
     let environment = "[environments.here]\nplatform = \"swarm\"\n[environments.here.options]\npublsh = \"host\"\n";
     let run = Place::with(&format!("{PROJECT}{environment}")).run(&["validate"]).code(1);
     assert!(run.err.contains("stratos.toml:7") && run.err.contains("did you mean `publish`?"), "{}", run.err);
+    // What is wrong with an app has nothing to do with it, and is told in the same run.
+    let app = "[apps.web]\nimage = \"web:{{ vars.tga }}\"\n";
+    let run = Place::with(&format!("{PROJECT}{environment}{app}")).run(&["validate"]).code(1);
+    assert!(run.err.contains("did you mean `publish`?") && run.err.contains("tga"), "{}", run.err);
+    assert!(run.err.contains("error: 2 problems in stratos.toml"), "{}", run.err);
     let place = Place::with(PROJECT);
     let run = place.run(&["add", "env", "here", "--platform", "docker", "--option", "contxt=far"]).code(64);
     assert!(run.err.contains("did you mean `context`?"), "{}", run.err);

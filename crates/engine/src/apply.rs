@@ -36,7 +36,7 @@ pub struct ApplyOptions {
     pub timeout: Option<Duration>,
     /// Cancelled by Ctrl-C: nothing new is started, what runs is finished and reported.
     pub cancel: CancellationToken,
-    /// Who we are, for the lease: `user@machine`.
+    /// Who we are, for the lease: `user@machine, process 12`.
     pub holder: String,
 }
 

@@ -60,6 +60,8 @@ pub struct Differences {
     pub differences: Vec<Difference>,
     /// Declared resources that are as they should be.
     pub unchanged: Vec<Resource>,
+    /// What is renamed in place.
+    renamed: Renamed,
 }
 
 /// Compares what should be with what is.
@@ -70,12 +72,12 @@ pub struct Differences {
 pub fn compare(desired: Vec<Resource>, observed: &BTreeMap<ResourceId, ObservedResource>) -> Differences {
     let mut out = Differences::default();
     let mut declared = HashSet::with_capacity(desired.len());
-    let renamed: Renamed = desired.iter().filter_map(|resource| renamed(resource, live(resource, observed)?)).collect();
+    out.renamed = desired.iter().filter_map(|resource| renamed(resource, live(resource, observed)?)).collect();
     for resource in desired {
         let live = live(&resource, observed);
         declared.insert(resource.id.clone());
         declared.extend(live.map(|live| live.id.clone()));
-        out.compare_one(resource, live, &renamed);
+        out.compare_one(resource, live);
     }
     let undeclared = observed.values().filter(|o| !declared.contains(&o.id) && o.ownership.marks().is_some());
     out.differences.extend(undeclared.cloned().map(Difference::Undeclared));
@@ -120,14 +122,28 @@ fn with_names<'a>(document: &'a Document, renamed: &Renamed) -> Cow<'a, Document
 }
 
 impl Differences {
-    fn compare_one(&mut self, desired: Resource, observed: Option<&ObservedResource>, renamed: &Renamed) {
+    /// Takes what a platform would really store of what differs, as its dry run says. What then differs no more is unchanged.
+    pub fn take_stored(&mut self, mut stored: BTreeMap<ResourceId, Document>) {
+        for difference in std::mem::take(&mut self.differences) {
+            match difference {
+                Difference::Differs { mut desired, observed, .. } if stored.contains_key(&desired.id) => {
+                    let document = stored.remove(&desired.id).unwrap_or_default();
+                    desired.document = with_secrets_of(document, &desired.document);
+                    self.compare_one(desired, Some(&observed));
+                }
+                other => self.differences.push(other),
+            }
+        }
+    }
+
+    fn compare_one(&mut self, desired: Resource, observed: Option<&ObservedResource>) {
         let Some(observed) = observed else {
             return self.differences.push(Difference::Missing(desired));
         };
         let Some(marks) = observed.ownership.marks() else {
             return self.differences.push(Difference::Taken { desired, observed: observed.clone() });
         };
-        let mut fields = fields(&desired.document, &with_names(&observed.document, renamed));
+        let mut fields = fields(&desired.document, &with_names(&observed.document, &self.renamed));
         add_moved_secrets(&mut fields, &desired, observed);
         add_marks(&mut fields, marks, &desired.marks);
         if fields.is_empty() && observed.id == desired.id {
@@ -136,6 +152,16 @@ impl Differences {
             self.differences.push(Difference::Differs { desired, observed: observed.clone(), fields });
         }
     }
+}
+
+/// A stored document in which secrets say again what they are made of: it is written from that, and no stored one knows it.
+fn with_secrets_of(mut stored: Document, declared: &Document) -> Document {
+    for (path, leaf) in stored.leaves_mut() {
+        if let (Leaf::Secret { text: None, .. }, Some(secret @ Leaf::Secret { .. })) = (&*leaf, declared.get(path)) {
+            *leaf = secret.clone();
+        }
+    }
+    stored
 }
 
 /// The marks that are compared like fields: whose it is, and whether it is protected.

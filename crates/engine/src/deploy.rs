@@ -42,6 +42,15 @@ pub trait Connector: Send + Sync {
     fn place_follows_name(&self, _environment: &Environment) -> bool {
         false
     }
+
+    /// Environments of this project, where they are, that can be seen without being told their names, and that the manifest
+    /// does not have there. Whether one holds anything of ours is looked at afterwards, so a mere suspicion will do.
+    ///
+    /// Only places that nobody else's manifest writes to can say so: on a server, what this manifest does not name may well
+    /// be named by another branch of it. It sends no request, since every plan asks.
+    async fn left_behind(&self, _manifest: &Manifest) -> Vec<(Name, Environment)> {
+        Vec::new()
+    }
 }
 
 /// The commit of the manifest, and its history.
@@ -146,7 +155,7 @@ pub enum PlanError {
 /// Compares what should be with what is. Reads platforms, writes nothing.
 pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Plan, PlanError> {
     let names = select::environments(request)?; //                                       nothing
-    abandoned::refuse(request, connector).await?; //                                     reads the history
+    abandoned::refuse(request, connector).await?; //                                     reads the history, and places left
     let rendered = select::render(request, &names)?; //                                  reads templates
     let mut connected = select::connect(request, rendered, connector).await?; //         connects
     select::native(request, &mut connected)?; //                                         reads native files

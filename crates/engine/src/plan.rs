@@ -212,7 +212,7 @@ pub struct Chosen {
 
 /// Chooses what is done in one environment. Pure.
 pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
-    let Compared { differences: Differences { differences, unchanged }, observed, has_apps } = compared;
+    let Compared { differences: Differences { differences, unchanged, .. }, observed, has_apps } = compared;
     let mut choices = choose::Choices::default();
     for difference in differences {
         choices.add(difference, &observed.gaps, policy);

@@ -92,8 +92,8 @@ pub trait Platform: Send + Sync {
     /// It reports what it could not read as a gap and goes on; it returns an error only where nothing could be read.
     async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError>;
 
-    /// The platform's own dry run for what differs: what it would really store. Reads only. The default knows no more
-    /// than `translate` does.
+    /// The platform's own dry run for what differs: what it would really store, in normal form. Reads only. A secret leaf
+    /// needs no text: the engine has it. The default knows no more than `translate` does.
     async fn preview(&self, _differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
         Ok(BTreeMap::new())
     }

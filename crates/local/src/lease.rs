@@ -38,11 +38,10 @@ impl Drop for Writer {
 /// Takes the lease, or says who has it.
 pub(crate) async fn lease(folder: &Folder, holder: &str) -> Result<Lease, PlatformError> {
     let attempted = || format!("locking {}", folder.lease_lock().display());
-    let holder = format!("{holder} (process {})", std::process::id());
     let deadline = Instant::now() + PATIENCE;
     loop {
         let in_time = Instant::now() < deadline;
-        let other = match folder.create().and_then(|()| acquire(&folder.lease_lock(), &holder)) {
+        let other = match folder.create().and_then(|()| acquire(&folder.lease_lock(), holder)) {
             Ok(Attempt::Locked(lock)) => return Ok(Lease::Held(Box::new(Writer { folder: folder.clone(), lock }))),
             Ok(Attempt::HeldBy(other)) if other.is_empty() => "another process".to_owned(),
             Ok(Attempt::HeldBy(other)) => other,

@@ -16,6 +16,7 @@ pub mod translate;
 mod apply;
 mod client;
 mod folder;
+mod found;
 mod health;
 mod lease;
 mod lock;
@@ -26,4 +27,5 @@ mod protocol;
 mod state;
 
 pub use config::LocalConfig;
+pub use found::{environment_folder, environments};
 pub use platform::LocalPlatform;

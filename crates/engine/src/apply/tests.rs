@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Applied, ApplyOptions, ChangeResult, Quiet, RunVerdict};
-use crate::deploy::{self, Connector, Request, RequestedAction};
+use crate::deploy::{self, Connector, Policy, Request, RequestedAction};
 use crate::desired::name::Name;
 use crate::desired::owner::Owner;
 use crate::desired::quantity;
@@ -32,52 +33,61 @@ enum Breach {
     ForgetsHealth,
     /// A write never returns.
     NeverAnswers,
+    /// The first write returns, and no other.
+    AnswersOnce,
 }
 
 /// A platform that breaks its word, and is good otherwise.
-struct Unreliable(Arc<dyn Platform>, Breach);
+struct Unreliable {
+    good: Arc<dyn Platform>,
+    breach: Breach,
+    writes: AtomicUsize,
+}
 
 struct ConnectUnreliable(Arc<dyn Connector>, Breach);
 
 #[async_trait]
 impl Connector for ConnectUnreliable {
     async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        Ok(Arc::new(Unreliable(self.0.connect(project, name, environment).await?, self.1)))
+        let good = self.0.connect(project, name, environment).await?;
+        Ok(Arc::new(Unreliable { good, breach: self.1, writes: AtomicUsize::new(0) }))
     }
 }
 
 #[async_trait]
 impl Platform for Unreliable {
     fn support(&self, field: Field) -> Support {
-        self.0.support(field)
+        self.good.support(field)
     }
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {
-        self.0.translate(app)
+        self.good.translate(app)
     }
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {
-        self.0.address(app, port)
+        self.good.address(app, port)
     }
     async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
-        self.0.observe(scope, wanted, sink).await
+        self.good.observe(scope, wanted, sink).await
     }
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {
-        match self.1 {
+        let before = self.writes.fetch_add(1, Ordering::Relaxed);
+        match self.breach {
             Breach::NeverAnswers => std::future::pending().await,
-            Breach::ForgetsHealth => self.0.apply(batch, context).await,
+            Breach::AnswersOnce if before > 0 => std::future::pending().await,
+            Breach::AnswersOnce | Breach::ForgetsHealth => self.good.apply(batch, context).await,
         }
     }
     async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError> {
-        let mut health = self.0.health(ids).await?;
-        if self.1 == Breach::ForgetsHealth {
+        let mut health = self.good.health(ids).await?;
+        if self.breach == Breach::ForgetsHealth {
             health.pop();
         }
         Ok(health)
     }
     async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
-        self.0.lease(owner, holder).await
+        self.good.lease(owner, holder).await
     }
     fn requests(&self) -> u64 {
-        self.0.requests()
+        self.good.requests()
     }
 }
 
@@ -150,6 +160,53 @@ async fn a_write_that_never_returns_is_reported_as_unknown_after_an_interruption
     assert_eq!(applied.verdict(), RunVerdict::Partial);
 }
 
+/// The attempt before failed for certain; of the one that does not answer, nobody knows.
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_second_attempt_never_returns_is_unknown_and_not_failed() {
+    let subject = MemorySubject::fresh().await;
+    let stage = Stage::with_web(&subject);
+    let plan = stage.plan().await;
+    subject.world.fault(Fault { call: Some(Call::Apply), index: 0, when: When::Before, effect: Effect::Unreachable });
+    let options = ApplyOptions::default();
+    let interrupt = async {
+        // Longer than the pause before the second attempt.
+        sleep(Duration::from_secs(60)).await;
+        options.cancel.cancel();
+    };
+    let connector = ConnectUnreliable(subject.connector(), Breach::AnswersOnce);
+    let (applied, ()) = tokio::join!(apply(&stage, &connector, &plan, &options), interrupt);
+    assert!(matches!(applied.changes[0].result, ChangeResult::Unknown { .. }), "{}", told(&plan, &applied));
+}
+
+/// An environment goes with the last of what is in it: not while something is held there, and after a creation that failed only
+/// where nothing was there before.
+#[tokio::test(start_paused = true)]
+async fn an_environment_in_which_something_is_held_is_not_ended() {
+    let world = World::new();
+    let connector = MemoryConnector::new(world.clone());
+    let text = "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n[apps.web]\nimage = \"web:1\"\n";
+    let with_data = format!("{text}volumes.data = {{ path = \"/data\" }}\n");
+    let destroy = |delete_data| Policy { destroy: true, allow_delete: true, delete_data, ..Policy::default() };
+    for (policy, ended) in [(Policy::default(), 0), (destroy(false), 0), (destroy(true), 1)] {
+        let plan = plan_with(&with_data, &connector, policy).await;
+        deploy::apply(&plan, &Default::default(), &connector, &ApplyOptions::default(), &Quiet).await.unwrap();
+        assert_eq!(world.retired().len(), ended, "{policy:?}");
+    }
+
+    let refused = Fault { call: Some(Call::Apply), index: 0, when: When::Before, effect: Effect::Denied };
+    world.insert_foreign("dev", "service", "shop-web").unwrap();
+    let two = format!("{text}[apps.cache]\nimage = \"cache:1\"\n");
+    for (name_is_taken, ended) in [(true, 1), (false, 2)] {
+        let text = if name_is_taken { &two } else { &two.replace("apps.web", "apps.other") };
+        let plan = plan_with(text, &connector, Policy::default()).await;
+        assert_eq!(plan.held.is_empty(), !name_is_taken);
+        (0..plan.changes.len()).for_each(|_| world.fault(refused));
+        let applied = deploy::apply(&plan, &Default::default(), &connector, &ApplyOptions::default(), &Quiet).await.unwrap();
+        assert_eq!(applied.verdict(), RunVerdict::Partial, "{}", told(&plan, &applied));
+        assert_eq!(world.retired().len(), ended, "the name is taken: {name_is_taken}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_interruption_ends_the_wait_for_another_attempt() {
     let subject = MemorySubject::fresh().await;
@@ -191,6 +248,10 @@ async fn a_restart_whose_answer_was_lost_is_not_repeated() {
 
 /// Plans a manifest for several environments of one world.
 async fn plan(text: &str, connector: &dyn Connector) -> Plan {
+    plan_with(text, connector, Policy::default()).await
+}
+
+async fn plan_with(text: &str, connector: &dyn Connector, policy: Policy) -> Plan {
     let manifest = Manifest::parse(text).unwrap_or_else(|report| panic!("{report}"));
     let request = Request {
         manifest: &manifest,
@@ -201,7 +262,7 @@ async fn plan(text: &str, connector: &dyn Connector) -> Plan {
         refresh_images: false,
         environments: BTreeSet::new(),
         apps: BTreeSet::new(),
-        policy: Default::default(),
+        policy,
     };
     deploy::plan(&request, connector).await.unwrap_or_else(|error| panic!("{error}"))
 }

@@ -8,7 +8,7 @@ use super::images::{self, Unpinned};
 use super::live::{find_moved, read, scope, wanted};
 use super::select::{self, Connected};
 use super::{AppStatus, Connector, EnvironmentStatus, PlanError, Request, RequestedAction};
-use crate::compare::{Difference, Differences, fields};
+use crate::compare::Differences;
 use crate::desired::document::Leaf;
 use crate::desired::name::Name;
 use crate::desired::quantity::Duration;
@@ -72,14 +72,8 @@ async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Resu
     if differences.differences.is_empty() {
         return Ok(());
     }
-    let mut stored = platform.preview(&differences.differences).await?;
-    for difference in &mut differences.differences {
-        let Difference::Differs { desired, observed, fields: changed } = difference else { continue };
-        if let Some(document) = stored.remove(&desired.id) {
-            desired.document = document;
-            *changed = fields(&desired.document, &observed.document);
-        }
-    }
+    let stored = platform.preview(&differences.differences).await?;
+    differences.take_stored(stored);
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! What a plan takes from outside of the manifest and the platform: the registry, the history, and the selection.
 
+mod left_behind;
+mod previews;
+mod secrets;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -402,6 +406,19 @@ async fn an_app_that_is_neither_declared_nor_live_is_refused() {
     bench.plan(&web, |r| Request { apps: only("store"), ..r }).await.unwrap();
     let gone = Policy { destroy: true, ..Policy::default() };
     assert!(bench.plan(&web, |r| Request { apps: only("wbe"), policy: gone, ..r }).await.unwrap().is_empty());
+}
+
+/// What could not be read may be the app that was asked for.
+#[tokio::test(start_paused = true)]
+async fn an_app_that_could_be_in_a_gap_is_not_refused() {
+    let world = World::new();
+    let bench = Bench { connector: MemoryConnector::new(world.clone()), ..Bench::new() };
+    let web = web("1", 1);
+    let only = || BTreeSet::from([Name::new("store").unwrap()]);
+    bench.plan(&web, |r| Request { apps: only(), ..r }).await.unwrap_err();
+    world.hide("dev", Some("service"), None, "this account may not list services");
+    let plan = bench.plan(&web, |r| Request { apps: only(), ..r }).await.unwrap();
+    assert!(plan.is_empty() && plan.coverage.gaps.len() == 1, "{plan:?}");
 }
 
 /// A history that knows one thing: whether our revision is older than what is live.

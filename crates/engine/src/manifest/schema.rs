@@ -174,6 +174,14 @@ pub struct Environment {
     pub options: IndexMap<String, Scalar>,
 }
 
+impl Environment {
+    /// An environment that says nothing but its platform.
+    pub fn new(platform: PlatformKind) -> Self {
+        let (variables, options) = (IndexMap::new(), IndexMap::new());
+        Self { platform, url: None, namespace: None, after: Vec::new(), opt_in: false, variables, options }
+    }
+}
+
 /// `[apps.<name>]`: something that runs. After rendering: its override is merged and its templates are filled in.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

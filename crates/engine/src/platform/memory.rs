@@ -21,7 +21,7 @@ mod translate;
 mod world;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -30,12 +30,15 @@ use async_trait::async_trait;
 use super::{
     Address, ApplyContext, Field, Gap, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp,
 };
+use crate::compare::Difference;
 use crate::deploy::Connector;
+use crate::desired::document::Document;
 use crate::desired::name::Name;
 use crate::desired::owner::{Owner, Ownership};
 use crate::desired::resource::{Resource, ResourceId};
 use crate::health::Health;
-use crate::manifest::schema::{Environment, Project};
+use crate::manifest::Manifest;
+use crate::manifest::schema::{Environment, PlatformKind, Project};
 use crate::plan::change::Change;
 use fault::Lost;
 use world::State;
@@ -58,11 +61,20 @@ pub struct Quirks {
     pub follows_references: bool,
     /// The server gives secret values back (as Kubernetes does), beside their fingerprints.
     pub returns_secrets: bool,
+    /// The server stores no more replicas than these, whatever it is sent, and has a dry run that says so.
+    pub most_replicas: Option<u32>,
 }
 
 impl Default for Quirks {
     fn default() -> Self {
-        Self { drops_defaults: true, sorts: true, reads_quantities: true, follows_references: true, returns_secrets: false }
+        Self {
+            drops_defaults: true,
+            sorts: true,
+            reads_quantities: true,
+            follows_references: true,
+            returns_secrets: false,
+            most_replicas: None,
+        }
     }
 }
 
@@ -111,6 +123,14 @@ impl Connector for MemoryConnector {
 
     fn place_follows_name(&self, environment: &Environment) -> bool {
         environment.url.is_none()
+    }
+
+    /// The places that are named after their environment, as on the platform `local`: a `url` may be somebody else's, too.
+    async fn left_behind(&self, manifest: &Manifest) -> Vec<(Name, Environment)> {
+        let declared = |name: &str| manifest.environments.get(name).is_some_and(|settings| self.place_follows_name(settings));
+        let places: Vec<Name> = self.world.lock().places.keys().filter_map(|place| Name::new(place).ok()).collect();
+        let left = places.into_iter().filter(|name| !declared(name));
+        left.map(|name| (name, Environment::new(PlatformKind::Local))).collect()
     }
 }
 
@@ -221,6 +241,17 @@ impl Platform for MemoryPlatform {
         Ok(())
     }
 
+    async fn preview(&self, differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
+        let Some(most) = self.world.lock().quirks.most_replicas else { return Ok(BTreeMap::new()) };
+        let differing = differences.iter().filter_map(|difference| match difference {
+            Difference::Differs { desired, .. } => Some((desired.id.clone(), read::stored(&desired.document, most))),
+            _ => None,
+        });
+        let stored: BTreeMap<ResourceId, Document> = differing.collect();
+        let on = format!("what {} changes would come to in {}", stored.len(), self.environment);
+        self.call(Call::Observe, on, |_| stored).await.map_err(|lost| lost.error)
+    }
+
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(batch.len());
         for change in batch {
@@ -248,6 +279,12 @@ impl Platform for MemoryPlatform {
             )
             .with_hint("wait until the other run has ended, or until its lease has expired")),
         }
+    }
+
+    /// Nothing here needs an end; that somebody wanted it is remembered.
+    async fn retire(&self, owner: &Owner) -> Result<(), PlatformError> {
+        self.world.lock().retired.push(owner.clone());
+        Ok(())
     }
 
     fn requests(&self) -> u64 {

@@ -49,6 +49,17 @@ pub(crate) fn document(state: &State, place: &str, id: &ResourceId, object: &Obj
     reader.out.build()
 }
 
+/// What a declared document would be stored as: no live document knows what a secret is made of.
+pub(crate) fn stored(declared: &Document, most_replicas: u32) -> Document {
+    let most = i64::from(most_replicas);
+    let kept = declared.leaves().iter().map(|(path, leaf)| match leaf {
+        Leaf::Secret { fingerprint, .. } => (path.clone(), Leaf::Secret { text: None, fingerprint: *fingerprint }),
+        Leaf::Integer(replicas) if *path == Path::new(["replicas"]) => (path.clone(), Leaf::Integer(most.min(*replicas))),
+        leaf => (path.clone(), leaf.clone()),
+    });
+    kept.collect()
+}
+
 /// A text with the addresses that the world knows now; None where it does not know one of them.
 pub(crate) fn resolved(state: &State, place: &str, text: &Text) -> Option<String> {
     let mut out = String::new();

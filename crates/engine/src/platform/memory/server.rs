@@ -372,6 +372,7 @@ impl State {
     fn settle(&mut self, object: &mut Object) {
         object.spec.admit();
         let Spec::Service(service) = &mut object.spec else { return };
+        service.replicas = service.replicas.min(self.quirks.most_replicas.unwrap_or(u32::MAX));
         for port in &mut service.ports {
             let name = format!("ports.{}", port.name);
             let given = object.attributes.get(&name).and_then(|node| node.parse().ok());

@@ -54,6 +54,17 @@ async fn secret_values_are_compared_where_the_server_returns_them() {
     assert!(passes(open, secrets::a_secret_edited_by_hand_is_repaired).await);
 }
 
+/// A dry run knows no secret and no mark: what it says of a resource takes nothing away from what is declared.
+#[tokio::test(start_paused = true)]
+async fn the_suite_passes_with_a_dry_run() {
+    let previews = Quirks { most_replicas: Some(1000), ..Quirks::default() };
+    assert!(passes(previews, plans::empty_plan_after_apply).await);
+    assert!(passes(previews, plans::protection_outlives_the_entry).await);
+    assert!(passes(previews, secrets::a_rotated_secret_is_seen).await);
+    let open = Quirks { returns_secrets: true, ..previews };
+    assert!(passes(open, secrets::a_secret_edited_by_hand_is_repaired).await);
+}
+
 fn key(text: &str) -> Key {
     text.parse().unwrap()
 }

@@ -67,6 +67,8 @@ pub(crate) struct State {
     pub last_number: u32,
     /// Every write, in order: `create service/shop-web`.
     pub journal: Vec<String>,
+    /// Whose environments were to be ended.
+    pub retired: Vec<Owner>,
     support: BTreeMap<Field, Support>,
 }
 
@@ -280,6 +282,11 @@ impl World {
     /// Every write so far, in order: `create dev service/shop-web`.
     pub fn journal(&self) -> Vec<String> {
         self.lock().journal.clone()
+    }
+
+    /// Whose environments were to be ended so far, in order.
+    pub fn retired(&self) -> Vec<Owner> {
+        self.lock().retired.clone()
     }
 
     /// Makes an object that carries no mark.
