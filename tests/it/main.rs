@@ -8,6 +8,7 @@ mod balance;
 mod crash;
 mod deploy;
 mod docker;
+mod dockerfile;
 mod documentation;
 mod edit;
 mod examples;
