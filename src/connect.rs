@@ -81,6 +81,19 @@ impl Connect {
         }
     }
 
+    /// Notes that what an environment holds is left behind on purpose, where its place would tell of it again and again.
+    ///
+    /// # Errors
+    /// Where that could not be written down.
+    #[cfg_attr(not(feature = "local"), allow(unused_variables, clippy::unnecessary_wraps, reason = "only local places tell"))]
+    pub fn abandon(&self, project: &Project, name: &Name) -> std::io::Result<()> {
+        #[cfg(feature = "local")]
+        if let Some(state) = &self.state {
+            return stratos_local::abandon(&state.join(LOCAL), owner_of(project), name);
+        }
+        Ok(())
+    }
+
     #[cfg(feature = "local")]
     fn local(&self, project: &Project, name: &Name) -> Result<Arc<dyn Platform>, PlatformError> {
         use stratos_engine::desired::owner::Owner;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use stratos_engine::deploy;
+use stratos_engine::deploy::{self, Connector as _};
 
 use super::carry_out::{How, Run, carry_out};
 use super::error::{Exit, Failure};
 use super::policy::PolicyArgs;
+use super::remove::leave_behind;
 use super::session::{Session, base_folder, connector};
 use super::{Context, plan_file, secrets};
 
@@ -52,7 +53,13 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let plan = deploy::plan(&request, &session.connector).await?;
     let run =
         Run { plan: &plan, secrets: &session.secrets, connector: &session.connector, how: &args.how, question: Some("Apply this plan?") };
-    carry_out(run, Some(begun.elapsed()), context).await
+    let exit = carry_out(run, Some(begun.elapsed()), context).await?;
+    if request.policy.abandon && context.global.environments.is_empty() {
+        for (name, _) in session.connector.left_behind(&session.manifest).await {
+            leave_behind(&session, &name)?;
+        }
+    }
+    Ok(exit)
 }
 
 /// Applies a saved plan: it holds all that is needed but the values of secrets, which are read again.

@@ -64,11 +64,22 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             if !abandon {
                 refuse_while_it_holds_anything(&name, context).await?;
             }
+            let session = abandon.then(|| Session::load(&context.global)).transpose()?;
             manifest.edit(|text| edit::remove_environment(text, &name))?;
+            if let Some(session) = session {
+                leave_behind(&session, &name)?;
+            }
             context.output.note(&format!("Removed the environment {name}."));
         }
     }
     Ok(Exit::Success)
+}
+
+/// Notes that what an environment holds stays there on purpose, so that no later plan stops at it.
+pub fn leave_behind(session: &Session, name: &Name) -> Result<(), Failure> {
+    session.connector.abandon(&session.manifest.project, name).map_err(|error| {
+        Failure::new(format!("noting that what {name} holds is left behind: {error}")).with_hint("`--abandon` again, with the next apply")
+    })
 }
 
 /// An environment that is gone from the manifest is looked at by nobody: what runs there would run for ever.

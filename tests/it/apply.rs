@@ -120,10 +120,34 @@ fn a_local_environment_that_holds_something_is_not_left_behind() {
     }
     place.write("stratos.toml", &removed);
     assert!(place.run(&["plan", "--abandon"]).code(0).out.contains("1 to create"));
+    place.run(&["plan"]).code(1);
     place.write("stratos.toml", &dev);
     place.run(&["destroy", "--yes"]).code(0);
     place.write("stratos.toml", &removed);
     place.run(&["plan"]).code(0);
+}
+
+/// Whoever agreed to it once is not stopped again, until something is written there again.
+#[test]
+fn a_local_environment_that_was_abandoned_is_not_told_of_again() {
+    let dev = manifest(free_port(), "", "");
+    let removed =
+        dev.replace("[environments.dev]\nplatform = \"local\"\n", "") + "\n[environments.test]\nplatform = \"local\"\nopt_in = true\n";
+    let place = Place::with(&dev);
+    for abandon in [&["remove", "env", "dev", "--abandon"][..], &["apply", "--abandon", "--yes"]] {
+        place.write("stratos.toml", &dev);
+        place.run(&["apply", "--yes"]).code(0);
+        if abandon[0] == "apply" {
+            place.write("stratos.toml", &removed);
+            place.run(&["plan"]).code(1);
+        }
+        place.run(abandon).code(0);
+        place.write("stratos.toml", &removed);
+        place.run(&["plan"]).code(0);
+        place.write("stratos.toml", &dev);
+        assert!(place.run(&["plan"]).code(0).out.contains("No changes"), "what was abandoned is still there");
+        place.run(&["destroy", "--yes"]).code(0);
+    }
 }
 
 /// Whoever finds the environment locked is told by whom, once.

@@ -49,6 +49,11 @@ impl Folder {
         self.0.join("lease.lock")
     }
 
+    /// Is there while nobody wants to hear of the environment any more, although something of it is left.
+    pub fn abandoned(&self) -> PathBuf {
+        self.0.join("abandoned")
+    }
+
     /// What the supervisor itself has to say.
     pub fn supervisor_log(&self) -> PathBuf {
         self.0.join("supervisor.log")

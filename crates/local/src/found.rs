@@ -5,12 +5,27 @@ use std::path::{Path, PathBuf};
 
 use stratos_engine::desired::name::Name;
 
+use crate::folder::Folder;
+
 /// The folder of an environment below the folder of all of them. `project` is what its objects are marked with.
 pub fn environment_folder(root: &Path, project: &str, environment: &Name) -> PathBuf {
     root.join(format!("{project}-{environment}"))
 }
 
-/// The environments of a project below the folder of all environments, in the order of their names.
+/// Notes that an environment is left behind on purpose: [`environments`] does not name it until something is written there again.
+///
+/// # Errors
+/// Where its folder cannot be written to. That there is none is no error.
+pub fn abandon(root: &Path, project: &str, environment: &Name) -> io::Result<()> {
+    let folder = Folder::new(&environment_folder(root, project, environment));
+    match std::fs::write(folder.abandoned(), "") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        written => written,
+    }
+}
+
+/// The environments of a project below the folder of all environments, in the order of their names; without those that were
+/// abandoned.
 ///
 /// A folder's name alone does not tell where the project's ends (`shop-api-dev`): some may be another project's. The marks
 /// of what is in them tell, and `observe` goes by those. What this user may not look into, this user has not made.
@@ -26,7 +41,8 @@ pub fn environments(root: &Path, project: &str) -> Vec<Name> {
         }
     };
     let prefix = format!("{project}-");
-    let named = entries.flatten().filter_map(|entry| Name::new(entry.file_name().to_str()?.strip_prefix(&prefix)?).ok());
+    let kept = entries.flatten().filter(|entry| !Folder::new(&entry.path()).abandoned().exists());
+    let named = kept.filter_map(|entry| Name::new(entry.file_name().to_str()?.strip_prefix(&prefix)?).ok());
     let mut names: Vec<Name> = named.collect();
     names.sort();
     names
@@ -45,6 +61,11 @@ mod tests {
         }
         std::fs::create_dir(root.path().join("shop-No Name")).unwrap();
         assert_eq!(environments(root.path(), "shop").iter().map(Name::as_str).collect::<Vec<_>>(), ["api-dev", "dev"]);
-        assert!(environments(&root.path().join("missing"), "shop").is_empty());
+        abandon(root.path(), "shop", &dev).unwrap();
+        assert_eq!(environments(root.path(), "shop").iter().map(Name::as_str).collect::<Vec<_>>(), ["api-dev"]);
+        let missing = root.path().join("missing");
+        assert!(environments(&missing, "shop").is_empty());
+        abandon(&missing, "shop", &dev).unwrap();
+        assert!(!missing.exists());
     }
 }

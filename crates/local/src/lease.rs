@@ -42,7 +42,11 @@ pub(crate) async fn lease(folder: &Folder, holder: &str) -> Result<Lease, Platfo
     loop {
         let in_time = Instant::now() < deadline;
         let other = match folder.create().and_then(|()| acquire(&folder.lease_lock(), holder)) {
-            Ok(Attempt::Locked(lock)) => return Ok(Lease::Held(Box::new(Writer { folder: folder.clone(), lock }))),
+            Ok(Attempt::Locked(lock)) => {
+                // Who writes here has not abandoned it, or not for good.
+                drop(fs::remove_file(folder.abandoned()));
+                return Ok(Lease::Held(Box::new(Writer { folder: folder.clone(), lock })));
+            }
             Ok(Attempt::HeldBy(other)) if other.is_empty() => "another process".to_owned(),
             Ok(Attempt::HeldBy(other)) => other,
             // The one before has just removed the folder.

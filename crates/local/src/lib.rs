@@ -27,5 +27,5 @@ mod protocol;
 mod state;
 
 pub use config::LocalConfig;
-pub use found::{environment_folder, environments};
+pub use found::{abandon, environment_folder, environments};
 pub use platform::LocalPlatform;
