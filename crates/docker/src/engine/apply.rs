@@ -85,6 +85,7 @@ impl Live {
 }
 
 async fn app(platform: &DockerPlatform, change: &Change, context: &ApplyContext<'_>) -> Result<Outcome, PlatformError> {
+    let _changing = platform.under_way.begin(wanted(change));
     let mut live = Live::read(platform, change).await?;
     let began = Instant::now();
     loop {

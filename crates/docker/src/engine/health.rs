@@ -7,7 +7,7 @@ use stratos_engine::platform::PlatformError;
 use super::live::{self, App, Member};
 use super::state::State;
 use super::translate::CONTAINER;
-use super::{DockerPlatform, containers};
+use super::{DockerPlatform, containers, probe};
 use crate::labels;
 
 /// One answer for each id.
@@ -18,7 +18,15 @@ pub(crate) async fn health(platform: &DockerPlatform, ids: &[ResourceId]) -> Res
     let mut answers = Vec::with_capacity(ids.len());
     for id in ids {
         answers.push(match apps.remove(&*id.name).filter(|_| &*id.kind == CONTAINER.kind) {
-            Some(app) => one(platform, id, &app?).await,
+            Some(app) => {
+                let mut app = app?;
+                let mut looks = Vec::with_capacity(app.members.len());
+                for member in &mut app.members {
+                    looks.push(async { member.state = probe::judge(platform, &member.inspected).await });
+                }
+                futures::future::join_all(looks).await;
+                one(platform, id, &app).await
+            }
             None => Health { rollout: platform.rollout(id), ..Health::missing(format!("there is no container of {}", id.name)) },
         });
     }
