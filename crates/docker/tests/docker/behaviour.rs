@@ -3,25 +3,23 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use stratos_engine::apply::{ApplyOptions, Quiet, RunVerdict};
-use stratos_engine::deploy::{self, Connector, Policy};
-use stratos_engine::desired::name::Name;
+use stratos_engine::apply::RunVerdict;
+use stratos_engine::deploy::{self, Policy};
 use stratos_engine::health::{RolloutState, Status};
-use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::plan::HeldReason;
 use stratos_engine::plan::change::{Action, Reason};
+use stratos_engine::platform::Platform;
 use stratos_engine::platform::contract::stage::{Stage, told};
 use stratos_engine::platform::contract::{Body, Subject, run};
-use stratos_engine::platform::{Platform, PlatformError};
 
 use crate::load::{Load, ask};
+use crate::login::apply_through;
 use crate::subject::{DockerSubject, engine, engines, remove, web};
 
 /// A health check that is quick to pass and to fail.
 const HEALTH: &str = "health = { http = \"/healthz\", port = \"http\", interval = \"200ms\", timeout = \"2s\", retries = 3 }";
 
-fn published(port: u16) -> String {
+pub fn published(port: u16) -> String {
     format!("ports.http = {{ port = 8080, publish = {port} }}")
 }
 
@@ -41,20 +39,10 @@ fn with_image(stage: &mut Stage<'_, DockerSubject>, tag: &str) {
 }
 
 /// The ids of an app's containers, its proxy not included, by name.
-async fn ids(subject: &DockerSubject, app: &str) -> Vec<(String, String)> {
+pub async fn ids(subject: &DockerSubject, app: &str) -> Vec<(String, String)> {
     let containers = subject.of(&subject.live(app)).await;
     let pair = |container: bollard::models::ContainerInspectResponse| (container.name.unwrap(), container.id.unwrap());
     containers.into_iter().map(pair).filter(|(name, _)| !name.contains(".proxy")).collect()
-}
-
-/// One connection for all, as within one run of the program.
-struct Same(Arc<dyn Platform>);
-
-#[async_trait]
-impl Connector for Same {
-    async fn connect(&self, _: &Project, _: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        Ok(self.0.clone())
-    }
 }
 
 #[test]
@@ -86,8 +74,7 @@ fn a_failed_update_leaves_the_old_containers_serving_and_is_reported() {
             with_image(&mut stage, tag);
             let platform: Arc<dyn Platform> = Arc::new(subject.platform());
             let plan = stage.plan().await;
-            let same = Same(platform.clone());
-            let applied = deploy::apply(&plan, &stage.secret_values(), &same, &ApplyOptions::default(), &Quiet).await.unwrap();
+            let applied = apply_through(&stage, &plan, platform.clone()).await;
             let (answers, failures) = load.end().await;
             assert!(failures.is_empty() && answers.len() == 1, "{answers:?} {failures:?}");
             assert_ne!(applied.verdict(), RunVerdict::Success);
@@ -397,5 +384,23 @@ fn what_is_left_of_an_interrupted_roll_out_is_seen_and_cleaned_up() {
         assert!(plan.changes[0].differences.iter().any(|d| d.path.to_string() == "deploy.unfinished"), "{:?}", plan.changes[0].differences);
         assert_eq!(ids(subject, "web").await, before, "what serves was touched");
         assert_eq!(ask(port).await, Ok("1".into()));
+    });
+}
+
+/// The engine runs a check for the first time when its interval is over; whoever waits need not.
+#[test]
+fn a_roll_out_does_not_wait_for_the_interval_of_its_health_check() {
+    run::<DockerSubject>(async |subject| {
+        let mut stage = Stage::with_web(subject);
+        stage.add("web", &["health = { http = \"/healthz\", port = \"http\", interval = \"10m\" }", "rollout.timeout = \"2m\""]);
+        stage.converge().await;
+        with_image(&mut stage, "2");
+        stage.converge().await;
+        // What does not pass the check is not taken for ready.
+        stage.apps["web"][3] = "rollout.timeout = \"5s\"".into();
+        with_image(&mut stage, "sick");
+        let plan = stage.plan().await;
+        let told = told(&plan, &stage.apply(&plan).await);
+        assert!(told.contains("its health check has not passed yet") && told.contains("serves again"), "{told}");
     });
 }

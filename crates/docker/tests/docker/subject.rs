@@ -91,8 +91,13 @@ impl DockerSubject {
 
     /// A connection to it.
     pub fn platform(&self) -> DockerPlatform {
+        DockerPlatform::connect(self.configuration()).unwrap()
+    }
+
+    /// Where it is, and whose.
+    pub fn configuration(&self) -> EnvironmentConfig {
         let owner = Owner { project: self.prefix.clone(), environment: Name::new("dev").unwrap() };
-        DockerPlatform::connect(configuration(self.proxy.socket(), &self.prefix, owner)).unwrap()
+        configuration(self.proxy.socket(), &self.prefix, owner)
     }
 
     /// The containers whose names begin like this, as they are: sorted by name.
