@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::desired::document::Leaf;
 use crate::desired::name::Name;
 use crate::desired::owner::Owner;
+use crate::desired::path::Path;
 use crate::desired::resource::{Resource, ResourceId};
 use crate::platform::{Gap, ObservedResource, Platform, PlatformError, Scope, Sink};
 use crate::render::secret::{Attributes, Salt, Secrets};
@@ -96,6 +99,11 @@ impl Observed {
                     *fingerprint = secrets.fingerprint(text, seen.map_or(salt, |f| f.salt)).ok();
                 }
             }
+            let openly = |(path, value): &(Path, Zeroizing<String>)| {
+                let declared = matches!(resource.document.get(path), Some(Leaf::Text(text)) if **text == ***value);
+                declared.then(|| path.clone())
+            };
+            live.said_openly = live.secret_values.iter().filter_map(openly).collect();
             live.secret_values.clear();
         }
     }

@@ -261,6 +261,9 @@ pub struct ObservedResource {
     /// Secret leaves that are not as they should be although their fingerprints agree. The engine adds those whose live
     /// value was compared with the desired one; a platform adds those that hold an address which has moved since.
     pub secrets_moved: Vec<Path>,
+    /// Secret leaves whose value the manifest says openly. What is not ours is hidden wherever it may be secret; the engine
+    /// says here what is no difference all the same.
+    pub said_openly: Vec<Path>,
 }
 
 impl ObservedResource {
@@ -278,6 +281,7 @@ impl ObservedResource {
             depends_on: Vec::new(),
             rollout: RolloutState::Done,
             secrets_moved: Vec::new(),
+            said_openly: Vec::new(),
         }
     }
 }

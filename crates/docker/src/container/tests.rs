@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use bollard::models::{MountBindOptions, MountTmpfsOptions, MountType, MountVolumeOptions};
 use stratos_engine::desired::path::Path;
 
@@ -112,17 +114,24 @@ fn a_secret_leaves_its_path_and_its_value_in_nothing_that_is_compared() {
     assert_eq!((name.as_str(), value.as_str()), ("stratos.secrets", r#"{"/environment/PASSWORD":null}"#));
     let mut live = DocumentBuilder::default();
     live.text(["environment", "PASSWORD"], "hunter2").text(["user"], "a");
-    let (document, values) = secrets::hide(live, Some(&value));
+    let (document, values) = secrets::hide(live, &[(name, value.clone())].into());
     assert_eq!(document, desired);
     assert_eq!(values.len(), 1);
     assert_eq!(secrets::label(&document).map(|(_, value)| value), Some(value));
 }
 
 #[test]
-fn a_damaged_label_hides_everything_that_may_be_secret() {
-    let mut live = DocumentBuilder::default();
-    live.text(["environment", "PASSWORD"], "hunter2").text(["user"], "a");
-    let (document, values) = secrets::hide(live, Some("{"));
-    assert!(!format!("{document:?}").contains("hunter2"));
-    assert_eq!(values.len(), 1);
+fn where_nobody_knows_what_is_secret_all_that_may_be_is_hidden() {
+    let ours = |more: Option<(&str, &str)>| {
+        let owner = [("stratos.project", "p"), ("stratos.environment", "dev")];
+        owner.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<HashMap<_, _>>()
+    };
+    for (labels, hidden) in [(HashMap::new(), true), (ours(Some((secrets::LABEL, "{"))), true), (ours(None), false)] {
+        let mut live = DocumentBuilder::default();
+        live.text(["environment", "PASSWORD"], "hunter2").text(["user"], "a");
+        let (document, values) = secrets::hide(live, &labels);
+        assert_eq!(!format!("{document:?}").contains("hunter2"), hidden, "{labels:?}");
+        assert_eq!(values.len(), usize::from(hidden));
+        assert!(format!("{document:?}").contains("user"));
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) fn document(inspected: &ContainerInspectResponse, record: &Record, nu
     restart(&host, &mut out);
     networks(inspected, &mut out);
     by_hand(&host, &mut out);
-    secrets::hide(out, all_labels.get(secrets::LABEL).map(String::as_str))
+    secrets::hide(out, &all_labels)
 }
 
 /// The leaves of the restart policy.

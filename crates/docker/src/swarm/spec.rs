@@ -64,7 +64,7 @@ pub(crate) fn read(spec: &ServiceSpec, known: &Known<'_>) -> ReadSpec {
     task.container_spec = Some(inside);
     spec.task_template = Some(task);
     rest::write(&spec, &mut out);
-    let (document, secret_values) = secrets::hide(out, own.get(secrets::LABEL).map(String::as_str));
+    let (document, secret_values) = secrets::hide(out, &own);
     ReadSpec { document, secret_values }
 }
 

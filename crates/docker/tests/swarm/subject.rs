@@ -1,7 +1,7 @@
 //! One environment of a shared swarm, for one case of the conformance suite: with a project id, a prefix and a proxy of its own.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::edit;
 use crate::proxy::Proxy;
 
-/// Long enough to see a container that ends at once, short enough for hundreds of roll-outs.
+/// Short enough for hundreds of roll-outs of what works. A case with an app that ends right after its start takes what the
+/// engine takes: on a busy machine such a container may live for longer than this.
 const WATCH: Quantity = Quantity(300);
 
 /// An environment in the shared swarm.
@@ -45,6 +46,8 @@ pub struct SwarmSubject {
     /// does not know, and all that the suite looks at is there. Tests that want to be answered publish on the host.
     pub options: SwarmOptions,
     cpus: Mutex<Option<SemaphorePermit<'static>>>,
+    /// Whether an app of the case ends right after its start.
+    crashes: AtomicBool,
 }
 
 /// The node's CPUs. A case that reserves some has them for itself.
@@ -100,12 +103,8 @@ pub fn swarm() -> &'static Engines {
 }
 
 impl SwarmSubject {
-    pub fn connect(&self, watch: Option<Quantity>) -> Connect {
-        Connect { socket: self.proxy.socket(), prefix: self.prefix.clone(), watch, options: self.options }
-    }
-
     fn connect_through(&self, proxy: &Proxy) -> Connect {
-        Connect { socket: proxy.socket(), prefix: self.prefix.clone(), watch: Some(WATCH), options: self.options }
+        Connect { socket: proxy.socket(), prefix: self.prefix.clone(), watch: self.watch(), options: self.options }
     }
 
     fn platform(&self) -> SwarmPlatform {
@@ -128,6 +127,11 @@ impl SwarmSubject {
             let wait = || tokio::runtime::Handle::current().block_on(CPUS.acquire());
             *cpus = Some(tokio::task::block_in_place(wait).unwrap());
         }
+    }
+
+    /// How long a new instance is watched; None is the engine's own time.
+    fn watch(&self) -> Option<Quantity> {
+        (!self.crashes.load(Ordering::Relaxed)).then_some(WATCH)
     }
 
     /// The live name of an app's service.
@@ -190,7 +194,13 @@ impl Subject for SwarmSubject {
     async fn fresh() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("case{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { proxy: Proxy::new(swarm().socket(0)), prefix, options: SwarmOptions::default(), cpus: Mutex::default() }
+        Self {
+            proxy: Proxy::new(swarm().socket(0)),
+            prefix,
+            options: SwarmOptions::default(),
+            cpus: Mutex::default(),
+            crashes: AtomicBool::default(),
+        }
     }
 
     async fn clean_up(&self) {
@@ -213,7 +223,7 @@ impl Subject for SwarmSubject {
     }
 
     fn patience(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(15)
+        std::time::Duration::from_secs(25)
     }
 
     fn environment(&self) -> Vec<String> {
@@ -221,7 +231,7 @@ impl Subject for SwarmSubject {
     }
 
     fn connector(&self) -> Arc<dyn Connector> {
-        Arc::new(self.connect(Some(WATCH)))
+        Arc::new(self.connect_through(&self.proxy))
     }
 
     fn support(&self, field: Field) -> Support {
@@ -238,7 +248,10 @@ impl Subject for SwarmSubject {
             Body::Web(version) => vec![image(&version.to_string())],
             Body::WebByCommand(version) => vec![image("1"), format!("command = [\"/bin/web\", \"$(PORT_HTTP)\", \"{version}\"]")],
             Body::NeverHealthy => vec![image("sick")],
-            Body::CrashLoop => vec![image("crash")],
+            Body::CrashLoop => {
+                self.crashes.store(true, Ordering::Relaxed);
+                vec![image("crash")]
+            }
             Body::Missing => vec![image("missing")],
             // No node has as much.
             Body::NeverSettles => vec![image("1"), "resources.cpu = 1000".into()],

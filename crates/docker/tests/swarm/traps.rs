@@ -445,3 +445,26 @@ fn an_option_that_no_manifest_has_is_seen_and_removed() {
         stage.converge().await;
     });
 }
+
+/// Nobody knows which of another's values are secret: none is shown, and what is as it should be is no difference.
+#[test]
+fn adoption_shows_no_value_of_somebody_else() {
+    run::<SwarmSubject>(async |s| {
+        let image = format!("{}/web:1", swarm().registry());
+        let name = s.service("web");
+        let theirs = ["--env", "TOKEN=hunter2", "--env", "PLAIN=as-declared"];
+        let create = [&["service", "create", "--quiet", "--detach", "--replicas", "0", "--name", &name][..], &theirs, &[&image]].concat();
+        swarm().docker(0, &create);
+        let mut stage = Stage::new(s);
+        stage.web("web", 1).add("web", &["env.PLAIN = \"as-declared\"", "env.TOKEN = \"ours\""]);
+        stage.policy.adopt = true;
+        let plan = stage.plan().await;
+        let json = serde_json::to_string(&plan).unwrap();
+        assert!(!json.contains("hunter2"), "{json}");
+        let paths: Vec<String> = plan.changes.iter().flat_map(|change| &change.differences).map(|field| field.path.to_string()).collect();
+        assert!(paths.contains(&"environment.TOKEN".to_owned()), "{paths:?}");
+        assert!(!paths.contains(&"environment.PLAIN".to_owned()), "{paths:?}");
+        stage.apply_well(&plan).await;
+        stage.expect_nothing().await;
+    });
+}

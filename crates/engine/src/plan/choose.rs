@@ -52,7 +52,8 @@ impl Choices {
         if !policy.adopt {
             return self.hold(&desired, "create", HeldReason::NotOurs { owner });
         }
-        let fields = crate::compare::fields(&desired.document, &observed.document);
+        let mut fields = crate::compare::fields(&desired.document, &observed.document);
+        fields.retain(|field| !observed.said_openly.contains(&field.path));
         let action = replacement(&desired, &fields).map_or(Action::Update, Action::Replace);
         self.changes.push(write(desired, Some(observed), action, Reason::Adopted, fields));
     }
