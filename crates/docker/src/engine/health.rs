@@ -7,7 +7,7 @@ use stratos_engine::platform::PlatformError;
 use super::live::{self, App, Member};
 use super::state::State;
 use super::translate::CONTAINER;
-use super::{DockerPlatform, containers, probe};
+use super::{DockerPlatform, containers};
 use crate::labels;
 
 /// One answer for each id.
@@ -20,11 +20,7 @@ pub(crate) async fn health(platform: &DockerPlatform, ids: &[ResourceId]) -> Res
         answers.push(match apps.remove(&*id.name).filter(|_| &*id.kind == CONTAINER.kind) {
             Some(app) => {
                 let mut app = app?;
-                let mut looks = Vec::with_capacity(app.members.len());
-                for member in &mut app.members {
-                    looks.push(async { member.state = probe::judge(platform, &member.inspected).await });
-                }
-                futures::future::join_all(looks).await;
+                app.probe(platform).await;
                 one(platform, id, &app).await
             }
             None => Health { rollout: platform.rollout(id), ..Health::missing(format!("there is no container of {}", id.name)) },

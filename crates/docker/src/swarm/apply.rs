@@ -41,15 +41,7 @@ enum Answer {
 
 /// Carries out one change.
 pub(crate) async fn apply(platform: &SwarmPlatform, change: &Change, context: &ApplyContext<'_>) -> Outcome {
-    let verb = match change.action {
-        Action::Create => "creating",
-        Action::Update => "updating",
-        Action::Replace(_) => "replacing",
-        Action::Delete => "deleting",
-        Action::Forget => "forgetting",
-        Action::Restart => "restarting",
-    };
-    let call = Call { platform, change, context, attempted: format!("{verb} {}", change.id) };
+    let call = Call { platform, change, context, attempted: format!("{} {}", change.action.doing(), change.id) };
     let mut outrun = None;
     for _ in 0..ATTEMPTS {
         if let Err(error) = platform.lease.check(&call.attempted) {

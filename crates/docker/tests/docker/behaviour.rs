@@ -12,7 +12,7 @@ use stratos_engine::platform::Platform;
 use stratos_engine::platform::contract::stage::{Stage, told};
 use stratos_engine::platform::contract::{Body, Subject, run};
 
-use crate::load::{Load, ask};
+use crate::load::{Load, ask, ask_for};
 use crate::login::apply_through;
 use crate::subject::{DockerSubject, engine, engines, remove, web};
 
@@ -402,5 +402,67 @@ fn a_roll_out_does_not_wait_for_the_interval_of_its_health_check() {
         let plan = stage.plan().await;
         let told = told(&plan, &stage.apply(&plan).await);
         assert!(told.contains("its health check has not passed yet") && told.contains("serves again"), "{told}");
+    });
+}
+
+#[test]
+fn what_is_being_answered_when_a_release_comes_is_answered_to_its_end() {
+    run::<DockerSubject>(async |subject| {
+        let mut stage = Stage::new(subject);
+        let port = subject.free_port();
+        let slow = "#!/bin/sh\\necho begun >> /www/begun\\nsleep 5\\nprintf 'Content-Type: text/plain\\\\r\\\\n\\\\r\\\\nslow'\\n";
+        stage.app("web", Body::Web(1), &[published(port)]).add(
+            "web",
+            &[
+                // It ends at its signal, whatever is open.
+                "command = [\"sh\", \"-c\", \"trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait\"]".to_owned(),
+                format!("files.\"/www/cgi-bin/slow\" = {{ content = \"{slow}\", mode = \"0755\" }}"),
+            ],
+        );
+        stage.converge().await;
+        let first = ids(subject, "web").await.remove(0).1;
+        let answer = tokio::spawn(async move { ask_for(port, "/cgi-bin/slow").await });
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !engines().try_docker(0, &["exec", &first, "cat", "/www/begun"]).status.success() {
+            assert!(std::time::Instant::now() < deadline, "it was not asked");
+        }
+        stage.add("web", &["env.MODE = \"two\""]);
+        stage.converge().await;
+        assert_ne!(ids(subject, "web").await[0].1, first);
+        assert_eq!(answer.await.unwrap(), Ok("slow".into()));
+    });
+}
+
+#[test]
+fn a_digest_is_stronger_than_its_tag() {
+    run::<DockerSubject>(async |subject| {
+        let digests = engines().docker(0, &["image", "inspect", "--format", "{{join .RepoDigests \" \"}}", &web("1")]);
+        let (_, digest) = digests.split_once('@').unwrap();
+        let (mut stage, port) = serving(subject, &[]).await;
+        stage.apps["web"][0] = format!("image = \"{}@{digest}\"", web("2"));
+        stage.converge().await;
+        assert_eq!(ask(port).await, Ok("1".into()), "what the tag says was run");
+        let id = ids(subject, "web").await.remove(0).1;
+        assert!(engines().docker(0, &["inspect", "--format", "{{.Config.Image}}", &id]).ends_with(digest));
+    });
+}
+
+#[test]
+fn somebody_elses_volume_is_not_used() {
+    run::<DockerSubject>(async |subject| {
+        let volume = format!("{}-data-1", subject.live("web"));
+        engines().docker(0, &["volume", "create", &volume]);
+        let mut stage = Stage::with_web(subject);
+        stage.add("web", &["volumes.data = { path = \"/var/lib/web\" }"]);
+        stage.expect_held(|why| matches!(why, HeldReason::NotOurs { .. } | HeldReason::Follows(_))).await;
+        // The second instance's volume: the plan does not look at it, whoever makes it does.
+        engines().docker(0, &["volume", "rm", &volume]);
+        engines().docker(0, &["volume", "create", &format!("{}-data-2", subject.live("web"))]);
+        stage.converge().await;
+        stage.add("web", &["replicas = 2"]);
+        let plan = stage.plan().await;
+        let told = told(&plan, &stage.apply(&plan).await);
+        assert!(told.contains("somebody else has a volume of that name"), "{told}");
+        assert_eq!(ids(subject, "web").await.len(), 1);
     });
 }

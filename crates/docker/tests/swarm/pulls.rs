@@ -29,44 +29,45 @@ fn connect(subject: &SwarmSubject, login: Option<Login>) -> Arc<SwarmPlatform> {
     Arc::new(SwarmPlatform::connect(config).unwrap())
 }
 
-/// No node has the image: whichever it is that starts an instance has to pull it.
+/// An app of a private registry that no node has the image of: whichever it is that starts an instance has to pull it.
+fn private_app(subject: &SwarmSubject) -> (Stage<'_, SwarmSubject>, PrivateRegistry, String) {
+    let registry = PrivateRegistry::start(swarm());
+    let web = format!("{}/web:1", swarm().registry());
+    let image = registry.push(swarm(), 0, &web, &format!("{}/web:1", subject.prefix));
+    let mut stage = Stage::with_web(subject);
+    stage.apps["web"][0] = format!("image = \"{image}\"");
+    (stage, registry, image)
+}
+
+/// Carries out what is to be done, as somebody who is logged in.
+async fn converge(stage: &Stage<'_, SwarmSubject>, registry: &PrivateRegistry) {
+    let plan = stage.plan().await;
+    let login = Login { registry: registry.address().to_owned(), password: PASSWORD.to_owned() };
+    let applied = apply_through(stage, &plan, connect(stage.subject, Some(login))).await;
+    assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
+    stage.expect_nothing().await;
+}
+
 #[test]
-fn an_image_of_a_private_registry_is_pulled_with_the_users_credentials_and_with_no_others() {
+fn a_new_service_of_a_private_image_gets_the_users_credentials() {
     run::<SwarmSubject>(async |subject| {
-        let registry = PrivateRegistry::start(swarm());
-        let web = format!("{}/web:1", swarm().registry());
-        let image = registry.push(swarm(), 0, &web, &format!("{}/web:1", subject.prefix));
-        let mut stage = Stage::with_web(subject);
-        stage.apps["web"][0] = format!("image = \"{image}\"");
-        stage.add("web", &["rollout.timeout = \"10s\""]);
-        let plan = stage.plan().await;
-        let applied = apply_through(&stage, &plan, connect(subject, None)).await;
-        let report = told(&plan, &applied);
-        assert_ne!(applied.verdict(), RunVerdict::Success, "{report}");
-        assert!(report.contains("No such image") && report.contains(&image), "{report}");
-        // What changes makes the nodes try again, with credentials this time.
-        stage.add("web", &["env.MODE = \"known\""]);
-        let plan = stage.plan().await;
-        let login = Login { registry: registry.address().to_owned(), password: PASSWORD.to_owned() };
-        let applied = apply_through(&stage, &plan, connect(subject, Some(login))).await;
-        assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
-        stage.expect_nothing().await;
+        let (stage, registry, _) = private_app(subject);
+        converge(&stage, &registry).await;
     });
 }
 
-/// The credentials are sent with the creation, too, and not only with an update.
 #[test]
-fn a_new_service_of_a_private_image_runs_at_once() {
+fn a_private_image_runs_nowhere_without_credentials_until_an_update_brings_them() {
     run::<SwarmSubject>(async |subject| {
-        let registry = PrivateRegistry::start(swarm());
-        let web = format!("{}/web:1", swarm().registry());
-        let image = registry.push(swarm(), 0, &web, &format!("{}/web:1", subject.prefix));
-        let mut stage = Stage::with_web(subject);
-        stage.apps["web"][0] = format!("image = \"{image}\"");
+        let (mut stage, registry, image) = private_app(subject);
+        stage.add("web", &["rollout.timeout = \"10s\""]);
         let plan = stage.plan().await;
-        let login = Login { registry: registry.address().to_owned(), password: PASSWORD.to_owned() };
-        let applied = apply_through(&stage, &plan, connect(subject, Some(login))).await;
-        assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
-        stage.expect_nothing().await;
+        let applied = apply_through(&stage, &plan, connect(subject, None)).await;
+        let told = told(&plan, &applied);
+        assert_ne!(applied.verdict(), RunVerdict::Success, "{told}");
+        assert!(told.contains("No such image") && told.contains(&image), "{told}");
+        stage.apps["web"].retain(|line| !line.starts_with("rollout."));
+        stage.add("web", &["env.MODE = \"known\""]);
+        converge(&stage, &registry).await;
     });
 }
