@@ -11,7 +11,7 @@ use bollard::errors::Error;
 use bollard::models::ObjectVersion;
 use stratos_engine::desired::owner::{Marks, Owner, Ownership};
 use stratos_engine::desired::resource::Resource;
-use stratos_engine::plan::change::{Action, Change, Reason, Verdict};
+use stratos_engine::plan::change::{Change, Reason, Verdict};
 use stratos_engine::platform::{ApplyContext, ObservedResource, Outcome, PlatformError, PlatformErrorKind};
 
 use super::SwarmPlatform;
