@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stratos_engine::desired::document::Document;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::text::{Segment, Text};
-use stratos_engine::plan::change::{Action, Change};
+use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{ApplyContext, Outcome, PlatformError, PlatformErrorKind};
 use stratos_engine::render::secret::ResolveError;
 use tokio::net::UnixStream;
