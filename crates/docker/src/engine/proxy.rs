@@ -234,7 +234,9 @@ impl Proxy {
                 None => return Err(error),
                 Some(holder) => {
                     if !patience.lasts(&platform.under_way, &holder) {
-                        let hint = format!("{holder} has it, in this environment, and does not give it up: apply that app too");
+                        let hint = format!(
+                            "{holder} has it, in this environment, and is not about to release it: release it there first, by an apply of its own"
+                        );
                         return Err(PlatformError { hint: Some(hint), ..error });
                     }
                     looked_in_vain = false;

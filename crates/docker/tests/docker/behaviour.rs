@@ -244,7 +244,7 @@ fn what_was_started_by_hand_is_never_touched() {
 fn an_adopted_container_is_replaced_and_the_plan_says_so() {
     run::<DockerSubject>(async |subject| {
         let name = format!("{}-1", subject.live("web"));
-        let id = engines().docker(0, &["run", "--detach", "--name", &name, &web("1")]);
+        let id = engines().docker(0, &["run", "--detach", "--name", &name, "--env", "TOKEN=s3cr3t", "--hostname", "theirs", &web("1")]);
         let mut stage = Stage::with_web(subject);
         stage.expect_held(|why| matches!(why, HeldReason::NotOurs { .. })).await;
         assert_eq!(engines().docker(0, &["inspect", "--format", "{{.Id}}", &name]), id);
@@ -252,6 +252,8 @@ fn an_adopted_container_is_replaced_and_the_plan_says_so() {
         let plan = stage.plan().await;
         let change = &plan.changes[0];
         assert!(change.reason == Reason::Adopted && change.action == Action::Update && change.restarts, "{change:?}");
+        let told: Vec<String> = change.differences.iter().filter(|d| d.old.is_some()).map(|d| d.path.to_string()).collect();
+        assert!(told.iter().all(|path| path == "image"), "what is somebody else's is nobody's business here: {told:?}");
         stage.converge().await;
         assert_ne!(ids(subject, "web").await[0].1, id);
     });
@@ -320,13 +322,16 @@ fn an_image_that_only_the_engine_has_is_not_pulled() {
 fn each_instance_has_a_volume_of_its_own_and_never_two_containers_share_it() {
     run::<DockerSubject>(async |subject| {
         let mut stage = Stage::with_web(subject);
-        stage.add("web", &["replicas = 2", "volumes.data = { path = \"/var/lib/web\" }"]);
+        // It ends where another one has not left yet.
+        let alone = "command = [\"sh\", \"-c\", \"cd /var/lib/web && mkdir busy || exit 9; trap 'busybox rmdir busy; exit 0' TERM; httpd -f -p 8080 & wait\"]";
+        let lines = [alone, "replicas = 2", "volumes.data = { path = \"/var/lib/web\" }"];
+        stage.add("web", &lines);
         stage.converge().await;
         let write = |name: &str| engines().docker(0, &["exec", name, "sh", "-c", "hostname > /var/lib/web/who; cat /var/lib/web/who"]);
         let names = [1, 2].map(|number| format!("{}-{number}", subject.live("web")));
         let written = names.clone().map(|name| write(&name));
         assert_ne!(written[0], written[1]);
-        stage.web("web", 2).add("web", &["replicas = 2", "volumes.data = { path = \"/var/lib/web\" }"]);
+        stage.web("web", 2).add("web", &lines);
         stage.converge().await;
         let read = |name: &str| engines().docker(0, &["exec", name, "cat", "/var/lib/web/who"]);
         assert_eq!(names.map(|name| read(&name)), written);
@@ -455,10 +460,10 @@ fn somebody_elses_volume_is_not_used() {
         let mut stage = Stage::with_web(subject);
         stage.add("web", &["volumes.data = { path = \"/var/lib/web\" }"]);
         stage.expect_held(|why| matches!(why, HeldReason::NotOurs { .. } | HeldReason::Follows(_))).await;
-        // The second instance's volume: the plan does not look at it, whoever makes it does.
         engines().docker(0, &["volume", "rm", &volume]);
-        engines().docker(0, &["volume", "create", &format!("{}-data-2", subject.live("web"))]);
         stage.converge().await;
+        // Beside ours the plan does not look at it; whoever needs it does.
+        engines().docker(0, &["volume", "create", &format!("{}-data-2", subject.live("web"))]);
         stage.add("web", &["replicas = 2"]);
         let plan = stage.plan().await;
         let told = told(&plan, &stage.apply(&plan).await);
