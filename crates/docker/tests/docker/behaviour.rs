@@ -227,14 +227,18 @@ fn a_container_that_was_stopped_by_hand_is_started_and_not_made_anew() {
 #[test]
 fn what_was_started_by_hand_is_never_touched() {
     run::<DockerSubject>(async |subject| {
-        let name = format!("{}-by-hand", subject.prefix);
-        let id = engines().docker(0, &["run", "--detach", "--name", &name, &web("1")]);
         let (mut stage, _) = serving(subject, &[]).await;
+        // One of them has the name that a second instance would have.
+        let names = [format!("{}-by-hand", subject.prefix), format!("{}-2", subject.live("web"))];
+        let run = |name: &String| engines().docker(0, &["run", "--detach", "--name", name, &web("1")]);
+        let theirs = names.each_ref().map(run);
+        stage.expect_nothing().await;
         with_image(&mut stage, "2");
         stage.converge().await;
         stage.policy = Policy { destroy: true, delete_data: true, ..Policy::default() };
         stage.converge().await;
-        assert_eq!(engines().docker(0, &["inspect", "--format", "{{.Id}} {{.State.Running}}", &name]), format!("{id} true"));
+        let seen = names.map(|name| engines().docker(0, &["inspect", "--format", "{{.Id}} {{.State.Running}}", &name]));
+        assert_eq!(seen, theirs.map(|id| format!("{id} true")));
         let networks = engines().docker(0, &["network", "ls", "--quiet", "--filter", &format!("name={}-dev", subject.prefix)]);
         assert_eq!(networks, "", "the environment's network is left");
     });
