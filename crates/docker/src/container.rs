@@ -80,6 +80,50 @@ pub(crate) struct Container {
     pub log_options: BTreeMap<String, String>,
 }
 
+/// What a document says of a container, its files and networks included: none of it changes while the container runs.
+pub(crate) const FIELDS: [&str; 28] = [
+    "image",
+    "entrypoint",
+    "command",
+    "environment",
+    "healthcheck",
+    "labels",
+    "volumes",
+    "files",
+    "networks",
+    "hostname",
+    "user",
+    "working_dir",
+    "stop_signal",
+    "stop_grace_period",
+    "init",
+    "read_only",
+    "tty",
+    "stdin_open",
+    "cap_add",
+    "cap_drop",
+    "group_add",
+    "extra_hosts",
+    "dns",
+    "dns_search",
+    "dns_opt",
+    "sysctls",
+    "ulimits",
+    "logging",
+];
+
+/// [`FIELDS`] and more, for a shape's `restarts`.
+pub(crate) const fn fields_and<const MORE: usize, const ALL: usize>(more: [&'static str; MORE]) -> [&'static str; ALL] {
+    assert!(ALL == FIELDS.len() + MORE);
+    let mut all = [""; ALL];
+    let mut at = 0;
+    while at < ALL {
+        all[at] = if at < MORE { more[at] } else { FIELDS[at - MORE] };
+        at += 1;
+    }
+    all
+}
+
 /// Makes the text of a leaf whole: plain text as it is; what holds a secret or an attribute with its value.
 pub(crate) type Whole<'a> = dyn Fn(&Leaf) -> Result<String, String> + Send + Sync + 'a;
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `translate` (what an app becomes), `live` (what is there, with `read` and `record` as the two halves of a
 //! container), `observe`, `apply` (one change), `exchange` (its roll-out, which `rollout` decides about), `proxy` (published
-//! ports), `health`. The reasons are in `docs/design/docker-engine.md`.
+//! ports), `handover` (of a port from one app to another), `health`. The reasons are in `docs/design/docker-engine.md`.
 
 mod apply;
 pub(crate) mod archive;
@@ -10,6 +10,7 @@ mod body;
 mod containers;
 mod exchange;
 mod goal;
+mod handover;
 mod health;
 pub(crate) mod image;
 mod live;
@@ -17,6 +18,7 @@ mod make;
 pub(crate) mod names;
 pub(crate) mod network;
 mod observe;
+mod probe;
 mod proxy;
 mod read;
 pub(crate) mod record;
@@ -47,6 +49,7 @@ pub struct DockerPlatform {
     pub(crate) config: EnvironmentConfig,
     pub(crate) connection: Connection,
     watch: state::Watch,
+    under_way: handover::UnderWay,
     /// Held while the network is looked for and made.
     network: tokio::sync::Mutex<()>,
     /// The roll-outs that failed in this process, by resource: the engine has no place for that.
@@ -60,7 +63,14 @@ impl DockerPlatform {
     /// Where a socket, a certificate or a key is not there or is none.
     pub fn connect(config: EnvironmentConfig) -> Result<Self, PlatformError> {
         let connection = Connection::new(config.endpoint.clone())?;
-        Ok(Self { config, connection, watch: state::Watch::default(), network: tokio::sync::Mutex::default(), rollouts: Mutex::default() })
+        Ok(Self {
+            config,
+            connection,
+            watch: state::Watch::default(),
+            under_way: handover::UnderWay::default(),
+            network: tokio::sync::Mutex::default(),
+            rollouts: Mutex::default(),
+        })
     }
 
     /// The image of the container that has published ports: this program's own, where the environment names no other.

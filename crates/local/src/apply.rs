@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stratos_engine::desired::document::Document;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::text::{Segment, Text};
-use stratos_engine::plan::change::{Action, Change};
+use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{ApplyContext, Outcome, PlatformError, PlatformErrorKind};
 use stratos_engine::render::secret::ResolveError;
 use tokio::net::UnixStream;
@@ -19,15 +19,7 @@ use crate::supervisor::expand::escape;
 
 /// Carries out one change.
 pub(crate) async fn apply(platform: &LocalPlatform, change: &Change, context: &ApplyContext<'_>) -> Outcome {
-    let verb = match change.action {
-        Action::Create => "creating",
-        Action::Update => "updating",
-        Action::Replace(_) => "replacing",
-        Action::Delete => "deleting",
-        Action::Forget => "forgetting",
-        Action::Restart => "restarting",
-    };
-    let attempted = format!("{verb} {}", change.id);
+    let attempted = format!("{} {}", change.action.doing(), change.id);
     let request = match request(platform, change, context) {
         Ok(request) => request,
         Err(error) => return Outcome::Failed(PlatformError::new(PlatformErrorKind::Rejected, attempted, error.to_string())),

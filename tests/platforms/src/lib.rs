@@ -4,7 +4,9 @@
 mod catalogue;
 mod engine;
 mod image;
+mod private;
 
 pub use catalogue::provide;
 pub use engine::{Engines, shared_swarm};
 pub use image::{WEB, build};
+pub use private::{PASSWORD, PrivateRegistry, USER};

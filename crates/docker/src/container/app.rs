@@ -2,11 +2,17 @@
 
 use indexmap::IndexMap;
 use stratos_engine::desired::document::{DocumentBuilder, Image, Leaf};
+use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::text::Text;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::platform::TranslatedApp;
 
 use super::{expand, probe};
+
+/// For a whole roll-out, where the app does not say.
+pub(crate) const ROLLOUT_TIMEOUT: Duration = Duration(300_000);
+/// Permission bits that a file has where nothing is said.
+pub(crate) const FILE_MODE: u32 = 0o444;
 
 /// Writes `image`, `command`, `environment`, `healthcheck` and the resources of `deploy`.
 ///

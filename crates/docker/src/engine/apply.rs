@@ -23,15 +23,7 @@ const THE_SAME: Duration = Duration::from_secs(30);
 
 /// Carries out one change.
 pub(crate) async fn apply(platform: &DockerPlatform, change: &Change, context: &ApplyContext<'_>) -> Outcome {
-    let verb = match change.action {
-        Action::Create => "creating",
-        Action::Update => "updating",
-        Action::Replace(_) => "replacing",
-        Action::Delete => "deleting",
-        Action::Forget => "forgetting",
-        Action::Restart => "restarting",
-    };
-    let attempted = format!("{verb} {}", change.id);
+    let attempted = format!("{} {}", change.action.doing(), change.id);
     let result = match &*change.id.kind {
         kind if kind == CONTAINER.kind => app(platform, change, context).await,
         kind if kind == VOLUME.kind => volumes(platform, change).await,
@@ -85,6 +77,7 @@ impl Live {
 }
 
 async fn app(platform: &DockerPlatform, change: &Change, context: &ApplyContext<'_>) -> Result<Outcome, PlatformError> {
+    let _changing = platform.under_way.begin(wanted(change));
     let mut live = Live::read(platform, change).await?;
     let began = Instant::now();
     loop {
@@ -161,10 +154,14 @@ async fn write(
     platform: &DockerPlatform,
     change: &Change,
     desired: &Resource,
-    live: Live,
+    mut live: Live,
     context: &ApplyContext<'_>,
 ) -> Result<Outcome, PlatformError> {
     platform.forget_rollout(&change.id);
+    // What serves is not taken for idle because it is young.
+    for app in [Some(&mut live.now), live.before.as_mut()].into_iter().flatten() {
+        app.probe(platform).await;
+    }
     let timeout = desired.rollout_timeout.unwrap_or(ROLLOUT_TIMEOUT).to_std();
     let mut goal = Goal::new(&change.id.name, &desired.marks, &desired.document, timeout);
     goal.waits = change.fence.before.is_some();
@@ -230,8 +227,9 @@ fn told(platform: &DockerPlatform, id: &ResourceId, result: Result<(), Trouble>)
     }
 }
 
-async fn restart(platform: &DockerPlatform, id: &ResourceId, app: App) -> Result<Outcome, PlatformError> {
+async fn restart(platform: &DockerPlatform, id: &ResourceId, mut app: App) -> Result<Outcome, PlatformError> {
     platform.forget_rollout(id);
+    app.probe(platform).await;
     let Some(first) = app.members.first() else { return Ok(Outcome::Stale { why: "there is nothing to restart".to_owned() }) };
     let Some(marks) = first.ownership.marks().cloned() else {
         return Ok(Outcome::Stale { why: "it does not belong to us".to_owned() });

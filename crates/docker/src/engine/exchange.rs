@@ -15,7 +15,7 @@ use super::make::Maker;
 use super::proxy::{Proxy, Routes};
 use super::rollout::{View, steps};
 use super::state::State;
-use super::{DockerPlatform, containers, names};
+use super::{DockerPlatform, containers, names, probe};
 
 /// Between two looks at containers that are not ready: at first, and at most.
 const FASTEST: Duration = Duration::from_millis(100);
@@ -197,13 +197,14 @@ impl<'a> Exchange<'a> {
     }
 
     async fn look(&mut self) -> Result<(), PlatformError> {
-        for part in self.parts.iter_mut().filter(|part| part.current) {
-            part.state = match live::inspect(self.platform, &part.id).await? {
-                Some(inspected) => self.platform.watch.judge(&inspected),
-                None => State::Failed("it was removed meanwhile".to_owned()),
-            };
+        let platform = self.platform;
+        let mut looks = Vec::with_capacity(self.parts.len());
+        for part in &mut self.parts {
+            if part.current {
+                looks.push(look(platform, part));
+            }
         }
-        Ok(())
+        futures::stream::iter(looks).buffer_unordered(AT_ONCE).try_collect().await
     }
 
     async fn stop(&mut self, leaving: Vec<usize>) -> Result<(), PlatformError> {
@@ -296,9 +297,7 @@ impl<'a> Exchange<'a> {
         let deadline = Instant::now() + BACK;
         loop {
             for part in self.parts.iter_mut().filter(|part| !part.made) {
-                if let Some(inspected) = live::inspect(self.platform, &part.id).await? {
-                    part.state = self.platform.watch.judge(&inspected);
-                }
+                look(self.platform, part).await?;
             }
             let open = self.parts.iter().any(|part| !part.made && matches!(part.state, State::Waiting(_)));
             if !open || Instant::now() >= deadline {
@@ -321,6 +320,14 @@ impl<'a> Exchange<'a> {
         let said = if lines.is_empty() { String::new() } else { format!("; its last lines: {}", lines.join(" | ")) };
         format!("{}: {}{said}", names::instance(&self.goal.live, part.number), part.state.why())
     }
+}
+
+async fn look(platform: &DockerPlatform, part: &mut Part) -> Result<(), PlatformError> {
+    part.state = match live::inspect(platform, &part.id).await? {
+        Some(inspected) => probe::judge(platform, &inspected).await,
+        None => State::Failed("it was removed meanwhile".to_owned()),
+    };
+    Ok(())
 }
 
 impl Part {

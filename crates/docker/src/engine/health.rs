@@ -18,7 +18,11 @@ pub(crate) async fn health(platform: &DockerPlatform, ids: &[ResourceId]) -> Res
     let mut answers = Vec::with_capacity(ids.len());
     for id in ids {
         answers.push(match apps.remove(&*id.name).filter(|_| &*id.kind == CONTAINER.kind) {
-            Some(app) => one(platform, id, &app?).await,
+            Some(app) => {
+                let mut app = app?;
+                app.probe(platform).await;
+                one(platform, id, &app).await
+            }
             None => Health { rollout: platform.rollout(id), ..Health::missing(format!("there is no container of {}", id.name)) },
         });
     }

@@ -43,12 +43,14 @@ async fn pull(platform: &DockerPlatform, reference: &str) -> Result<(), Platform
 fn explained(error: PlatformError) -> PlatformError {
     let why = error.why.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    let error = if any(&["not found", "unknown", "denied", "unauthorized", "no such"]) {
+    // Some registries ask who it is, and the engine then says that it was told nothing.
+    const UNKNOWN_USER: [&str; 3] = ["denied", "unauthorized", "auth credentials"];
+    let error = if any(&["not found", "unknown", "no such"]) || any(&UNKNOWN_USER) {
         PlatformError { kind: PlatformErrorKind::Rejected, ..error }
     } else {
         error
     };
-    let hint = if any(&["denied", "unauthorized"]) {
+    let hint = if any(&UNKNOWN_USER) {
         "`docker login` makes credentials known; they are sent along with a pull"
     } else {
         "is the name right, and can the engine reach the registry? `docker pull` with the same name tells more"

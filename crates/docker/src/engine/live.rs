@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::proxy::Proxy;
 use super::record::{INSTANCE, PROXY, RECORD, RESOURCE, ROLE, Record};
 use super::state::State;
-use super::{DockerPlatform, names, read};
+use super::{DockerPlatform, names, probe, read};
 use crate::failure::{failure, is_not_found};
 use crate::labels;
 
@@ -210,6 +210,15 @@ impl App {
         if self.members.iter().any(|member| member.ownership.marks().is_some()) || self.proxy.is_some() {
             self.members.retain(|member| member.ownership.marks().is_some());
         }
+    }
+
+    /// Looks whether health checks pass that the engine has no result of yet.
+    pub async fn probe(&mut self, platform: &DockerPlatform) {
+        let mut looks = Vec::with_capacity(self.members.len());
+        for member in &mut self.members {
+            looks.push(async { member.state = probe::judge(platform, &member.inspected).await });
+        }
+        futures::future::join_all(looks).await;
     }
 
     /// Whether there is nothing at all.

@@ -1,6 +1,6 @@
 //! New containers: from a document, or as copies of what runs.
 
-use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkingConfig};
+use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkConnectRequest, NetworkingConfig};
 use bollard::query_parameters::{CreateContainerOptions, DownloadFromContainerOptions, StartContainerOptions, UploadToContainerOptions};
 use bytes::Bytes;
 use futures::StreamExt;
@@ -74,7 +74,7 @@ impl Maker {
     /// # Errors
     /// Where it could not be made or started; then it is taken away again.
     pub async fn make(&self, platform: &DockerPlatform, name: &str, number: u32) -> Result<String, PlatformError> {
-        let (body, files) = match self {
+        let (mut body, files) = match self {
             Self::Template(template) => {
                 for (volume, resource) in body::volumes(&template.document, number) {
                     volume::present(platform, &volume, &resource, &template.marks).await?;
@@ -89,13 +89,22 @@ impl Maker {
                 (copy(member), files_of(platform, member).await?)
             }
         };
+        let further = further_networks(&mut body);
         let docker = &platform.connection.docker;
         let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
         let created = docker
             .create_container(Some(options), body)
             .await
             .map_err(|error| failure(format!("creating the container {name}"), &error))?;
-        match fill_and_start(platform, &created.id, name, files).await {
+        let begun = async {
+            for (network, endpoint) in further {
+                let request = NetworkConnectRequest { container: created.id.clone(), endpoint_config: Some(endpoint) };
+                let connected = docker.connect_network(&network, request).await;
+                connected.map_err(|error| failure(format!("connecting the container {name} to the network {network}"), &error))?;
+            }
+            fill_and_start(platform, &created.id, name, files).await
+        };
+        match begun.await {
             Ok(()) => Ok(created.id),
             Err(error) => {
                 containers::remove(platform, &created.id, name).await?;
@@ -103,6 +112,15 @@ impl Maker {
             }
         }
     }
+}
+
+/// Takes out all networks but the first: an engine before version 25 takes only one in the request that makes a container.
+fn further_networks(body: &mut ContainerCreateBody) -> Vec<(String, EndpointSettings)> {
+    let first = body.host_config.as_ref().and_then(|host| host.network_mode.clone()).unwrap_or_default();
+    let Some(networks) = body.networking_config.as_mut().and_then(|networking| networking.endpoints_config.as_mut()) else { return vec![] };
+    let mut further: Vec<(String, EndpointSettings)> = networks.extract_if(|network, _| *network != first).collect();
+    further.sort_by(|(one, _), (other, _)| one.cmp(other));
+    further
 }
 
 async fn fill_and_start(platform: &DockerPlatform, id: &str, name: &str, files: Option<Bytes>) -> Result<(), PlatformError> {

@@ -23,6 +23,7 @@ use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 use tokio::time::{Instant, sleep};
 
 use super::archive::Archive;
+use super::handover::{self, Patience};
 use super::record::{PROXY, RESOURCE, ROLE};
 use super::{DockerPlatform, image, names, translate};
 use crate::failure::{failure, is_not_found};
@@ -34,7 +35,7 @@ const FILE: &str = "/stratos/balancer.json";
 const TAKEN_OVER: Duration = Duration::from_secs(15);
 /// A little more than the balancer itself waits for a target that has left.
 const DRAINED: Duration = Duration::from_secs(35);
-/// Between two looks into its log.
+/// Between two looks into its log, and between two attempts to have its ports.
 const LOOK: Duration = Duration::from_millis(50);
 /// More lines than one change of its targets makes it write.
 const LINES: &str = "200";
@@ -180,10 +181,14 @@ impl Proxy {
             Err(error) => {
                 // It serves nobody; what was there before goes on.
                 remove(platform, &proxy.id).await?;
-                if let Some(before) = before {
-                    start(platform, &before.id, &before.name).await?;
+                let Some(before) = before else { return Err(error) };
+                match start(platform, &before.id, &before.name).await {
+                    Ok(()) => Err(error),
+                    Err(other) => {
+                        let why = format!("{}; and the proxy that was there before does not start again: {}", error.why, other.why);
+                        Err(PlatformError { why, ..error })
+                    }
                 }
-                Err(error)
             }
         }
     }
@@ -195,20 +200,53 @@ impl Proxy {
         before: Option<&Self>,
         routes: &Routes,
     ) -> Result<(), PlatformError> {
-        let shares = before.filter(|before| !before.ports.is_disjoint(&self.ports));
-        if let Some(before) = shares {
-            stop(platform, &before.id).await?;
+        // It goes on for as long as it can.
+        let mut running = before;
+        if let Some(sharing) = running.take_if(|before| !before.ports.is_disjoint(&self.ports)) {
+            stop(platform, &sharing.id).await?;
         }
-        start(platform, &self.id, &self.name).await?;
+        self.take_ports(platform, before, &mut running).await?;
         self.taken_over(platform, routes, &[], &format!("starting the proxy {}", self.name)).await?;
+        if let Some(running) = running {
+            stop(platform, &running.id).await?;
+        }
         if let Some(before) = before {
-            if shares.is_none() {
-                stop(platform, &before.id).await?;
-            }
             remove(platform, &before.id).await?;
             self.rename(platform, live).await?;
         }
         Ok(())
+    }
+
+    /// Starts it. A port that another app of the environment is about to release is waited for; what runs before it has
+    /// released its own by then.
+    async fn take_ports(&self, platform: &DockerPlatform, before: Option<&Self>, running: &mut Option<&Self>) -> Result<(), PlatformError> {
+        let own: Vec<&str> = before.iter().map(|before| before.id.as_str()).chain([self.id.as_str()]).collect();
+        let mut patience = Patience::new();
+        let mut looked_in_vain = false;
+        loop {
+            let error = match start(platform, &self.id, &self.name).await {
+                Err(error) if is_taken(&error) => error,
+                other => return other,
+            };
+            match handover::holder(platform, &self.ports, &own).await? {
+                // It may have released it since.
+                None if !looked_in_vain => looked_in_vain = true,
+                None => return Err(error),
+                Some(holder) => {
+                    if !patience.lasts(&platform.under_way, &holder) {
+                        let hint = format!(
+                            "{holder} has it, in this environment, and is not about to release it: release it there first, by an apply of its own"
+                        );
+                        return Err(PlatformError { hint: Some(hint), ..error });
+                    }
+                    looked_in_vain = false;
+                    if let Some(running) = running.take() {
+                        stop(platform, &running.id).await?;
+                    }
+                    sleep(LOOK).await;
+                }
+            }
+        }
     }
 
     async fn rename(&mut self, platform: &DockerPlatform, live: &str) -> Result<(), PlatformError> {
@@ -303,12 +341,17 @@ async fn start(platform: &DockerPlatform, id: &str, name: &str) -> Result<(), Pl
     let started = platform.connection.docker.start_container(id, None::<StartContainerOptions>).await;
     started.map_err(|error| {
         let error = failure(format!("starting the proxy {name}, which has the published ports"), &error);
-        let taken = ["already allocated", "already in use"].iter().any(|words| error.why.contains(words));
+        let taken = is_taken(&error);
         // Nothing that is repeated at once frees a port: whoever has it has to let it go.
         let kind = if taken { PlatformErrorKind::Rejected } else { error.kind };
         let error = PlatformError { kind, ..error };
         if taken { error.with_hint("another program or container has that port: end it, or publish another one") } else { error }
     })
+}
+
+/// Whether somebody has one of its ports.
+fn is_taken(error: &PlatformError) -> bool {
+    ["already allocated", "already in use"].iter().any(|words| error.why.contains(words))
 }
 
 async fn stop(platform: &DockerPlatform, id: &str) -> Result<(), PlatformError> {

@@ -45,18 +45,52 @@ impl State {
     }
 }
 
-/// Since when containers without a health check have been seen to run, by our own clock: the engine's may be another.
+/// What was seen of the starts of containers.
 #[derive(Default)]
-pub(crate) struct Watch(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Watch(Mutex<HashMap<String, Seen>>);
+
+/// One start of a container.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Since when it has been seen to run, by our own clock: the engine's may be another.
+    since: Instant,
+    /// What came of its health check when it was run from here.
+    check: Check,
+}
+
+/// What came of a health check that was run beside the engine's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// It has not passed yet.
+    Open,
+    /// It passed.
+    Passed,
+    /// It did not end in its time: the engine ends such a one, and it cannot be ended from here. It is not run again.
+    Hangs,
+}
 
 impl Watch {
-    /// How long this start of a container has been seen to last.
-    fn seen_for(&self, start: String) -> Duration {
+    /// What was seen of this start of a container.
+    fn seen(&self, inspected: &ContainerInspectResponse) -> Seen {
         let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.entry(start).or_insert_with(Instant::now).elapsed()
+        *known.entry(start(inspected)).or_insert_with(|| Seen { since: Instant::now(), check: Check::Open })
+    }
+
+    /// Whether its health check is worth running from here: the engine has not come to a result yet, and we have neither.
+    pub fn is_open(&self, inspected: &ContainerInspectResponse) -> bool {
+        let state = inspected.state.as_ref();
+        let is_starting = state.and_then(|state| state.health.as_ref()?.status) == Some(HealthStatusEnum::STARTING);
+        let runs = state.and_then(|state| state.status) == Some(ContainerStateStatusEnum::RUNNING);
+        runs && is_starting && self.seen(inspected).check == Check::Open
+    }
+
+    /// Remembers what came of a health check that was run from here.
+    pub fn checked(&self, inspected: &ContainerInspectResponse, check: Check) {
+        let seen = Seen { check, ..self.seen(inspected) };
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(start(inspected), seen);
     }
 
     /// Judges an inspected container.
@@ -89,6 +123,7 @@ impl Watch {
             Some(HealthStatusEnum::UNHEALTHY) if self.has_run_for(inspected, YOUNG) => State::Failed(said("its health check fails")),
             Some(HealthStatusEnum::UNHEALTHY) => State::Waiting(said("its health check fails")),
             Some(HealthStatusEnum::STARTING) if restarts >= CRASHES => State::Failed(ended(inspected)),
+            Some(HealthStatusEnum::STARTING) if self.seen(inspected).check == Check::Passed => State::Ready,
             Some(HealthStatusEnum::STARTING) => State::Waiting(said("its health check has not passed yet")),
             _ if self.has_run_for(inspected, STEADY) => State::Ready,
             _ if restarts >= CRASHES => State::Failed(ended(inspected)),
@@ -98,13 +133,21 @@ impl Watch {
 
     /// Whether this start has lasted so long: as seen from here, or by far by the engine's clock.
     fn has_run_for(&self, inspected: &ContainerInspectResponse, time: Duration) -> bool {
-        let started = inspected.state.as_ref().and_then(|state| state.started_at.clone()).unwrap_or_default();
-        let long_ago = started.parse::<jiff::Timestamp>().is_ok_and(|started| {
+        let long_ago = started_at(inspected).parse::<jiff::Timestamp>().is_ok_and(|started| {
             let ran = jiff::Timestamp::now().duration_since(started);
             ran.as_millis() / 10 >= i128::try_from(time.as_millis()).unwrap_or(i128::MAX)
         });
-        long_ago || self.seen_for(format!("{} {started}", inspected.id.as_deref().unwrap_or_default())) >= time
+        long_ago || self.seen(inspected).since.elapsed() >= time
     }
+}
+
+fn started_at(inspected: &ContainerInspectResponse) -> &str {
+    inspected.state.as_ref().and_then(|state| state.started_at.as_deref()).unwrap_or_default()
+}
+
+/// What tells a start of a container from every other.
+fn start(inspected: &ContainerInspectResponse) -> String {
+    format!("{} {}", inspected.id.as_deref().unwrap_or_default(), started_at(inspected))
 }
 
 /// Why it does not run any more.

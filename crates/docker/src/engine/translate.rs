@@ -3,7 +3,6 @@
 use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 use stratos_engine::desired::name::{Name, live_name};
 use stratos_engine::desired::owner::Marks;
-use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::resource::{Resource, ResourceId, Shape};
 use stratos_engine::desired::text::Text;
 use stratos_engine::manifest::schema::{App, OnFailure, Protocol, Strategy, VolumeAccess};
@@ -11,16 +10,12 @@ use stratos_engine::platform::{Address, Field, Support, TranslatedApp};
 
 use super::{body, names};
 use crate::config::EnvironmentConfig;
-use crate::container;
-use crate::container::leaves;
+pub(crate) use crate::container::app::{FILE_MODE, ROLLOUT_TIMEOUT};
+use crate::container::{self, leaves};
 
 /// The longest live name: what a name in DNS may have.
 const NAME_LIMIT: usize = 63;
 
-/// For a whole roll-out, where the app does not say.
-pub(crate) const ROLLOUT_TIMEOUT: Duration = Duration(300_000);
-/// Permission bits that a file has where nothing is said.
-pub(crate) const FILE_MODE: u32 = 0o444;
 /// Containers beyond `replicas` in a roll-out, where the app does not say.
 pub(crate) const MAX_SURGE: u32 = 1;
 
@@ -29,35 +24,7 @@ pub(crate) const MAX_SURGE: u32 = 1;
 pub static CONTAINER: Shape = Shape {
     kind: "container",
     replaces: &[],
-    restarts: &[
-        "image",
-        "entrypoint",
-        "command",
-        "environment",
-        "healthcheck",
-        "labels",
-        "volumes",
-        "files",
-        "networks",
-        "hostname",
-        "user",
-        "working_dir",
-        "stop_signal",
-        "stop_grace_period",
-        "init",
-        "read_only",
-        "tty",
-        "stdin_open",
-        "cap_add",
-        "cap_drop",
-        "group_add",
-        "extra_hosts",
-        "dns",
-        "dns_search",
-        "dns_opt",
-        "sysctls",
-        "ulimits",
-        "logging",
+    restarts: &container::fields_and::<9, 37>([
         "privileged",
         "pid",
         "userns_mode",
@@ -67,7 +34,7 @@ pub static CONTAINER: Shape = Shape {
         "deploy.restart",
         "deploy.update",
         "protect",
-    ],
+    ]),
     holds_data: false,
     has_health: true,
     renames: true,

@@ -11,7 +11,7 @@ use bollard::errors::Error;
 use bollard::models::ObjectVersion;
 use stratos_engine::desired::owner::{Marks, Owner, Ownership};
 use stratos_engine::desired::resource::Resource;
-use stratos_engine::plan::change::{Action, Change, Reason, Verdict};
+use stratos_engine::plan::change::{Change, Reason, Verdict};
 use stratos_engine::platform::{ApplyContext, ObservedResource, Outcome, PlatformError, PlatformErrorKind};
 
 use super::SwarmPlatform;
@@ -41,15 +41,7 @@ enum Answer {
 
 /// Carries out one change.
 pub(crate) async fn apply(platform: &SwarmPlatform, change: &Change, context: &ApplyContext<'_>) -> Outcome {
-    let verb = match change.action {
-        Action::Create => "creating",
-        Action::Update => "updating",
-        Action::Replace(_) => "replacing",
-        Action::Delete => "deleting",
-        Action::Forget => "forgetting",
-        Action::Restart => "restarting",
-    };
-    let call = Call { platform, change, context, attempted: format!("{verb} {}", change.id) };
+    let call = Call { platform, change, context, attempted: format!("{} {}", change.action.doing(), change.id) };
     let mut outrun = None;
     for _ in 0..ATTEMPTS {
         if let Err(error) = platform.lease.check(&call.attempted) {

@@ -14,48 +14,14 @@ use stratos_engine::platform::{Address, FileContent, TranslatedApp};
 use super::{names, rollout, spec};
 use crate::config::{EnvironmentConfig, SwarmOptions};
 use crate::container;
-
-/// For a whole roll-out, where the app does not say.
-const ROLLOUT_TIMEOUT: Duration = Duration(300_000);
+pub(crate) use crate::container::app::FILE_MODE;
+use crate::container::app::ROLLOUT_TIMEOUT;
 
 /// Runs instances. Everything that its tasks are made of restarts them.
 pub static SERVICE: Shape = Shape {
     kind: "service",
     replaces: &[("deploy.mode", Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: false })],
-    restarts: &[
-        "image",
-        "entrypoint",
-        "command",
-        "environment",
-        "healthcheck",
-        "labels",
-        "volumes",
-        "files",
-        "networks",
-        "ports",
-        "hostname",
-        "user",
-        "working_dir",
-        "stop_signal",
-        "stop_grace_period",
-        "init",
-        "read_only",
-        "tty",
-        "stdin_open",
-        "cap_add",
-        "cap_drop",
-        "group_add",
-        "extra_hosts",
-        "dns",
-        "dns_search",
-        "dns_opt",
-        "sysctls",
-        "ulimits",
-        "logging",
-        "deploy.resources",
-        "deploy.restart",
-        "deploy.placement",
-    ],
+    restarts: &container::fields_and::<4, 32>(["ports", "deploy.resources", "deploy.restart", "deploy.placement"]),
     holds_data: false,
     has_health: true,
     renames: false,
@@ -74,9 +40,6 @@ pub static SECRET: Shape = Shape {
     replaces: &[("content", Replacement { order: ReplaceOrder::CreateFirst, downtime: false, loses_data: false })],
     ..Shape::UNKNOWN
 };
-
-/// Permission bits that a file has where nothing is said.
-pub(crate) const FILE_MODE: u32 = 0o444;
 
 /// Where other apps reach a port: by the service's name, in the environment's network.
 pub(crate) fn address(config: &EnvironmentConfig, app: &TranslatedApp<'_>, port: &Name) -> Address {

@@ -3,25 +3,23 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use stratos_engine::apply::{ApplyOptions, Quiet, RunVerdict};
-use stratos_engine::deploy::{self, Connector, Policy};
-use stratos_engine::desired::name::Name;
+use stratos_engine::apply::RunVerdict;
+use stratos_engine::deploy::{self, Policy};
 use stratos_engine::health::{RolloutState, Status};
-use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::plan::HeldReason;
 use stratos_engine::plan::change::{Action, Reason};
+use stratos_engine::platform::Platform;
 use stratos_engine::platform::contract::stage::{Stage, told};
 use stratos_engine::platform::contract::{Body, Subject, run};
-use stratos_engine::platform::{Platform, PlatformError};
 
-use crate::load::{Load, ask};
+use crate::load::{Load, ask, ask_for};
+use crate::login::apply_through;
 use crate::subject::{DockerSubject, engine, engines, remove, web};
 
 /// A health check that is quick to pass and to fail.
 const HEALTH: &str = "health = { http = \"/healthz\", port = \"http\", interval = \"200ms\", timeout = \"2s\", retries = 3 }";
 
-fn published(port: u16) -> String {
+pub fn published(port: u16) -> String {
     format!("ports.http = {{ port = 8080, publish = {port} }}")
 }
 
@@ -41,20 +39,10 @@ fn with_image(stage: &mut Stage<'_, DockerSubject>, tag: &str) {
 }
 
 /// The ids of an app's containers, its proxy not included, by name.
-async fn ids(subject: &DockerSubject, app: &str) -> Vec<(String, String)> {
+pub async fn ids(subject: &DockerSubject, app: &str) -> Vec<(String, String)> {
     let containers = subject.of(&subject.live(app)).await;
     let pair = |container: bollard::models::ContainerInspectResponse| (container.name.unwrap(), container.id.unwrap());
     containers.into_iter().map(pair).filter(|(name, _)| !name.contains(".proxy")).collect()
-}
-
-/// One connection for all, as within one run of the program.
-struct Same(Arc<dyn Platform>);
-
-#[async_trait]
-impl Connector for Same {
-    async fn connect(&self, _: &Project, _: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        Ok(self.0.clone())
-    }
 }
 
 #[test]
@@ -86,8 +74,7 @@ fn a_failed_update_leaves_the_old_containers_serving_and_is_reported() {
             with_image(&mut stage, tag);
             let platform: Arc<dyn Platform> = Arc::new(subject.platform());
             let plan = stage.plan().await;
-            let same = Same(platform.clone());
-            let applied = deploy::apply(&plan, &stage.secret_values(), &same, &ApplyOptions::default(), &Quiet).await.unwrap();
+            let applied = apply_through(&stage, &plan, platform.clone()).await;
             let (answers, failures) = load.end().await;
             assert!(failures.is_empty() && answers.len() == 1, "{answers:?} {failures:?}");
             assert_ne!(applied.verdict(), RunVerdict::Success);
@@ -240,14 +227,18 @@ fn a_container_that_was_stopped_by_hand_is_started_and_not_made_anew() {
 #[test]
 fn what_was_started_by_hand_is_never_touched() {
     run::<DockerSubject>(async |subject| {
-        let name = format!("{}-by-hand", subject.prefix);
-        let id = engines().docker(0, &["run", "--detach", "--name", &name, &web("1")]);
         let (mut stage, _) = serving(subject, &[]).await;
+        // One of them has the name that a second instance would have.
+        let names = [format!("{}-by-hand", subject.prefix), format!("{}-2", subject.live("web"))];
+        let run = |name: &String| engines().docker(0, &["run", "--detach", "--name", name, &web("1")]);
+        let theirs = names.each_ref().map(run);
+        stage.expect_nothing().await;
         with_image(&mut stage, "2");
         stage.converge().await;
         stage.policy = Policy { destroy: true, delete_data: true, ..Policy::default() };
         stage.converge().await;
-        assert_eq!(engines().docker(0, &["inspect", "--format", "{{.Id}} {{.State.Running}}", &name]), format!("{id} true"));
+        let seen = names.map(|name| engines().docker(0, &["inspect", "--format", "{{.Id}} {{.State.Running}}", &name]));
+        assert_eq!(seen, theirs.map(|id| format!("{id} true")));
         let networks = engines().docker(0, &["network", "ls", "--quiet", "--filter", &format!("name={}-dev", subject.prefix)]);
         assert_eq!(networks, "", "the environment's network is left");
     });
@@ -257,7 +248,7 @@ fn what_was_started_by_hand_is_never_touched() {
 fn an_adopted_container_is_replaced_and_the_plan_says_so() {
     run::<DockerSubject>(async |subject| {
         let name = format!("{}-1", subject.live("web"));
-        let id = engines().docker(0, &["run", "--detach", "--name", &name, &web("1")]);
+        let id = engines().docker(0, &["run", "--detach", "--name", &name, "--env", "TOKEN=s3cr3t", "--hostname", "theirs", &web("1")]);
         let mut stage = Stage::with_web(subject);
         stage.expect_held(|why| matches!(why, HeldReason::NotOurs { .. })).await;
         assert_eq!(engines().docker(0, &["inspect", "--format", "{{.Id}}", &name]), id);
@@ -265,6 +256,8 @@ fn an_adopted_container_is_replaced_and_the_plan_says_so() {
         let plan = stage.plan().await;
         let change = &plan.changes[0];
         assert!(change.reason == Reason::Adopted && change.action == Action::Update && change.restarts, "{change:?}");
+        let told: Vec<String> = change.differences.iter().filter(|d| d.old.is_some()).map(|d| d.path.to_string()).collect();
+        assert!(told.iter().all(|path| path == "image"), "what is somebody else's is nobody's business here: {told:?}");
         stage.converge().await;
         assert_ne!(ids(subject, "web").await[0].1, id);
     });
@@ -333,13 +326,16 @@ fn an_image_that_only_the_engine_has_is_not_pulled() {
 fn each_instance_has_a_volume_of_its_own_and_never_two_containers_share_it() {
     run::<DockerSubject>(async |subject| {
         let mut stage = Stage::with_web(subject);
-        stage.add("web", &["replicas = 2", "volumes.data = { path = \"/var/lib/web\" }"]);
+        // It ends where another one has not left yet.
+        let alone = "command = [\"sh\", \"-c\", \"cd /var/lib/web && mkdir busy || exit 9; trap 'busybox rmdir busy; exit 0' TERM; httpd -f -p 8080 & wait\"]";
+        let lines = [alone, "replicas = 2", "volumes.data = { path = \"/var/lib/web\" }"];
+        stage.add("web", &lines);
         stage.converge().await;
         let write = |name: &str| engines().docker(0, &["exec", name, "sh", "-c", "hostname > /var/lib/web/who; cat /var/lib/web/who"]);
         let names = [1, 2].map(|number| format!("{}-{number}", subject.live("web")));
         let written = names.clone().map(|name| write(&name));
         assert_ne!(written[0], written[1]);
-        stage.web("web", 2).add("web", &["replicas = 2", "volumes.data = { path = \"/var/lib/web\" }"]);
+        stage.web("web", 2).add("web", &lines);
         stage.converge().await;
         let read = |name: &str| engines().docker(0, &["exec", name, "cat", "/var/lib/web/who"]);
         assert_eq!(names.map(|name| read(&name)), written);
@@ -397,5 +393,85 @@ fn what_is_left_of_an_interrupted_roll_out_is_seen_and_cleaned_up() {
         assert!(plan.changes[0].differences.iter().any(|d| d.path.to_string() == "deploy.unfinished"), "{:?}", plan.changes[0].differences);
         assert_eq!(ids(subject, "web").await, before, "what serves was touched");
         assert_eq!(ask(port).await, Ok("1".into()));
+    });
+}
+
+/// The engine runs a check for the first time when its interval is over; whoever waits need not.
+#[test]
+fn a_roll_out_does_not_wait_for_the_interval_of_its_health_check() {
+    run::<DockerSubject>(async |subject| {
+        let mut stage = Stage::with_web(subject);
+        stage.add("web", &["health = { http = \"/healthz\", port = \"http\", interval = \"10m\" }", "rollout.timeout = \"2m\""]);
+        stage.converge().await;
+        with_image(&mut stage, "2");
+        stage.converge().await;
+        // What does not pass the check is not taken for ready.
+        stage.apps["web"][3] = "rollout.timeout = \"5s\"".into();
+        with_image(&mut stage, "sick");
+        let plan = stage.plan().await;
+        let told = told(&plan, &stage.apply(&plan).await);
+        assert!(told.contains("its health check has not passed yet") && told.contains("serves again"), "{told}");
+    });
+}
+
+#[test]
+fn what_is_being_answered_when_a_release_comes_is_answered_to_its_end() {
+    run::<DockerSubject>(async |subject| {
+        let mut stage = Stage::new(subject);
+        let port = subject.free_port();
+        let slow = "#!/bin/sh\\necho begun >> /www/begun\\nsleep 5\\nprintf 'Content-Type: text/plain\\\\r\\\\n\\\\r\\\\nslow'\\n";
+        stage.app("web", Body::Web(1), &[published(port)]).add(
+            "web",
+            &[
+                // It ends at its signal, whatever is open.
+                "command = [\"sh\", \"-c\", \"trap 'exit 0' TERM; httpd -f -p 8080 -h /www & wait\"]".to_owned(),
+                format!("files.\"/www/cgi-bin/slow\" = {{ content = \"{slow}\", mode = \"0755\" }}"),
+            ],
+        );
+        stage.converge().await;
+        let first = ids(subject, "web").await.remove(0).1;
+        let answer = tokio::spawn(async move { ask_for(port, "/cgi-bin/slow").await });
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !engines().try_docker(0, &["exec", &first, "cat", "/www/begun"]).status.success() {
+            assert!(std::time::Instant::now() < deadline, "it was not asked");
+        }
+        stage.add("web", &["env.MODE = \"two\""]);
+        stage.converge().await;
+        assert_ne!(ids(subject, "web").await[0].1, first);
+        assert_eq!(answer.await.unwrap(), Ok("slow".into()));
+    });
+}
+
+#[test]
+fn a_digest_is_stronger_than_its_tag() {
+    run::<DockerSubject>(async |subject| {
+        let digests = engines().docker(0, &["image", "inspect", "--format", "{{join .RepoDigests \" \"}}", &web("1")]);
+        let (_, digest) = digests.split_once('@').unwrap();
+        let (mut stage, port) = serving(subject, &[]).await;
+        stage.apps["web"][0] = format!("image = \"{}@{digest}\"", web("2"));
+        stage.converge().await;
+        assert_eq!(ask(port).await, Ok("1".into()), "what the tag says was run");
+        let id = ids(subject, "web").await.remove(0).1;
+        assert!(engines().docker(0, &["inspect", "--format", "{{.Config.Image}}", &id]).ends_with(digest));
+    });
+}
+
+#[test]
+fn somebody_elses_volume_is_not_used() {
+    run::<DockerSubject>(async |subject| {
+        let volume = format!("{}-data-1", subject.live("web"));
+        engines().docker(0, &["volume", "create", &volume]);
+        let mut stage = Stage::with_web(subject);
+        stage.add("web", &["volumes.data = { path = \"/var/lib/web\" }"]);
+        stage.expect_held(|why| matches!(why, HeldReason::NotOurs { .. } | HeldReason::Follows(_))).await;
+        engines().docker(0, &["volume", "rm", &volume]);
+        stage.converge().await;
+        // Beside ours the plan does not look at it; whoever needs it does.
+        engines().docker(0, &["volume", "create", &format!("{}-data-2", subject.live("web"))]);
+        stage.add("web", &["replicas = 2"]);
+        let plan = stage.plan().await;
+        let told = told(&plan, &stage.apply(&plan).await);
+        assert!(told.contains("somebody else has a volume of that name"), "{told}");
+        assert_eq!(ids(subject, "web").await.len(), 1);
     });
 }

@@ -22,9 +22,14 @@ pub struct Load {
 
 /// One request on a connection of its own: what the app answers.
 pub async fn ask(port: u16) -> Result<String, String> {
+    ask_for(port, "/").await
+}
+
+/// The same for another path.
+pub async fn ask_for(port: u16, path: &str) -> Result<String, String> {
     let asked = async {
         let mut stream = TcpStream::connect((engines().address(0), port)).await?;
-        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         std::io::Result::Ok(answer)

@@ -3,10 +3,15 @@
 mod behaviour;
 mod edit;
 mod load;
+#[path = "../swarm/login.rs"]
+mod login;
+mod networks;
+mod ports;
 #[allow(dead_code, reason = "the tests of swarms need more of it")]
 #[path = "../swarm/proxy.rs"]
 mod proxy;
 mod proxy_image;
+mod pulls;
 mod subject;
 
 use subject::DockerSubject;

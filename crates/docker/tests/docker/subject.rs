@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bollard::Docker;
@@ -31,7 +31,7 @@ use stratos_engine::plan::Plan;
 use stratos_engine::platform::contract::stage::KnownValues;
 use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
 use stratos_engine::platform::{Field, Platform, PlatformError, Support};
-use stratos_test_platforms::{Engines, shared_swarm};
+use stratos_test_platforms::{Engines, build};
 
 use crate::proxy::Proxy;
 use crate::{edit, proxy_image};
@@ -68,9 +68,14 @@ impl Connector for Connect {
     }
 }
 
-/// The engine, which serves plain containers as well.
+/// A plain engine for all tests of this process.
 pub fn engines() -> &'static Engines {
-    shared_swarm()
+    static SHARED: OnceLock<Engines> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        let engines = Engines::start(1);
+        build(&engines, 0);
+        engines
+    })
 }
 
 /// The engine itself, past the proxy: what an administrator has.
@@ -91,8 +96,13 @@ impl DockerSubject {
 
     /// A connection to it.
     pub fn platform(&self) -> DockerPlatform {
+        DockerPlatform::connect(self.configuration()).unwrap()
+    }
+
+    /// Where it is, and whose.
+    pub fn configuration(&self) -> EnvironmentConfig {
         let owner = Owner { project: self.prefix.clone(), environment: Name::new("dev").unwrap() };
-        DockerPlatform::connect(configuration(self.proxy.socket(), &self.prefix, owner)).unwrap()
+        configuration(self.proxy.socket(), &self.prefix, owner)
     }
 
     /// The containers whose names begin like this, as they are: sorted by name.

@@ -1,7 +1,9 @@
 //! The platform `swarm` against a real swarm: the conformance suite, and each trap of swarms by name.
 
 mod edit;
+mod login;
 mod proxy;
+mod pulls;
 mod subject;
 mod traps;
 

@@ -29,6 +29,20 @@ pub enum Action {
     Restart,
 }
 
+impl Action {
+    /// What is being done, for messages: `updating dev/service/shop-web`.
+    pub const fn doing(self) -> &'static str {
+        match self {
+            Self::Create => "creating",
+            Self::Update => "updating",
+            Self::Replace(_) => "replacing",
+            Self::Delete => "deleting",
+            Self::Forget => "forgetting",
+            Self::Restart => "restarting",
+        }
+    }
+}
+
 /// Why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
