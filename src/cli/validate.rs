@@ -1,19 +1,23 @@
 //! `stratos validate`
 
 use serde::Serialize;
-use stratos_engine::render;
+use stratos_engine::desired::check_native;
+use stratos_engine::desired::name::Name;
+use stratos_engine::manifest::diagnostic::Report;
+use stratos_engine::render::{native, render};
 
 use super::Context;
 use super::error::{Exit, Failure};
 use super::output::Format;
 use super::session::Session;
+use crate::connect;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos validate                 every problem in stratos.toml, its includes and templates
+  stratos validate                 every problem in stratos.toml, its includes, templates and compose files
   stratos validate --env=prod      only what prod is made of";
 
-/// Check stratos.toml and everything that it includes and renders, without talking to any platform.
+/// Check stratos.toml and everything that it includes, renders and names (compose files), without talking to any platform.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {}
@@ -28,8 +32,7 @@ struct Document {
 
 pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::load(&context.global)?;
-    let rendered = session.environments().map(|environment| render::render(&session.manifest, environment, &session.variables));
-    let reports: Vec<_> = rendered.filter_map(Result::err).collect();
+    let reports: Vec<_> = session.environments().filter_map(|environment| check(&session, environment).err()).collect();
     if !reports.is_empty() {
         return Err(Failure { reports, ..Failure::new("the manifest is not valid") });
     }
@@ -43,4 +46,12 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Everything up to what a plan would ask a platform about.
+fn check(session: &Session, environment: &Name) -> Result<(), Report> {
+    let mut rendered = render(&session.manifest, environment, &session.variables)?;
+    let Some(platform) = connect::unconnected(&session.manifest.project, environment, &rendered.settings) else { return Ok(()) };
+    native::load(&mut rendered, &session.manifest, &|part| platform.native_files(part))?;
+    check_native(&rendered, &session.manifest, &*platform)
 }

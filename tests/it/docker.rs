@@ -38,3 +38,30 @@ fn what_is_wrong_with_the_settings_is_shown_at_its_place() {
     assert!(run.err.contains("did you mean `context`?"), "{}", run.err);
     assert_eq!(place.read("stratos.toml"), PROJECT, "nothing was written");
 }
+
+/// Compose files are read and translated for the platform of each environment, without asking anybody.
+#[test]
+fn what_is_wrong_with_a_compose_file_is_shown_at_its_place() {
+    let manifest = |environments: &str| {
+        format!(
+            "{PROJECT}{environments}[apps.web.platform]\ndocker = {{ compose = \"compose.yml\" }}\nswarm = {{ compose = \"compose.yml\" }}\n"
+        )
+    };
+    let both = "[environments.one]\nplatform = \"docker\"\n[environments.two]\nplatform = \"swarm\"\nurl = \"http://127.0.0.1:9\"\n";
+    let place = Place::with(&manifest(both));
+    place.write("compose.yml", "services:\n  web:\n    image: web:1\n    privileged: true\n    comand: x\n");
+    let run = place.run(&["validate"]).code(1);
+    assert!(run.err.contains("compose.yml:5:5: `services.web` has no key `comand`"), "{}", run.err);
+    assert!(
+        run.err.contains("compose.yml:4:17: `services.web.privileged` is not supported: a swarm runs nothing privileged"),
+        "{}",
+        run.err
+    );
+    let run = place.run(&["validate", "--env=one"]).code(1);
+    assert!(run.err.contains("comand") && !run.err.contains("privileged"), "{}", run.err);
+    place.write("compose.yml", "services:\n  web:\n    image: web:1\n    build: .\n");
+    let run = place.run(&["validate", "--env=one"]).code(1);
+    assert!(run.err.contains("compose.yml:4:12: `services.web.build` is not supported: images are built before"), "{}", run.err);
+    place.write("compose.yml", "services:\n  web:\n    image: web:1\n");
+    place.run(&["validate"]).code(0);
+}

@@ -1,10 +1,10 @@
-//! What compose files become. Nothing is asked here.
+//! What compose files become, on a swarm and on a plain engine. Nothing is asked here.
 
 use std::collections::BTreeSet;
 
 use stratos_engine::manifest::Manifest;
 
-use crate::support::{cases, compare, folder, text, translated};
+use crate::support::{cases, compare, folder, text, translated, translated_in};
 
 #[test]
 fn files_become_these_documents() {
@@ -13,8 +13,12 @@ fn files_become_these_documents() {
     let mut differing = Vec::new();
     for case in cases {
         let manifest = Manifest::load(&folder("files").join(&case)).unwrap_or_else(|report| panic!("{case}: {report}"));
-        let desired = translated(&manifest).unwrap_or_else(|report| panic!("{case}: {report}"));
-        compare(&folder("files").join(&case).join("documents.txt"), &text(&desired.resources), &mut differing);
+        for (environment, file) in [("test", "documents.txt"), ("plain", "documents-docker.txt")] {
+            match translated_in(&manifest, environment) {
+                Ok(desired) => compare(&folder("files").join(&case).join(file), &text(&desired.resources), &mut differing),
+                Err(report) => differing.push(format!("{case} in {environment}: {report}")),
+            }
+        }
     }
     assert!(differing.is_empty(), "these documents differ (STRATOS_BLESS=1 writes them):\n{}", differing.join("\n"));
 }
