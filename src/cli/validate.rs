@@ -3,7 +3,7 @@
 use serde::Serialize;
 use stratos_engine::desired::check_native;
 use stratos_engine::desired::name::Name;
-use stratos_engine::manifest::diagnostic::Report;
+use stratos_engine::manifest::diagnostic::{Diagnostic, Report};
 use stratos_engine::render::{native, render};
 
 use super::Context;
@@ -51,7 +51,9 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
 /// Everything up to what a plan would ask a platform about.
 fn check(session: &Session, environment: &Name) -> Result<(), Report> {
     let mut rendered = render(&session.manifest, environment, &session.variables)?;
-    let Some(platform) = connect::unconnected(&session.manifest.project, environment, &rendered.settings) else { return Ok(()) };
+    let platform = connect::unconnected(&session.manifest.project, environment, &rendered.settings)
+        .map_err(|error| Report::new(rendered.sources.clone(), vec![Diagnostic::new(error.to_string(), None)]))?;
+    let Some(platform) = platform else { return Ok(()) };
     native::load(&mut rendered, &session.manifest, &|part| platform.native_files(part))?;
     check_native(&rendered, &session.manifest, &*platform)
 }

@@ -1,6 +1,5 @@
 //! The platforms `docker` and `swarm`: where their engine is, and what it may pull with.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -31,7 +30,8 @@ pub fn connect(
 /// The same where no engine will be asked for anything.
 pub fn unconnected(project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
     let options = Options::read(environment.platform, &environment.options).unwrap_or_default();
-    platform(project, name, environment, Endpoint::Unix(PathBuf::new()), options)
+    // Nothing can listen on this port.
+    platform(project, name, environment, Endpoint::Http("127.0.0.1:0".to_owned()), options)
 }
 
 fn platform(

@@ -215,8 +215,11 @@ impl App {
     /// Others' containers are in the way only where there are none of ours.
     fn settle(&mut self) {
         self.members.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
-        if self.members.iter().any(|member| member.ownership.marks().is_some()) || self.proxy.is_some() {
-            self.members.retain(|member| member.ownership.marks().is_some());
+        let is_ours = |ownership: &Ownership| ownership.marks().is_some();
+        if self.members.iter().any(|member| is_ours(&member.ownership))
+            || self.proxy.as_ref().is_some_and(|proxy| is_ours(&proxy.ownership))
+        {
+            self.members.retain(|member| is_ours(&member.ownership));
         }
     }
 
