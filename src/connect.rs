@@ -118,6 +118,20 @@ impl Connect {
     }
 }
 
+/// The platform of an environment, for what it does without being reached. Whether it can be from this machine is not looked
+/// at. None for a platform without native parts.
+///
+/// # Errors
+/// Where the settings are wrong, which [`check`] says before.
+#[cfg_attr(not(feature = "docker"), allow(unused_variables, reason = "the other platforms have no native parts"))]
+pub fn unconnected(project: &Project, name: &Name, environment: &Environment) -> Result<Option<Arc<dyn Platform>>, PlatformError> {
+    match environment.platform {
+        #[cfg(feature = "docker")]
+        PlatformKind::Docker | PlatformKind::Swarm => docker::unconnected(project, name, environment).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// What is wrong with an environment's settings for its platform, on whatever machine. What a build lacks is not checked.
 #[cfg_attr(not(feature = "docker"), allow(unused_variables, reason = "the platform local has no settings"))]
 pub fn check(environment: &Environment) -> Vec<Problem> {

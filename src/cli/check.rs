@@ -6,10 +6,9 @@ use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
 use stratos_engine::deploy::Connector as _;
 use stratos_engine::desired::name::Name;
-use stratos_engine::desired::text::Text;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::platform::{Field, Support};
-use stratos_engine::render::{Rendered, RenderedApp, render};
+use stratos_engine::render::{Rendered, native, render};
 
 use super::Context;
 use super::error::{Exit, Failure};
@@ -73,21 +72,26 @@ pub async fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
 
 impl Document {
     /// Adds what one environment makes of the apps that go there. Connecting reads and writes nothing of ours.
-    async fn add(&mut self, session: &Session, rendered: Rendered) -> Result<(), Failure> {
-        let Rendered { environment, settings, apps, sources: _ } = rendered;
-        let platform = match BUILT.contains(&settings.platform) {
-            true => Some(session.connector.connect(&session.manifest.project, &environment, &settings).await?),
+    async fn add(&mut self, session: &Session, mut rendered: Rendered) -> Result<(), Failure> {
+        let platform = match BUILT.contains(&rendered.settings.platform) {
+            true => Some(session.connector.connect(&session.manifest.project, &rendered.environment, &rendered.settings).await?),
             false => {
-                self.notes.push(format!("{environment}: this build does not have the platform {} yet", settings.platform));
+                let (environment, platform) = (&rendered.environment, rendered.settings.platform);
+                self.notes.push(format!("{environment}: this build does not have the platform {platform} yet"));
                 None
             }
         };
+        if let Some(platform) = &platform {
+            native::load(&mut rendered, &session.manifest, &|part| platform.native_files(part))?;
+        }
+        let Rendered { environment, settings, apps, sources: _ } = rendered;
         let mut holds_secret = false;
-        for (name, RenderedApp { app, files, .. }) in apps {
+        for (name, rendered) in apps {
             if !session.apps().is_empty() && !session.apps().contains(&name) {
                 continue;
             }
-            holds_secret |= app.env.values().chain(files.values().map(|file| &file.content)).any(Text::has_secret);
+            holds_secret |= !rendered.secrets_used().is_empty();
+            let app = rendered.app;
             let fields = self.apps.entry(name).or_default();
             for field in Field::ALL.iter().copied().filter(|field| field.is_used_by(&app)) {
                 let support = platform.as_ref().map(|platform| platform.support(field));

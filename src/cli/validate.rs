@@ -1,7 +1,10 @@
 //! `stratos validate`
 
 use serde::Serialize;
-use stratos_engine::render;
+use stratos_engine::desired::check_native;
+use stratos_engine::desired::name::Name;
+use stratos_engine::manifest::diagnostic::{Diagnostic, Report};
+use stratos_engine::render::{native, render};
 
 use super::Context;
 use super::error::{Exit, Failure};
@@ -11,10 +14,10 @@ use crate::connect;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos validate                 every problem in stratos.toml, its includes and templates
+  stratos validate                 every problem in stratos.toml, its includes, templates and compose files
   stratos validate --env=prod      only what prod is made of";
 
-/// Check stratos.toml and everything that it includes and renders, without talking to any platform.
+/// Check stratos.toml and everything that it includes, renders and names (compose files), without talking to any platform.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {}
@@ -30,9 +33,10 @@ struct Document {
 pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::read(&context.global)?;
     // What an environment says of its platform and what an app renders to have nothing to do with each other: both are told.
-    let platforms = connect::check_all(&session.manifest).err();
-    let rendered = session.environments().map(|environment| render::render(&session.manifest, environment, &session.variables));
-    let reports: Vec<_> = platforms.into_iter().chain(rendered.filter_map(Result::err)).collect();
+    let settings = connect::check_all(&session.manifest).err();
+    let asked = |environment| check(&session, environment, settings.is_none()).err();
+    let rendered: Vec<_> = session.environments().filter_map(asked).collect();
+    let reports: Vec<_> = settings.into_iter().chain(rendered).collect();
     if !reports.is_empty() {
         return Err(Failure { reports, ..Failure::new("the manifest is not valid") });
     }
@@ -46,4 +50,17 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Success)
+}
+
+/// Everything up to what a plan would ask a platform about; without that the settings are right there is no platform to ask.
+fn check(session: &Session, environment: &Name, settings_are_right: bool) -> Result<(), Report> {
+    let mut rendered = render(&session.manifest, environment, &session.variables)?;
+    if !settings_are_right {
+        return Ok(());
+    }
+    let platform = connect::unconnected(&session.manifest.project, environment, &rendered.settings)
+        .map_err(|error| Report::new(rendered.sources.clone(), vec![Diagnostic::new(error.to_string(), None)]))?;
+    let Some(platform) = platform else { return Ok(()) };
+    native::load(&mut rendered, &session.manifest, &|part| platform.native_files(part))?;
+    check_native(&rendered, &session.manifest, &*platform)
 }

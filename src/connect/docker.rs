@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use stratos_docker::DockerPlatform;
 use stratos_docker::config::{DockerCredentials, EnvironmentConfig, ImageCredentials};
-use stratos_docker::endpoint::{self, Settings, Surroundings};
+use stratos_docker::endpoint::{self, Endpoint, Options, Settings, Surroundings};
 use stratos_docker::swarm::SwarmPlatform;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
@@ -24,14 +24,31 @@ pub fn connect(
     surroundings: &Surroundings,
 ) -> Result<Arc<dyn Platform>, PlatformError> {
     let found = endpoint::resolve(&settings(environment), surroundings)?;
+    platform(project, name, environment, found.endpoint, found.options)
+}
+
+/// The same where no engine will be asked for anything.
+pub fn unconnected(project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+    let options = Options::read(environment.platform, &environment.options).unwrap_or_default();
+    // Nothing can listen on this port.
+    platform(project, name, environment, Endpoint::Http("127.0.0.1:0".to_owned()), options)
+}
+
+fn platform(
+    project: &Project,
+    name: &Name,
+    environment: &Environment,
+    endpoint: Endpoint,
+    options: Options,
+) -> Result<Arc<dyn Platform>, PlatformError> {
     let config = EnvironmentConfig {
         environment: name.clone(),
         owner: Owner { project: super::owner_of(project).to_owned(), environment: name.clone() },
         prefix: prefix(project, environment)?,
-        endpoint: found.endpoint,
+        endpoint,
         credentials: Some(Arc::new(Registries(crate::registry::credentials()))),
-        swarm: found.options.swarm,
-        docker: found.options.docker,
+        swarm: options.swarm,
+        docker: options.docker,
     };
     Ok(match environment.platform {
         PlatformKind::Swarm => Arc::new(SwarmPlatform::connect(config)?),

@@ -43,3 +43,30 @@ fn what_is_wrong_with_the_settings_is_shown_at_its_place() {
     assert!(run.err.contains("did you mean `context`?"), "{}", run.err);
     assert_eq!(place.read("stratos.toml"), PROJECT, "nothing was written");
 }
+
+/// Compose files are read and translated for the platform of each environment, without asking anybody.
+#[test]
+fn what_is_wrong_with_a_compose_file_is_shown_at_its_place() {
+    let manifest = |environments: &str| {
+        format!(
+            "{PROJECT}{environments}[apps.web.platform]\ndocker = {{ compose = \"compose.yml\" }}\nswarm = {{ compose = \"compose.yml\" }}\n"
+        )
+    };
+    let both = "[environments.one]\nplatform = \"docker\"\n[environments.two]\nplatform = \"swarm\"\nurl = \"http://127.0.0.1:9\"\n";
+    let place = Place::with(&manifest(both));
+    place.write("compose.yml", "services:\n  web:\n    image: web:1\n    privileged: true\n    comand: x\n");
+    let said = |environment: &str, parts: &[&str]| {
+        let run = place.run(&["validate", environment]).code(1);
+        parts.iter().for_each(|part| assert!(run.err.contains(part), "{part}: {}", run.err));
+        run.err
+    };
+    said(
+        "--env=one,two",
+        &["compose.yml:5:5", "`services.web` has no key `comand`", "compose.yml:4:17", "a swarm runs nothing privileged"],
+    );
+    assert!(!said("--env=one", &["has no key `comand`"]).contains("privileged` is not supported"), "an engine can do that");
+    place.write("compose.yml", "services:\n  web:\n    image: web:1\n    build: .\n");
+    said("--env=one", &["compose.yml:4:12", "`services.web.build` is not supported: images are built before"]);
+    place.write("compose.yml", "services:\n  web:\n    image: web:1\n");
+    place.run(&["validate"]).code(0);
+}

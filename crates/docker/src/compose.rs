@@ -1,11 +1,12 @@
-//! Compose files as native parts: `platform.swarm = { compose = "compose.yml" }` (docs/compose.md).
+//! Compose files as native parts: `platform.swarm = { compose = "compose.yml" }`, or `platform.docker` (docs/compose.md).
 //!
-//! A walk through: [`project`] lays files on each other and fills in `${NAME}`; [`swarm`] makes resources of the whole, with a
-//! module for each part of a service; [`at`] reads values and reports what is not as it should be. Everything that a file says is
+//! A walk through: [`project`] lays files on each other and fills in `${NAME}`; [`swarm`] and [`docker`] make resources
+//! of the whole, as far as they do the same with [`translation`], and with a module for each part of a service; [`at`] reads values and reports what is not as it should be. Everything that a file says is
 //! translated, refused, or left out because the app allows it: nothing is dropped.
 
 mod at;
 mod deploy;
+pub(crate) mod docker;
 mod dotenv;
 mod files;
 mod interpolate;
@@ -16,6 +17,7 @@ mod ports;
 mod project;
 mod service;
 pub(crate) mod swarm;
+mod translation;
 mod unsupported;
 mod words;
 mod yaml;

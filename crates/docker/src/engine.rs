@@ -2,7 +2,8 @@
 //!
 //! Reading order: `translate` (what an app becomes), `live` (what is there, with `read` and `record` as the two halves of a
 //! container), `observe`, `apply` (one change), `exchange` (its roll-out, which `rollout` decides about), `proxy` (published
-//! ports), `handover` (of a port from one app to another), `health`. The reasons are in `docs/design/docker-engine.md`.
+//! ports), `handover` (of a port from one app to another), `project_network` (networks of compose files), `health`. The reasons
+//! are in `docs/design/docker-engine.md`.
 
 mod apply;
 pub(crate) mod archive;
@@ -12,13 +13,16 @@ mod exchange;
 mod goal;
 mod handover;
 mod health;
+pub(crate) mod host;
 pub(crate) mod image;
 mod live;
 mod make;
 pub(crate) mod names;
 pub(crate) mod network;
 mod observe;
+pub(crate) mod ports;
 mod probe;
+mod project_network;
 mod proxy;
 mod read;
 pub(crate) mod record;
@@ -35,12 +39,16 @@ use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::{Health, RolloutState};
+use stratos_engine::manifest::diagnostic::Diagnostic;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
-    Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, NativeResources, Outcome, Platform, PlatformError, Scope, Sink, Support,
+    TranslatedApp,
 };
+use stratos_engine::render::native::Native;
 
+use crate::compose;
 use crate::config::EnvironmentConfig;
 use crate::connection::Connection;
 
@@ -107,6 +115,14 @@ impl Platform for DockerPlatform {
 
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {
         translate::translate(&self.config, app)
+    }
+
+    fn native_files(&self, part: &Native) -> Vec<String> {
+        compose::wanted(part)
+    }
+
+    fn native(&self, app: &TranslatedApp<'_>, part: &Native) -> Result<NativeResources, Vec<Diagnostic>> {
+        compose::docker::resources(&self.config, app, part)
     }
 
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {

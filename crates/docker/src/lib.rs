@@ -3,6 +3,7 @@
 //! What both need stands first; then each has a module with the same files: `platform`, `translate`, `observe`, `apply`,
 //! `health`, `logs`. Documents speak the vocabulary of compose files, which users of Docker know (`docs/design/docker.md`).
 
+mod app_network;
 mod beside;
 mod compose;
 pub mod config;

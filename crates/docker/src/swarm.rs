@@ -1,7 +1,7 @@
 //! The platform `swarm`: an app is a service, its files are configs and secrets, and all are on the environment's network.
 
-pub(crate) mod app_network;
 mod apply;
+mod forgotten;
 mod generations;
 mod health;
 mod lease;

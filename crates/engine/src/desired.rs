@@ -110,6 +110,25 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
     Ok(out)
 }
 
+/// Checks the native parts of the apps, whose files have been read, without a plan: what a platform makes of them is pure.
+///
+/// # Errors
+/// Everything that is wrong with them, at its place.
+pub fn check_native(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform) -> Result<(), Report> {
+    let owner = owner(manifest, &rendered.environment);
+    let contexts: IndexMap<&Name, AppContext<'_>> =
+        rendered.apps.iter().map(|(name, app)| (name, AppContext::new(name, app, rendered, manifest, &owner))).collect();
+    let mut problems = Vec::new();
+    for (name, context) in &contexts {
+        let Some(part) = &context.rendered.native else { continue };
+        match binding::environment(name, &contexts, platform) {
+            Ok(env) => problems.extend(platform.native(&context.translated(&env), part).err().into_iter().flatten()),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Report::new(rendered.sources.clone(), problems)) }
+}
+
 /// One app of the environment with everything that `translate` asks for.
 pub(crate) struct AppContext<'a> {
     project: &'a Name,

@@ -97,9 +97,10 @@ pub fn render(manifest: &Manifest, environment: &Name, inputs: &VariableInputs) 
 }
 
 impl Rendered {
-    /// The names of the secrets that are used here: those whose values are needed to apply it.
-    pub fn secrets_used(&self) -> BTreeSet<&str> {
-        self.apps.values().flat_map(RenderedApp::texts).flat_map(Text::secrets).collect()
+    /// The names of the secrets that are used here: those whose values are needed to apply it. Those in files of native parts
+    /// are known once [`native::load`] has read them.
+    pub fn secrets_used(&self) -> BTreeSet<String> {
+        self.apps.values().flat_map(RenderedApp::secrets_used).collect()
     }
 
     /// For people: the apps as JSON, with secrets and addresses as the expressions that they came from.
@@ -114,7 +115,13 @@ impl RenderedApp {
         self.native.is_none() || self.app.image.is_some() || self.app.command.is_some()
     }
 
-    /// All texts that can hold a secret.
+    /// The names of the secrets that it uses, as [`Rendered::secrets_used`] has them.
+    pub fn secrets_used(&self) -> BTreeSet<String> {
+        let own = self.texts().flat_map(Text::secrets).map(str::to_owned);
+        own.chain(self.native.iter().flat_map(Native::secrets_used)).collect()
+    }
+
+    /// All texts of the portable part that can hold a secret.
     fn texts(&self) -> impl Iterator<Item = &Text> {
         let command = self.app.command.iter().flatten();
         let files = self.files.values().map(|file| &file.content);

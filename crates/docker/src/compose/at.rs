@@ -11,8 +11,18 @@ use stratos_engine::manifest::suggest;
 use super::project::Files;
 use super::yaml::{Place, Value, Yaml};
 
+/// What compose files are translated for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// Services of a swarm.
+    Swarm,
+    /// Containers of one plain engine.
+    Engine,
+}
+
 /// What all of a translation shares.
 pub(super) struct Check<'c, 'a> {
+    pub on: On,
     pub files: &'c Files<'a>,
     /// `allow_degraded` of the app.
     pub allowed: &'c [String],
@@ -78,6 +88,14 @@ impl Check<'_, '_> {
         }
         let help = format!("remove it, or accept that it is left out with allow_degraded = [\"{feature}\"]");
         self.files.report_with_help(format!("`{}` is not supported: {why}", at.path), help, at.place());
+    }
+
+    /// One of two texts: what is so in a swarm, and what on a plain engine.
+    pub fn either<'w>(&self, swarm: &'w str, engine: &'w str) -> &'w str {
+        match self.on {
+            On::Swarm => swarm,
+            On::Engine => engine,
+        }
     }
 
     /// Reports what is no key of a table. `x-…` is everybody's own.

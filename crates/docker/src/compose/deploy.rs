@@ -1,32 +1,43 @@
-//! `deploy` of a service, and what older files say beside it: `restart`, `scale`, `mem_limit`.
+//! `deploy` of a service, and what older files say beside it: `restart`, `scale`, `mem_limit`. What only a plain engine makes
+//! of it is in `docker/deploy.rs`.
 
 use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::text::Text;
 
-use super::at::{At, Check};
+use super::at::{At, Check, On};
 use super::service::texts;
 
 /// What the engine takes where nothing is said: such values are in no document.
 const MONITOR: Duration = Duration(5_000);
 const RESTART_DELAY: Duration = Duration(5_000);
 
-/// Writes `deploy`. `takes_host_ports` is whether it publishes fixed ports of the machines that it runs on.
+/// The keys of `deploy`.
+pub(super) const KEYS: [&str; 9] =
+    ["mode", "replicas", "endpoint_mode", "labels", "placement", "resources", "restart_policy", "update_config", "rollback_config"];
+
+/// The keys of `update_config` and `rollback_config`.
+pub(super) const EXCHANGE: [&str; 6] = ["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"];
+
+/// Writes `deploy` for a swarm. `takes_host_ports` is whether it publishes fixed ports of the machines that it runs on.
 pub(super) fn write(service: &At<'_>, takes_host_ports: bool, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
     let deploy = service.get("deploy").filter(|at| check.table(at));
     if let Some(deploy) = &deploy {
-        let known =
-            ["mode", "replicas", "endpoint_mode", "labels", "placement", "resources", "restart_policy", "update_config", "rollback_config"];
-        check.known(deploy, &known);
+        check.known(deploy, &KEYS);
         deploy.get("labels").into_iter().for_each(|at| texts(&at, &["deploy", "labels"], check, out));
         deploy.get("placement").into_iter().for_each(|at| placement(&at, check, out));
         for (key, which) in [("update_config", "update"), ("rollback_config", "rollback")] {
             deploy.get(key).into_iter().for_each(|at| exchange(&at, which, takes_host_ports, check, out));
         }
     }
-    instances(service, deploy.as_ref(), check, out);
-    resources(service, deploy.as_ref(), check, out);
-    match deploy.as_ref().and_then(|deploy| deploy.get("restart_policy")) {
+    both(service, deploy.as_ref(), check, out);
+}
+
+/// Writes what both platforms have: how many there are, what they may use, and when they are started again.
+pub(super) fn both(service: &At<'_>, deploy: Option<&At<'_>>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
+    instances(service, deploy, check, out);
+    resources(service, deploy, check, out);
+    match deploy.and_then(|deploy| deploy.get("restart_policy")) {
         Some(policy) => restart_policy(&policy, check, out),
         None => service.get("restart").into_iter().for_each(|at| restart(&at, check, out)),
     }
@@ -38,12 +49,14 @@ fn instances(service: &At<'_>, deploy: Option<&At<'_>>, check: &Check<'_, '_>, o
         return check.report(format!("`{}`: this build does not have jobs yet", at.path), at);
     }
     let global = mode.and_then(|at| check.one_of(&at, &["replicated", "global"])) == Some("global");
-    if global {
+    // On the one machine of an engine an instance on each machine is one instance.
+    if global && check.on == On::Swarm {
         out.text(["deploy", "mode"], "global");
     }
     let replicas = deploy.and_then(|deploy| deploy.get("replicas")).or_else(|| service.get("scale"));
     if let Some(at) = replicas {
-        let number = check.integer(&at, 0, 10_000);
+        let fewest = if check.on == On::Swarm { 0 } else { 1 };
+        let number = check.integer(&at, fewest, 10_000);
         if global {
             return check.report(format!("`{}`: a global service has an instance on each machine", at.path), &at);
         }
@@ -110,7 +123,7 @@ fn resources(service: &At<'_>, deploy: Option<&At<'_>>, check: &Check<'_, '_>, o
 }
 
 fn exchange(at: &At<'_>, which: &str, takes_host_ports: bool, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
-    check.known(at, &["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"]);
+    check.known(at, &EXCHANGE);
     let path = |field| ["deploy", which, field];
     if let Some(parallelism) = at.get("parallelism").and_then(|at| check.integer(&at, 0, 10_000)).filter(|number| *number != 1) {
         out.integer(path("parallelism"), parallelism);
@@ -148,9 +161,17 @@ fn restart_policy(at: &At<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder)
         out.text(["deploy", "restart", "condition"], condition);
     }
     for (key, default) in [("delay", RESTART_DELAY), ("window", Duration(0))] {
-        if let Some(time) = at.get(key).and_then(|at| check.duration(&at)).filter(|time| *time != default) {
+        if let Some(time) = at.get(key).and_then(|at| check.duration(&at)).filter(|time| *time != default || check.on == On::Engine) {
+            if check.on == On::Engine {
+                let why = "an engine waits before each start, twice as long each time";
+                at.get(key).into_iter().for_each(|at| check.unsupported(&format!("deploy.restart_policy.{key}"), why, &at));
+                continue;
+            }
             out.put(["deploy", "restart", key], Leaf::Duration(time));
         }
+    }
+    if let Some(at) = at.get("max_attempts").filter(|_| check.on == On::Engine && condition != Some("on-failure")) {
+        return check.unsupported("deploy.restart_policy.max_attempts", "an engine counts with `condition: on-failure` alone", &at);
     }
     let attempts = at.get("max_attempts").and_then(|at| check.integer(&at, 0, 1_000_000));
     if let Some(attempts) = attempts.filter(|attempts| *attempts != 0) {
@@ -163,6 +184,8 @@ fn restart(at: &At<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
     let Some(text) = check.plain(at) else { return };
     let (word, attempts) = text.split_once(':').map_or((text.as_str(), None), |(word, attempts)| (word, Some(attempts)));
     match (word, attempts.map(str::parse::<i64>)) {
+        // What was stopped by hand stays so, also when the engine itself is started again; a swarm does not know the difference.
+        ("always", None) if check.on == On::Engine => drop(out.text(["deploy", "restart", "condition"], "always")),
         ("always" | "unless-stopped", None) => {}
         // A bare `no` is text here, and `"no"` is the same text.
         ("no", None) => drop(out.text(["deploy", "restart", "condition"], "none")),

@@ -2,11 +2,11 @@
 
 use stratos_engine::desired::text::{Encoding, Segment, Text};
 
-use super::at::{At, Check};
+use super::at::{At, Check, On};
 use super::interpolate::Values;
 use super::yaml::Value;
 
-/// The most that a config or a secret may hold; both must hold something.
+/// The most that a config or a secret may hold. In a swarm both must hold something.
 const LARGEST: usize = 500 * 1024;
 
 /// Which of the two.
@@ -132,8 +132,10 @@ pub(super) fn source(
         Kind::Secret => secret(name, &at, manifest, check, values)?,
     };
     let size = content.as_literal().map_or(1, str::len);
-    if size == 0 || size >= LARGEST {
-        check.report(format!("the {one} `{name}` has {size} bytes: a swarm takes at least one, and less than {LARGEST}"), &at);
+    let least = if check.on == On::Swarm { 1 } else { 0 };
+    if size < least || size >= LARGEST {
+        let takes = check.either("a swarm takes at least one, and less than", "it can have less than");
+        check.report(format!("the {one} `{name}` has {size} bytes: {takes} {LARGEST}"), &at);
         return None;
     }
     Some(Source::Content(content))

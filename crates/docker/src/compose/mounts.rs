@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 
-use super::at::{At, Check};
+use super::at::{At, Check, On};
 use super::service::texts;
 
 /// What a volume of the project is called on the engine.
@@ -13,15 +13,22 @@ pub(super) type LiveVolume<'a> = dyn Fn(&str) -> String + 'a;
 const RELATIVE: &str =
     "it is a folder beside the manifest, which the machines that run the service do not have: use a config, a volume, or an absolute path";
 
-/// Writes `volumes.<path>`.
-pub(super) fn write(service: &At<'_>, volumes: &At<'_>, live: &LiveVolume<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
-    let mut mounts = Mounts { volumes, live, check, out, seen: BTreeSet::new() };
+/// Writes `volumes.<path>`. The keys of the project's volumes among them.
+pub(super) fn write(
+    service: &At<'_>,
+    volumes: &At<'_>,
+    live: &LiveVolume<'_>,
+    check: &Check<'_, '_>,
+    out: &mut DocumentBuilder,
+) -> BTreeSet<String> {
+    let mut mounts = Mounts { volumes, live, check, out, seen: BTreeSet::new(), used: BTreeSet::new() };
     for item in service.get("volumes").filter(|at| check.list(at)).iter().flat_map(At::items) {
         if item.is_table() { mounts.long(&item) } else { mounts.short(&item) }
     }
     for item in service.get("tmpfs").iter().flat_map(At::items) {
         mounts.tmpfs(&item);
     }
+    mounts.used
 }
 
 struct Mounts<'m, 'c, 'a> {
@@ -30,6 +37,8 @@ struct Mounts<'m, 'c, 'a> {
     check: &'m Check<'c, 'a>,
     out: &'m mut DocumentBuilder,
     seen: BTreeSet<String>,
+    /// The keys of volumes of the project.
+    used: BTreeSet<String>,
 }
 
 impl Mounts<'_, '_, '_> {
@@ -55,7 +64,7 @@ impl Mounts<'_, '_, '_> {
                 "nocopy" if !is_path => self.put(target, &["volume", "nocopy"], Leaf::Bool(true)),
                 "shared" | "rshared" | "slave" | "rslave" | "private" if is_path => self.text(target, &["bind", "propagation"], option),
                 "rprivate" | "consistent" | "cached" | "delegated" => {}
-                "z" | "Z" => self.check.unsupported("volumes.selinux", "the API of services has no labels of SELinux", at),
+                "z" | "Z" => self.check.unsupported("volumes.selinux", "labels of SELinux are not set", at),
                 _ => self.check.report(format!("`{}`: there is no option {option:?} of a mount", at.path), at),
             }
         }
@@ -106,11 +115,11 @@ impl Mounts<'_, '_, '_> {
             self.text(target, &["bind", "propagation"], propagation);
         }
         if let Some(create) = at.get("create_host_path").filter(|at| self.check.flag(at) == Some(true)) {
-            self.check.unsupported("volumes.bind.create_host_path", "the folder must be there on each machine", &create);
+            self.check.unsupported("volumes.bind.create_host_path", "the folder must be there on the machine", &create);
         }
         for key in ["selinux", "recursive"] {
             if let Some(at) = at.get(key) {
-                self.check.unsupported(&format!("volumes.bind.{key}"), "the API of services does not have it", &at);
+                self.check.unsupported(&format!("volumes.bind.{key}"), "it is not translated", &at);
             }
         }
     }
@@ -124,6 +133,13 @@ impl Mounts<'_, '_, '_> {
             self.text(target, &["volume", "subpath"], &subpath);
         }
         if let Some(labels) = at.get("labels") {
+            if self.check.on == On::Engine {
+                return self.check.unsupported(
+                    "volumes.volume.labels",
+                    "a volume is made before what uses it: say them in `volumes`",
+                    &labels,
+                );
+            }
             texts(&labels, &["volumes", target, "volume", "labels"], self.check, self.out);
         }
     }
@@ -192,7 +208,7 @@ impl Mounts<'_, '_, '_> {
         true
     }
 
-    /// A volume of the project, with its driver: a swarm makes it where an instance needs it.
+    /// A volume of the project. A swarm makes it where an instance needs it, so its driver is said here.
     fn named(&mut self, target: &str, name: &str, at: &At<'_>) -> bool {
         if !self.volumes.yaml.entries().iter().any(|(key, _)| key.name == name) {
             let help = format!("add `{name}:` to the top-level `volumes`; a folder of the host begins with /");
@@ -201,6 +217,10 @@ impl Mounts<'_, '_, '_> {
         }
         self.text(target, &["type"], "volume");
         self.text(target, &["source"], &(self.live)(name));
+        self.used.insert(name.to_owned());
+        if self.check.on == On::Engine {
+            return true;
+        }
         let Some(volume) = self.volumes.get(name).filter(|volume| self.check.table(volume)) else { return true };
         self.check.known(&volume, &["driver", "driver_opts", "external", "labels", "name"]);
         if volume.get("external").is_some_and(|at| self.check.flag(&at) == Some(true)) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stratos_engine::desired::document::{Document, DocumentBuilder, Leaf};
 use stratos_engine::desired::text::Text;
 
-use super::at::{At, Check};
+use super::at::{At, Check, On};
 use super::service::texts;
 
 /// The network of services that name none.
@@ -35,17 +35,18 @@ pub(super) fn declared(networks: &At<'_>, own: &dyn Fn(&str, &Document) -> Strin
     keys.map(|key| (key.to_owned(), one(key))).collect()
 }
 
-/// The document of a network of the project. An overlay network, unless it says otherwise.
+/// The document of a network of the project. In a swarm an overlay network, else a bridge, unless it says otherwise.
 fn document(at: Option<&At<'_>>, check: &Check<'_, '_>) -> Document {
     let mut out = DocumentBuilder::default();
     let Some(at) = at.filter(|at| check.table(at)) else { return out.build() };
     let known = ["driver", "driver_opts", "attachable", "internal", "labels", "ipam", "enable_ipv6", "enable_ipv4", "external", "name"];
     check.known(at, &known);
     match at.get("driver").and_then(|at| check.plain(&at).map(|driver| (driver, at))) {
-        Some((driver, _)) if driver == "overlay" => {}
-        // What a file for one machine says, and does not mean.
-        Some((driver, at)) if driver == "bridge" => {
-            check.unsupported("networks.driver", "a bridge is on one machine; a service's network is an overlay", &at);
+        Some((driver, _)) if driver == check.either("overlay", "bridge") => {}
+        // What a file for the other platform says, and does not mean.
+        Some((driver, at)) if driver == check.either("bridge", "overlay") => {
+            let (swarm, engine) = ("a bridge is on one machine; a service's network is an overlay", "an overlay network is a swarm's");
+            check.unsupported("networks.driver", check.either(swarm, engine), &at);
         }
         Some((driver, _)) => drop(out.text(["driver"], &driver)),
         None => {}
@@ -59,7 +60,7 @@ fn document(at: Option<&At<'_>>, check: &Check<'_, '_>) -> Document {
         at.get(key).into_iter().for_each(|at| texts(&at, &[key], check, &mut out));
     }
     if let Some(at) = at.get("enable_ipv4").filter(|at| check.flag(at) == Some(false)) {
-        check.unsupported("networks.enable_ipv4", "an overlay network always has it", &at);
+        check.unsupported("networks.enable_ipv4", check.either("an overlay network always has it", "it is not translated"), &at);
     }
     at.get("ipam").into_iter().for_each(|at| ipam(&at, check, &mut out));
     out.build()
@@ -80,7 +81,11 @@ fn ipam(at: &At<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
             }
         }
         if let Some(at) = pool.get("aux_addresses") {
-            check.unsupported("networks.ipam.aux_addresses", "an overlay network has no addresses of machines in it", &at);
+            check.unsupported(
+                "networks.ipam.aux_addresses",
+                check.either("an overlay network has no addresses of machines in it", "it is not translated"),
+                &at,
+            );
         }
     }
 }
@@ -119,10 +124,15 @@ pub(super) fn attachments(service: &At<'_>, networks: &At<'_>, check: &Check<'_,
             "interface_name",
         ];
         check.known(&at, &known);
+        let chosen = check.either(
+            "a swarm chooses addresses and interfaces",
+            "in a release a new container is there beside the old one, so the engine chooses addresses and interfaces",
+        );
         for key in &known[2..] {
-            at.get(key)
-                .into_iter()
-                .for_each(|at| check.unsupported(&format!("networks.{key}"), "a swarm chooses addresses and interfaces", &at));
+            at.get(key).into_iter().for_each(|at| check.unsupported(&format!("networks.{key}"), chosen, &at));
+        }
+        if let Some(at) = at.get("driver_opts").filter(|_| check.on == On::Engine) {
+            check.unsupported("networks.driver_opts", "options of a single attachment are not translated", &at);
         }
         let aliases = at.get("aliases").map(|at| check.plains(&at)).unwrap_or_default();
         let options = at.get("driver_opts").filter(|at| check.table(at));

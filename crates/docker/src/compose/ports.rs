@@ -1,6 +1,6 @@
 //! `ports` of a service: what is published.
 
-use super::at::{At, Check};
+use super::at::{At, Check, On};
 
 /// One published port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +11,8 @@ pub(super) struct Port {
     pub published: Option<u16>,
     /// `mode`, where it is written: whether it is on the machines that run an instance alone.
     pub on_host: Option<bool>,
+    /// The one address of the machine; None for all of them.
+    pub address: Option<String>,
 }
 
 /// The most ports that one range may have.
@@ -43,10 +45,10 @@ fn short(at: &At<'_>, check: &Check<'_, '_>) -> Vec<Port> {
         Some(rest) => rest.rsplit_once(':').map_or((None, Some(rest)), |(address, published)| (Some(address), Some(published))),
     };
     let Some(protocol) = known_protocol(protocol, at, check) else { return Vec::new() };
-    if address.is_some() {
-        check.unsupported("ports.host_ip", "a swarm publishes on all addresses of a machine", at);
-    }
-    pairs(target, published.filter(|published| !published.is_empty()), &protocol, None, at, check)
+    let address = address.map(|address| address.trim_matches(['[', ']']).to_owned());
+    let like =
+        Port { target: 0, protocol, published: None, on_host: None, address: address.and_then(|address| on_one(address, at, check)) };
+    pairs(target, published.filter(|published| !published.is_empty()), &like, at, check)
 }
 
 fn long(at: &At<'_>, check: &Check<'_, '_>) -> Vec<Port> {
@@ -58,11 +60,25 @@ fn long(at: &At<'_>, check: &Check<'_, '_>) -> Vec<Port> {
     let protocol = at.get("protocol").and_then(|at| check.plain(&at)).unwrap_or_else(|| "tcp".to_owned());
     let Some(protocol) = known_protocol(&protocol, at, check) else { return Vec::new() };
     let mode = at.get("mode").and_then(|at| check.one_of(&at, &["host", "ingress"]));
-    if let Some(address) = at.get("host_ip") {
-        check.unsupported("ports.host_ip", "a swarm publishes on all addresses of a machine", &address);
-    }
+    let address = at.get("host_ip").and_then(|at| on_one(check.plain(&at)?, &at, check));
     let published = at.get("published").and_then(|at| check.plain(&at)).filter(|published| published != "0");
-    pairs(&target, published.as_deref(), &protocol, mode.map(|mode| mode == "host"), at, check)
+    let like = Port { target: 0, protocol, published: None, on_host: mode.map(|mode| mode == "host"), address };
+    pairs(&target, published.as_deref(), &like, at, check)
+}
+
+/// One address of the machine; None where it is all of them, and where it cannot be one.
+fn on_one(address: String, at: &At<'_>, check: &Check<'_, '_>) -> Option<String> {
+    if check.on == On::Swarm {
+        check.unsupported("ports.host_ip", "a swarm publishes on all addresses of a machine", at);
+        return None;
+    }
+    match address.parse::<std::net::IpAddr>() {
+        Ok(parsed) => (!parsed.is_unspecified()).then_some(address),
+        Err(_) => {
+            check.report(format!("`{}`: {address:?} is no address of a machine", at.path), at);
+            None
+        }
+    }
 }
 
 fn known_protocol(protocol: &str, at: &At<'_>, check: &Check<'_, '_>) -> Option<String> {
@@ -73,7 +89,8 @@ fn known_protocol(protocol: &str, at: &At<'_>, check: &Check<'_, '_>) -> Option<
     None
 }
 
-fn pairs(target: &str, published: Option<&str>, protocol: &str, on_host: Option<bool>, at: &At<'_>, check: &Check<'_, '_>) -> Vec<Port> {
+/// The ports of a pair of ranges, each else like the given one.
+fn pairs(target: &str, published: Option<&str>, like: &Port, at: &At<'_>, check: &Check<'_, '_>) -> Vec<Port> {
     let range = |text: &str| {
         let found = range(text);
         if found.is_none() {
@@ -82,7 +99,7 @@ fn pairs(target: &str, published: Option<&str>, protocol: &str, on_host: Option<
         found
     };
     let Some(targets) = range(target) else { return Vec::new() };
-    let port = |target, published| Port { target, protocol: protocol.to_owned(), published, on_host };
+    let port = |target, published| Port { target, published, ..like.clone() };
     let Some(published) = published else { return targets.map(|target| port(target, None)).collect() };
     let Some(published) = range(published) else { return Vec::new() };
     if targets.len() != published.len() {

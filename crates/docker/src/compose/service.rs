@@ -6,7 +6,7 @@ use stratos_engine::desired::document::{DocumentBuilder, Image, Leaf};
 use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::text::Text;
 
-use super::at::{At, Check};
+use super::at::{At, Check, On};
 use super::dotenv;
 use super::interpolate::Values;
 use super::words;
@@ -29,8 +29,13 @@ pub(super) fn write(service: &At<'_>, check: &Check<'_, '_>, values: &Values<'_>
     service.get("labels").into_iter().for_each(|at| texts(&at, &["labels"], check, out));
     service.get("sysctls").into_iter().for_each(|at| texts(&at, &["sysctls"], check, out));
     for key in ["hostname", "user", "working_dir", "stop_signal"] {
-        if let Some(text) = service.get(key).and_then(|at| check.plain(&at)).filter(|text| !text.is_empty()) {
-            out.text([key], &text);
+        let Some(at) = service.get(key) else { continue };
+        match check.plain(&at).filter(|text| !text.is_empty()) {
+            Some(text) if text.contains("{{") && check.on == On::Engine => {
+                check.unsupported("placeholders", "only a swarm fills in what is between {{ and }}", &at);
+            }
+            Some(text) => drop(out.text([key], &text)),
+            None => {}
         }
     }
     let grace = service.get("stop_grace_period").and_then(|at| check.duration(&at));

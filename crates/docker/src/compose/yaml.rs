@@ -5,7 +5,7 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Location, Spanned};
 
 /// A value and its place.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Yaml {
     pub value: Value,
     /// Of an alias, and of what a merge brought, where it is used.
@@ -36,10 +36,23 @@ pub(super) enum Value {
 }
 
 /// A key and its place.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Key {
     pub name: String,
     pub place: Place,
+}
+
+/// Two values are the same wherever they stand.
+impl PartialEq for Yaml {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
 }
 
 /// Why a text is no YAML, and where.

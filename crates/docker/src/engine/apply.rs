@@ -16,7 +16,8 @@ use super::goal::{self, Goal};
 use super::live::{self, App, Member};
 use super::make::{Maker, Template};
 use super::translate::{CONTAINER, ROLLOUT_TIMEOUT, VOLUME};
-use super::{DockerPlatform, containers, names, network, volume};
+use super::{DockerPlatform, containers, names, network, project_network, translate, volume};
+use crate::app_network::NETWORK;
 
 /// Somebody else who is making the very same containers is waited for this long.
 const THE_SAME: Duration = Duration::from_secs(30);
@@ -27,6 +28,7 @@ pub(crate) async fn apply(platform: &DockerPlatform, change: &Change, context: &
     let result = match &*change.id.kind {
         kind if kind == CONTAINER.kind => app(platform, change, context).await,
         kind if kind == VOLUME.kind => volumes(platform, change).await,
+        kind if kind == NETWORK.kind => project_network::apply(platform, change).await,
         other => Err(PlatformError::new(PlatformErrorKind::Internal, attempted.as_str(), format!("there is no kind {other:?} here"))),
     };
     match result {
@@ -177,17 +179,13 @@ async fn write(
     let needs_new = (1..=goal.rules.replicas).any(is_missing) || members.iter().any(|(member, current)| !current || never_started(member));
     // All that can go wrong before anything is stopped goes wrong here.
     let maker = match needs_new {
-        true => {
-            let template = Template::new(platform, desired, context).await?;
-            network::present(platform).await?;
-            Some(Maker::Template(Box::new(template)))
-        }
-        false if !goal.ports.is_empty() => {
-            network::present(platform).await?;
-            None
-        }
+        true => Some(Maker::Template(Box::new(Template::new(platform, desired, context).await?))),
         false => None,
     };
+    // The proxy is always on the environment's network, the containers of compose files are not.
+    if !goal.ports.is_empty() || needs_new && goal.networks.contains(&translate::network(&platform.config)) {
+        network::present(platform).await?;
+    }
     take_up_again(platform, &mut members).await?;
     let exchange = Exchange::new(platform, goal, maker, &members, proxy.or(old_proxy));
     told(platform, &change.id, exchange.run().await)
@@ -237,6 +235,7 @@ async fn restart(platform: &DockerPlatform, id: &ResourceId, mut app: App) -> Re
     let mut goal = Goal::new(&id.name, &marks, &first.document, ROLLOUT_TIMEOUT.to_std());
     let numbers: BTreeSet<u32> = app.members.iter().map(|member| member.number).collect();
     goal.rules.replicas = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+    goal.addresses = app.proxy.iter().flat_map(|proxy| proxy.addresses().clone()).collect();
     goal.ports =
         app.proxy.iter().flat_map(|proxy| proxy.ports().iter().filter_map(|port| Some((*port, proxy.target_of(*port)?)))).collect();
     let maker = Maker::Copies(app.members.clone());
@@ -276,15 +275,27 @@ async fn volumes(platform: &DockerPlatform, change: &Change) -> Result<Outcome, 
     }
     match (change.action, live, &change.desired) {
         (Action::Delete, Some(live), _) => volume::delete(platform, &live).await.map(|()| done()),
-        (Action::Create | Action::Update, _, Some(desired)) => {
-            let name = names::volume(&change.id.name, 1);
-            volume::present(platform, &name, &change.id.name, &desired.marks).await.map(|()| done())
+        (Action::Create | Action::Update, live, Some(desired)) if live.is_none() || desired.document.is_empty() => {
+            make_volume(platform, desired).await.map(|()| done())
+        }
+        (Action::Replace(_), live, Some(desired)) => {
+            if let Some(live) = live {
+                volume::delete(platform, &live).await?;
+            }
+            make_volume(platform, desired).await.map(|()| done())
         }
         (action, _, _) => {
             let why = format!("a volume's labels and settings are fixed: it cannot be changed ({action:?})");
             Err(PlatformError::new(PlatformErrorKind::Rejected, format!("changing the volume {}", change.id.name), why))
         }
     }
+}
+
+/// A volume of a compose file is called like its resource, the first one of an app's has a number.
+async fn make_volume(platform: &DockerPlatform, desired: &Resource) -> Result<(), PlatformError> {
+    let resource = &*desired.id.name;
+    let name = if desired.document.is_empty() { names::volume(resource, 1) } else { resource.to_owned() };
+    volume::present(platform, &name, resource, &desired.marks, &desired.document).await
 }
 
 /// Removes the environment's network, when nothing of ours is left.

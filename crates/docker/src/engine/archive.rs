@@ -4,7 +4,13 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 
-/// Files by their absolute path in the container, with their permission bits. They belong to root.
+/// Who a file belongs to: the numbers of a user and of a group.
+pub(crate) type Ids = (u64, u64);
+
+/// Whom a file belongs to where nothing is said.
+pub(crate) const ROOT: Ids = (0, 0);
+
+/// Files by their absolute path in the container, with their permission bits and owners.
 pub(crate) struct Archive {
     archive: tar::Builder<Vec<u8>>,
     has_files: bool,
@@ -21,10 +27,12 @@ impl Archive {
     ///
     /// # Errors
     /// Where the path cannot be in an archive.
-    pub fn add(&mut self, path: &str, content: &[u8], mode: u32) -> std::io::Result<()> {
+    pub fn add(&mut self, path: &str, content: &[u8], mode: u32, (user, group): Ids) -> std::io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(mode);
+        header.set_uid(user);
+        header.set_gid(group);
         header.set_mtime(0);
         header.set_entry_type(tar::EntryType::Regular);
         self.has_files = true;
@@ -41,20 +49,31 @@ impl Archive {
     }
 }
 
-/// The files of an archive: their names without folders, permission bits and content.
+/// A file of an archive.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct File {
+    /// Without folders.
+    pub name: String,
+    /// Permission bits.
+    pub mode: u32,
+    pub owner: Ids,
+    pub content: Vec<u8>,
+}
+
+/// The files of an archive.
 ///
 /// # Errors
 /// Where it is no archive.
-pub(crate) fn files(archive: &[u8]) -> std::io::Result<Vec<(String, u32, Vec<u8>)>> {
+pub(crate) fn files(archive: &[u8]) -> std::io::Result<Vec<File>> {
     let mut found = Vec::new();
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;
         if entry.header().entry_type().is_file() {
             let name = entry.path()?.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let mode = entry.header().mode()?;
+            let (mode, owner) = (entry.header().mode()?, (entry.header().uid()?, entry.header().gid()?));
             let mut content = Vec::new();
             entry.read_to_end(&mut content)?;
-            found.push((name, mode, content));
+            found.push(File { name, mode, owner, content });
         }
     }
     Ok(found)
@@ -68,10 +87,11 @@ mod tests {
     fn files_survive_the_round_trip() {
         let mut archive = Archive::default();
         let long = format!("/etc/{}/app.conf", "a".repeat(120));
-        archive.add(&long, b"one\n", 0o400).unwrap();
-        archive.add("/etc/other", b"", 0o444).unwrap();
+        archive.add(&long, b"one\n", 0o400, (7, 8)).unwrap();
+        archive.add("/etc/other", b"", 0o444, ROOT).unwrap();
         let bytes = archive.finish().unwrap().unwrap();
-        assert_eq!(files(&bytes).unwrap(), [("app.conf".into(), 0o400, b"one\n".to_vec()), ("other".into(), 0o444, vec![])]);
+        let file = |name: &str, mode, owner, content: &[u8]| File { name: name.into(), mode, owner, content: content.to_vec() };
+        assert_eq!(files(&bytes).unwrap(), [file("app.conf", 0o400, (7, 8), b"one\n"), file("other", 0o444, ROOT, b"")]);
     }
 
     #[test]

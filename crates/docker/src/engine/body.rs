@@ -1,6 +1,6 @@
 //! A document becomes what the engine is asked to make.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType, NetworkingConfig, ResourcesUlimits,
@@ -10,7 +10,8 @@ use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::quantity::{Cpu, Duration};
 
-use super::archive::Archive;
+use super::archive::{Archive, Ids};
+use super::{host, ports};
 use crate::container::{Container, Whole, environment_list, resources};
 
 /// In a document, the number of an instance within the name of its own volume.
@@ -28,7 +29,9 @@ pub(crate) fn body(document: &Document, container: Container) -> Result<Containe
     let set = |value: i64| (value != 0).then_some(value);
     let list = |items: Vec<String>| (!items.is_empty()).then_some(items);
     let networks = networks(document);
-    let host = HostConfig {
+    let bindings = ports::bindings(document);
+    let exposed: Vec<String> = bindings.keys().cloned().collect();
+    let mut host = HostConfig {
         nano_cpus: set(limits.nano_cpus),
         memory: set(limits.memory),
         pids_limit: set(limits.pids),
@@ -36,6 +39,7 @@ pub(crate) fn body(document: &Document, container: Container) -> Result<Containe
         cpu_shares: shares,
         restart_policy: Some(restart(document)),
         network_mode: networks.keys().next().cloned(),
+        port_bindings: (!bindings.is_empty()).then_some(bindings),
         mounts: (!container.mounts.is_empty()).then_some(container.mounts),
         log_config: (container.log_driver.is_some() || !container.log_options.is_empty())
             .then(|| HostConfigLogConfig { typ: container.log_driver, config: Some(container.log_options.into_iter().collect()) }),
@@ -55,7 +59,9 @@ pub(crate) fn body(document: &Document, container: Container) -> Result<Containe
         }),
         ..HostConfig::default()
     };
+    host::write(document, &mut host)?;
     Ok(ContainerCreateBody {
+        exposed_ports: list(exposed),
         image: container.image.map(|image| image.to_string()),
         entrypoint: list(container.entrypoint),
         cmd: list(container.command),
@@ -70,7 +76,7 @@ pub(crate) fn body(document: &Document, container: Container) -> Result<Containe
         tty: container.tty.then_some(true),
         open_stdin: container.stdin_open.then_some(true),
         host_config: Some(host),
-        networking_config: Some(NetworkingConfig { endpoints_config: Some(networks) }),
+        networking_config: Some(NetworkingConfig { endpoints_config: Some(networks.into_iter().collect()) }),
         ..ContainerCreateBody::default()
     })
 }
@@ -99,8 +105,8 @@ fn own_volume(mount: &mut Mount, number: u32) {
     mount.volume_options.get_or_insert_default().labels.get_or_insert_default().insert(OWN.to_owned(), "true".to_owned());
 }
 
-/// The volumes that an instance of this document needs, by the engine's name, with the name of their resource.
-pub(crate) fn volumes(document: &Document, number: u32) -> Vec<(String, String)> {
+/// Those of an instance's volumes that are these resources', by the engine's name, with the name of their resource.
+pub(crate) fn volumes(document: &Document, number: u32, resources: &BTreeSet<String>) -> Vec<(String, String)> {
     let source = |(path, leaf): &(Path, Leaf)| match leaf {
         Leaf::Text(source) if path.matches("volumes.*.source") => Some(source.to_string()),
         _ => None,
@@ -108,7 +114,7 @@ pub(crate) fn volumes(document: &Document, number: u32) -> Vec<(String, String)>
     let ours = |source: String| {
         let (resource, last) = source.rsplit_once('-')?;
         let last = if last == SLOT { number.to_string() } else { last.parse::<u32>().ok()?.to_string() };
-        Some((format!("{resource}-{last}"), resource.to_owned()))
+        resources.contains(resource).then(|| (format!("{resource}-{last}"), resource.to_owned()))
     };
     document.leaves().iter().filter_map(source).filter_map(ours).collect()
 }
@@ -144,8 +150,9 @@ fn restart(document: &Document) -> RestartPolicy {
     RestartPolicy { name: Some(name), maximum_retry_count: attempts }
 }
 
-fn networks(document: &Document) -> HashMap<String, EndpointSettings> {
-    let mut networks: HashMap<String, EndpointSettings> = HashMap::new();
+/// How it is on its networks, by their names.
+pub(crate) fn networks(document: &Document) -> BTreeMap<String, EndpointSettings> {
+    let mut networks: BTreeMap<String, EndpointSettings> = BTreeMap::new();
     for (path, _) in document.leaves().iter().filter(|(path, _)| path.matches("networks")) {
         let segments: Vec<&str> = path.segments().collect();
         let ["networks", network, rest @ ..] = segments.as_slice() else { continue };
@@ -170,7 +177,16 @@ pub(crate) fn files(document: &Document, whole: &Whole<'_>) -> Result<Option<byt
             Some(Leaf::Text(mode)) => u32::from_str_radix(mode, 8).map_err(|_| format!("{file}: {mode:?} is no mode"))?,
             _ => super::translate::FILE_MODE,
         };
-        archive.add(file, whole(leaf)?.as_bytes(), mode).map_err(|error| format!("{file}: {error}"))?;
+        let owner = owner(document, file)?;
+        archive.add(file, whole(leaf)?.as_bytes(), mode, owner).map_err(|error| format!("{file}: {error}"))?;
     }
     archive.finish().map_err(|error| error.to_string())
+}
+
+fn owner(document: &Document, file: &str) -> Result<Ids, String> {
+    let number = |key: &str| match document.get(&Path::new(["files", file, key])) {
+        Some(Leaf::Text(number)) => number.parse::<u64>().map_err(|_| format!("{file}: {number:?} is no {key}")),
+        _ => Ok(0),
+    };
+    Ok((number("uid")?, number("gid")?))
 }

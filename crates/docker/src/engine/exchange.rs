@@ -122,8 +122,10 @@ impl<'a> Exchange<'a> {
         }
         if !self.goal.ports.is_empty() && !usable {
             let routes = self.goal_routes(|part| part.state == State::Ready);
-            let made = Proxy::make(self.platform, &self.goal.live, &self.goal.marks, routes, self.proxy.as_ref()).await?;
+            let made = Proxy::make(self.platform, &self.goal, routes, self.proxy.as_ref()).await?;
             self.proxy = Some(made);
+        } else if let Some(proxy) = &mut self.proxy {
+            proxy.join(self.platform, &self.goal).await?;
         }
         // What was never started may lack its files: nobody came to the end of making it.
         for part in self.parts.extract_if(.., |part| part.state == State::NeverStarted) {
@@ -261,11 +263,13 @@ impl<'a> Exchange<'a> {
             }
         }
         let routes = self.goal_routes(|_| true);
-        let ports: BTreeSet<u16> = routes.keys().copied().collect();
         match self.proxy.take() {
-            Some(proxy) if ports.is_empty() => proxy.end(self.platform).await,
-            Some(mut proxy) if proxy.fits(&self.goal.live, &ports) => proxy.lead(self.platform, routes).await,
-            Some(other) => Proxy::make(self.platform, &self.goal.live, &self.goal.marks, routes, Some(&other)).await.map(drop),
+            Some(proxy) if routes.is_empty() => proxy.end(self.platform).await,
+            Some(mut proxy) if proxy.fits(&self.goal) => {
+                proxy.lead(self.platform, routes).await?;
+                proxy.leave(self.platform, &self.goal).await
+            }
+            Some(other) => Proxy::make(self.platform, &self.goal, routes, Some(&other)).await.map(drop),
             None => Ok(()),
         }
     }

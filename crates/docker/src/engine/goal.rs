@@ -1,6 +1,6 @@
 //! What an app's containers are to become, and how they get there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stratos_engine::desired::document::{Document, Leaf};
@@ -8,7 +8,7 @@ use stratos_engine::desired::owner::Marks;
 use stratos_engine::desired::path::Path;
 
 use super::rollout::Rules;
-use super::{body, translate};
+use super::{body, ports, translate};
 
 /// What a change leads to.
 pub(crate) struct Goal {
@@ -26,11 +26,16 @@ pub(crate) struct Goal {
     pub waits: bool,
     /// The published ports, and the ports of the instances that they lead to.
     pub ports: BTreeMap<u16, u16>,
+    /// The addresses of the machine that some of these have, instead of all.
+    pub addresses: BTreeMap<u16, String>,
+    /// The networks that the instances are on.
+    pub networks: BTreeSet<String>,
 }
 
 impl Goal {
     /// The goal that a document says.
     pub fn new(live: &str, marks: &Marks, document: &Document, timeout: Duration) -> Self {
+        let ports = ports::published(document);
         Self {
             live: live.to_owned(),
             marks: marks.clone(),
@@ -38,42 +43,43 @@ impl Goal {
             pause: word(document, "failure_action").as_deref() == Some("pause"),
             timeout,
             waits: true,
-            ports: ports(document),
+            addresses: ports.iter().filter_map(|(port, (_, address))| Some((*port, address.clone()?))).collect(),
+            ports: ports.into_iter().map(|(port, (target, _))| (port, target)).collect(),
+            networks: body::networks(document).into_keys().collect(),
         }
+    }
+
+    /// The network on which the proxy reaches the instances: the environment's own where they are on it, else their first.
+    pub fn network_of_proxy<'a>(&'a self, own: &'a str) -> Option<&'a str> {
+        if self.networks.contains(own) { Some(own) } else { self.networks.first().map(String::as_str) }
     }
 }
 
 /// The part of a document that is said of each container alone: how many there are and what is published are not.
 pub(crate) fn of_one(document: &Document) -> Document {
     let of_all = |path: &Path| {
-        ["deploy.replicas", "deploy.stopped", "deploy.unfinished", "ports.*.published"].iter().any(|pattern| path.matches(pattern))
+        let patterns = ["deploy.replicas", "deploy.stopped", "deploy.unfinished", "ports.*.published", "ports.*.address"];
+        patterns.iter().any(|pattern| path.matches(pattern))
     };
     document.leaves().iter().filter(|(path, _)| !of_all(path)).cloned().collect()
 }
 
 fn rules(document: &Document) -> Rules {
-    let parallelism = number(document, &["deploy", "update", "parallelism"]);
+    let replicas = number(document, &["deploy", "replicas"]).unwrap_or(1);
+    // None at a time is all at a time.
+    let parallelism = number(document, &["deploy", "update", "parallelism"]).map(|number| if number == 0 { replicas } else { number });
     // The words of compose files: `stop-first` takes so many away, `start-first` adds so many.
     let (surge, away) = match word(document, "order").as_deref() {
         Some("stop-first") => (0, parallelism.unwrap_or(1)),
         _ => (parallelism.unwrap_or(translate::MAX_SURGE), 0),
     };
     Rules {
-        replicas: number(document, &["deploy", "replicas"]).unwrap_or(1),
+        replicas,
         max_surge: number(document, &["deploy", "update", "max_surge"]).unwrap_or(surge),
         max_unavailable: number(document, &["deploy", "update", "max_unavailable"]).unwrap_or(away),
         recreate: word(document, "strategy").as_deref() == Some("recreate"),
-        exclusive: body::has_own_volume(document),
+        exclusive: body::has_own_volume(document) || ports::binds(document),
     }
-}
-
-fn ports(document: &Document) -> BTreeMap<u16, u16> {
-    let port = |(path, leaf): &(Path, Leaf)| {
-        let segments: Vec<&str> = path.segments().collect();
-        let (["ports", target, "published"], Leaf::Integer(published)) = (segments.as_slice(), leaf) else { return None };
-        Some((u16::try_from(*published).ok()?, target.strip_suffix("/tcp")?.parse().ok()?))
-    };
-    document.leaves().iter().filter_map(port).collect()
 }
 
 fn number(document: &Document, path: &[&str]) -> Option<u32> {

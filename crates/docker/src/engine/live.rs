@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::proxy::Proxy;
 use super::record::{INSTANCE, PROXY, RECORD, RESOURCE, ROLE, Record};
 use super::state::State;
-use super::{DockerPlatform, names, probe, read};
+use super::{DockerPlatform, names, ports, probe, read};
 use crate::failure::{failure, is_not_found};
 use crate::labels;
 
@@ -60,6 +60,8 @@ pub(crate) struct Listed {
     id: String,
     name: String,
     labels: HashMap<String, String>,
+    /// The names of the networks that it is on.
+    pub networks: BTreeSet<String>,
 }
 
 /// All that is live, by the name of the resource; where something could not be read, the reason.
@@ -76,15 +78,21 @@ pub(crate) async fn list(platform: &DockerPlatform, filters: Option<HashMap<Stri
 impl Listed {
     fn new(summary: ContainerSummary) -> Option<Self> {
         let name = summary.names.unwrap_or_default().into_iter().find(|name| name.matches('/').count() == 1)?;
-        Some(Self { id: summary.id?, name: names::plain(&name).to_owned(), labels: summary.labels.unwrap_or_default() })
+        let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default().into_keys().collect();
+        Some(Self { id: summary.id?, name: names::plain(&name).to_owned(), labels: summary.labels.unwrap_or_default(), networks })
     }
 
     /// Whose it is. What was forgotten is nobody's.
-    fn ownership(&self, platform: &DockerPlatform) -> Ownership {
-        if names::is_forgotten(&self.name) {
+    pub fn ownership(&self, platform: &DockerPlatform) -> Ownership {
+        if self.is_forgotten() {
             return Ownership::Unmarked;
         }
         labels::ownership(&self.labels, &platform.config.owner)
+    }
+
+    /// Whether it was forgotten.
+    pub fn is_forgotten(&self) -> bool {
+        names::is_forgotten(&self.name)
     }
 
     /// The name of the resource that it is a part of: by its labels where it is ours, else by its own name.
@@ -207,8 +215,11 @@ impl App {
     /// Others' containers are in the way only where there are none of ours.
     fn settle(&mut self) {
         self.members.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
-        if self.members.iter().any(|member| member.ownership.marks().is_some()) || self.proxy.is_some() {
-            self.members.retain(|member| member.ownership.marks().is_some());
+        let is_ours = |ownership: &Ownership| ownership.marks().is_some();
+        if self.members.iter().any(|member| is_ours(&member.ownership))
+            || self.proxy.as_ref().is_some_and(|proxy| is_ours(&proxy.ownership))
+        {
+            self.members.retain(|member| is_ours(&member.ownership));
         }
     }
 
@@ -247,9 +258,8 @@ impl App {
                 set(&["deploy", "unfinished"], Leaf::Bool(true));
             }
             let hosts: BTreeSet<&str> = self.members.iter().map(|member| member.host()).collect();
-            for (target, published) in self.proxy.iter().flat_map(|proxy| proxy.published(&hosts)) {
-                set(&["ports", &format!("{target}/tcp"), "published"], published);
-            }
+            let published = self.proxy.iter().flat_map(|proxy| proxy.published(&hosts)).collect();
+            leaves.extend(ports::leaves(published).into_iter().map(|(path, leaf)| (path, Some(leaf))));
         }
         let document = first.map(|member| member.document.clone()).unwrap_or_default().with(leaves);
         let mut needs: Vec<ResourceId> = self.members.iter().flat_map(|member| member.needs.clone()).collect();

@@ -1,5 +1,7 @@
 //! New containers: from a document, or as copies of what runs.
 
+use std::collections::BTreeSet;
+
 use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkConnectRequest, NetworkingConfig};
 use bollard::query_parameters::{CreateContainerOptions, DownloadFromContainerOptions, StartContainerOptions, UploadToContainerOptions};
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use stratos_engine::platform::{ApplyContext, PlatformError, PlatformErrorKind};
 use super::archive::{self, Archive};
 use super::live::Member;
 use super::record::{RECORD, RESOURCE, Record};
+use super::translate::VOLUME;
 use super::{DockerPlatform, body, containers, goal, image, volume};
 use crate::container::{self, Container, secrets};
 use crate::failure::failure;
@@ -31,6 +34,8 @@ pub(crate) struct Template {
     files: Option<Bytes>,
     document: Document,
     marks: Marks,
+    /// The names of the volumes that it needs.
+    volumes: BTreeSet<String>,
 }
 
 impl Template {
@@ -59,7 +64,8 @@ impl Template {
         let record = serde_json::to_string(&record).map_err(|error| wrong(error.to_string()))?;
         all_labels.insert(RECORD.to_owned(), record);
         let files = body::files(&document, &whole).map_err(wrong)?;
-        Ok(Self { body, files, document, marks })
+        let volumes = desired.depends_on.iter().filter(|id| &*id.kind == VOLUME.kind).map(|id| id.name.to_string()).collect();
+        Ok(Self { body, files, document, marks, volumes })
     }
 }
 
@@ -76,8 +82,8 @@ impl Maker {
     pub async fn make(&self, platform: &DockerPlatform, name: &str, number: u32) -> Result<String, PlatformError> {
         let (mut body, files) = match self {
             Self::Template(template) => {
-                for (volume, resource) in body::volumes(&template.document, number) {
-                    volume::present(platform, &volume, &resource, &template.marks).await?;
+                for (volume, resource) in body::volumes(&template.document, number, &template.volumes) {
+                    volume::present(platform, &volume, &resource, &template.marks, &Document::default()).await?;
                 }
                 (body::for_instance(&template.body, number), template.files.clone())
             }
@@ -89,22 +95,14 @@ impl Maker {
                 (copy(member), files_of(platform, member).await?)
             }
         };
-        let further = further_networks(&mut body);
+        let more = more_networks(&mut body);
         let docker = &platform.connection.docker;
         let options = CreateContainerOptions { name: Some(name.to_owned()), ..CreateContainerOptions::default() };
         let created = docker
             .create_container(Some(options), body)
             .await
             .map_err(|error| failure(format!("creating the container {name}"), &error))?;
-        let begun = async {
-            for (network, endpoint) in further {
-                let request = NetworkConnectRequest { container: created.id.clone(), endpoint_config: Some(endpoint) };
-                let connected = docker.connect_network(&network, request).await;
-                connected.map_err(|error| failure(format!("connecting the container {name} to the network {network}"), &error))?;
-            }
-            fill_and_start(platform, &created.id, name, files).await
-        };
-        match begun.await {
+        match finish(platform, &created.id, name, more, files).await {
             Ok(()) => Ok(created.id),
             Err(error) => {
                 containers::remove(platform, &created.id, name).await?;
@@ -114,17 +112,29 @@ impl Maker {
     }
 }
 
-/// Takes out all networks but the first: an engine before version 25 takes only one in the request that makes a container.
-fn further_networks(body: &mut ContainerCreateBody) -> Vec<(String, EndpointSettings)> {
-    let first = body.host_config.as_ref().and_then(|host| host.network_mode.clone()).unwrap_or_default();
-    let Some(networks) = body.networking_config.as_mut().and_then(|networking| networking.endpoints_config.as_mut()) else { return vec![] };
-    let mut further: Vec<(String, EndpointSettings)> = networks.extract_if(|network, _| *network != first).collect();
-    further.sort_by(|(one, _), (other, _)| one.cmp(other));
-    further
+/// Takes the networks out of a request that are not the one in which the container is made: an engine before API 1.44 takes one.
+fn more_networks(body: &mut ContainerCreateBody) -> Vec<(String, EndpointSettings)> {
+    let first = body.host_config.as_ref().and_then(|host| host.network_mode.clone());
+    let Some(all) = body.networking_config.as_mut().and_then(|config| config.endpoints_config.as_mut()) else { return Vec::new() };
+    let mut more: Vec<(String, EndpointSettings)> = all.extract_if(|name, _| Some(name) != first.as_ref()).collect();
+    more.sort_by(|(one, _), (other, _)| one.cmp(other));
+    more
 }
 
-async fn fill_and_start(platform: &DockerPlatform, id: &str, name: &str, files: Option<Bytes>) -> Result<(), PlatformError> {
+/// Attaches it to its further networks, writes its files, and starts it.
+async fn finish(
+    platform: &DockerPlatform,
+    id: &str,
+    name: &str,
+    networks: Vec<(String, EndpointSettings)>,
+    files: Option<Bytes>,
+) -> Result<(), PlatformError> {
     let docker = &platform.connection.docker;
+    for (network, endpoint) in networks {
+        let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(endpoint) };
+        let connected = docker.connect_network(&network, request).await;
+        connected.map_err(|error| failure(format!("attaching {name} to the network {network}"), &error))?;
+    }
     if let Some(files) = files {
         let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
         let uploaded = docker.upload_to_container(id, Some(options), bollard::body_full(files)).await;
@@ -187,8 +197,8 @@ async fn files_of(platform: &DockerPlatform, member: &Member) -> Result<Option<B
         while let Some(chunk) = stream.next().await {
             bytes.extend_from_slice(&chunk.map_err(|error| failure(attempted(file), &error))?);
         }
-        for (_, mode, content) in archive::files(&bytes).map_err(|error| wrong(file, error))? {
-            archive.add(file, &content, mode).map_err(|error| wrong(file, error))?;
+        for found in archive::files(&bytes).map_err(|error| wrong(file, error))? {
+            archive.add(file, &found.content, found.mode, found.owner).map_err(|error| wrong(file, error))?;
         }
     }
     archive.finish().map_err(|error| wrong("files", error))

@@ -1,4 +1,5 @@
-//! The environment's own network: made by the first change that needs it, removed when nothing is left in it.
+//! The environment's own network: made by the first change that needs it, removed when nothing is left in it. And how any
+//! network of ours is made and removed.
 
 use std::collections::HashMap;
 
@@ -11,23 +12,28 @@ use super::{DockerPlatform, translate};
 use crate::failure::{failure, is_not_found};
 use crate::labels;
 
-/// Makes the network where it is missing.
+/// Makes the environment's network where it is missing.
 ///
 /// Two that do so at once may make two of one name, which the engine then cannot tell apart: the older one stays.
 pub(crate) async fn present(platform: &DockerPlatform) -> Result<(), PlatformError> {
-    let _alone = platform.network.lock().await;
-    let name = translate::network(&platform.config);
-    if let Some(network) = find(platform, &name).await?.first() {
-        return ours(platform, &name, network);
-    }
-    let attempted = format!("creating the network {name}");
     let request = NetworkCreateRequest {
-        name: name.clone(),
+        name: translate::network(&platform.config),
         driver: Some("bridge".to_owned()),
         attachable: Some(true),
         labels: Some(labels::of_owner(&platform.config.owner)),
         ..NetworkCreateRequest::default()
     };
+    ensure(platform, request).await
+}
+
+/// The same with any network of ours.
+pub(crate) async fn ensure(platform: &DockerPlatform, request: NetworkCreateRequest) -> Result<(), PlatformError> {
+    let _alone = platform.network.lock().await;
+    let name = request.name.clone();
+    if let Some(network) = find(platform, &name).await?.first() {
+        return ours(platform, &name, network);
+    }
+    let attempted = format!("creating the network {name}");
     let made = match platform.connection.docker.create_network(request).await {
         Ok(made) => made.id,
         Err(Error::DockerResponseServerError { status_code: 409, .. }) => String::new(),
@@ -48,7 +54,7 @@ pub(crate) async fn present(platform: &DockerPlatform) -> Result<(), PlatformErr
     Ok(())
 }
 
-/// Removes it, if it is ours.
+/// Removes the environment's network, if it is ours.
 pub(crate) async fn remove(platform: &DockerPlatform) -> Result<(), PlatformError> {
     let name = translate::network(&platform.config);
     for network in find(platform, &name).await? {
@@ -59,9 +65,14 @@ pub(crate) async fn remove(platform: &DockerPlatform) -> Result<(), PlatformErro
     Ok(())
 }
 
-async fn remove_by(platform: &DockerPlatform, id: &str, name: &str) -> Result<(), PlatformError> {
+/// Removes a network. It may be gone already.
+pub(crate) async fn remove_by(platform: &DockerPlatform, id: &str, name: &str) -> Result<(), PlatformError> {
     match platform.connection.docker.remove_network(id).await {
-        Err(error) if !is_not_found(&error) => Err(failure(format!("removing the network {name}"), &error)),
+        Err(error) if !is_not_found(&error) => {
+            let error = failure(format!("removing the network {name}"), &error);
+            let used = error.why.contains("active endpoints");
+            Err(if used { error.with_hint(format!("`docker network inspect {name}` shows who is on it")) } else { error })
+        }
         _ => Ok(()),
     }
 }

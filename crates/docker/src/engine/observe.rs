@@ -1,4 +1,5 @@
-//! What is there: one list of containers, one inspection of each of ours, one list of volumes; and the log of each proxy.
+//! What is there: a list of containers, of volumes and of networks, one inspection of each container of ours, and the log of each
+//! proxy.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,8 @@ use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink};
 
 use super::translate::{CONTAINER, VOLUME};
-use super::{DockerPlatform, live, volume};
+use super::{DockerPlatform, live, project_network, volume};
+use crate::app_network::NETWORK;
 
 /// Reports what is ours and in scope, and what has a wanted id.
 pub(crate) async fn observe(
@@ -22,15 +24,23 @@ pub(crate) async fn observe(
         |ownership: &Ownership| ownership.marks().is_some_and(|marks| scope.apps.as_ref().is_none_or(|apps| apps.contains(&marks.app)));
     let read_containers = async {
         let listed = live::list(platform, None).await?;
-        Ok(live::read(platform, &listed, &containers, &|_, ownership| in_scope(ownership)).await)
+        let networks = project_network::observed(platform, &listed).await;
+        Ok((live::read(platform, &listed, &containers, &|_, ownership| in_scope(ownership)).await, networks))
     };
     let (apps, found) = futures::join!(read_containers, volume::read(platform, &volumes));
-    for (name, app) in apps? {
+    let (apps, networks) = apps?;
+    for (name, app) in apps {
         let id = ResourceId::new(&platform.config.environment, CONTAINER.kind, &name);
         match app {
             Ok(app) => sink.resources.extend(app.observed(id.clone(), platform.rollout(&id))),
             Err(error) => sink.gaps.push(gap(platform, CONTAINER.kind, Some(name), &error)),
         }
+    }
+    match networks {
+        Ok(networks) => {
+            sink.resources.extend(networks.into_iter().filter(|network| wanted.contains(&network.id) || in_scope(&network.ownership)));
+        }
+        Err(error) => sink.gaps.push(gap(platform, NETWORK.kind, None, &error)),
     }
     match found {
         Ok(found) => {

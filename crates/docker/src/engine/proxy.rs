@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig, PortBinding,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerInspectResponse, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkConnectRequest,
+    NetworkDisconnectRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
     CreateContainerOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
@@ -17,13 +17,14 @@ use bollard::query_parameters::{
 use futures::StreamExt;
 use stratos_balancer::configuration::{CONNECTIONS, Configuration, Listener};
 use stratos_balancer::target::Target;
-use stratos_engine::desired::document::Leaf;
 use stratos_engine::desired::owner::{Marks, Ownership};
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 use tokio::time::{Instant, sleep};
 
-use super::archive::Archive;
+use super::archive::{Archive, ROOT};
+use super::goal::Goal;
 use super::handover::{self, Patience};
+use super::ports::Published;
 use super::record::{PROXY, RESOURCE, ROLE};
 use super::{DockerPlatform, image, names, translate};
 use crate::failure::{failure, is_not_found};
@@ -56,6 +57,10 @@ pub(crate) struct Proxy {
     pub ownership: Ownership,
     /// The ports that it has on the engine's machine.
     ports: BTreeSet<u16>,
+    /// The addresses of the machine on which it has some of them, instead of on all.
+    addresses: BTreeMap<u16, String>,
+    /// The networks that it is on.
+    networks: BTreeSet<String>,
     /// What it does; None where it does not run, or says nothing that is understood.
     routes: Option<Routes>,
     /// Other containers that were to take its place, or whose place it took.
@@ -71,11 +76,16 @@ impl Proxy {
     ) -> Result<Self, PlatformError> {
         let id = inspected.id.unwrap_or_default();
         let bindings = inspected.host_config.and_then(|host| host.port_bindings).unwrap_or_default();
-        let ports = bindings.values().flatten().flatten().filter_map(|binding| binding.host_port.as_ref()?.parse().ok()).collect();
+        let bindings = || bindings.values().flatten().flatten();
+        let port = |binding: &PortBinding| binding.host_port.as_ref()?.parse::<u16>().ok();
+        let address = |binding: &PortBinding| binding.host_ip.clone().filter(|address| !address.is_empty());
+        let ports = bindings().filter_map(port).collect();
+        let addresses = bindings().filter_map(|binding| Some((port(binding)?, address(binding)?))).collect();
+        let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default().into_keys().collect();
         let runs = inspected.state.is_some_and(|state| state.running.unwrap_or_default() && !state.restarting.unwrap_or_default());
         let routes = if runs { said(&log(platform, &id).await?).and_then(|(line, _)| routes_of(&line)) } else { None };
         let name = names::plain(inspected.name.as_deref().unwrap_or_default()).to_owned();
-        Ok(Self { id, name, ownership: ownership.clone(), ports, routes, leftovers: vec![] })
+        Ok(Self { id, name, ownership: ownership.clone(), ports, addresses, networks, routes, leftovers: vec![] })
     }
 
     /// Keeps one of two: the one that has the name.
@@ -91,21 +101,23 @@ impl Proxy {
         !self.leftovers.is_empty() || !self.name.ends_with(".proxy")
     }
 
-    /// The published ports by the instances' own ports. A port that does not lead to these very hosts is not known.
-    pub fn published(&self, hosts: &BTreeSet<&str>) -> Vec<(u16, Leaf)> {
+    /// The published ports. Which of them lead to these very hosts is told.
+    pub fn published(&self, hosts: &BTreeSet<&str>) -> Vec<Published> {
         let Some(routes) = &self.routes else { return vec![] };
         let one = |(published, targets): (&u16, &BTreeSet<(String, u16)>)| {
             let (_, target) = targets.first()?;
             let right = self.ports.contains(published) && targets.iter().all(|(_, port)| port == target);
             let all = targets.iter().map(|(host, _)| host.as_str()).collect::<BTreeSet<_>>() == *hosts;
-            Some((*target, if right && all { Leaf::Integer((*published).into()) } else { Leaf::Unknown }))
+            let address = self.addresses.get(published).cloned();
+            Some(Published { target: *target, port: *published, address, leads: right && all })
         };
         routes.iter().filter_map(one).collect()
     }
 
     /// Whether it can do what is asked without being made anew.
-    pub fn fits(&self, live: &str, ports: &BTreeSet<u16>) -> bool {
-        self.routes.is_some() && self.ports == *ports && self.name == names::proxy(live)
+    pub fn fits(&self, goal: &Goal) -> bool {
+        let ports = self.ports.iter().eq(goal.ports.keys());
+        self.routes.is_some() && ports && self.addresses == goal.addresses && self.name == names::proxy(&goal.live)
     }
 
     /// Whether it runs and does what it was told.
@@ -121,6 +133,37 @@ impl Proxy {
     /// Its published ports.
     pub fn ports(&self) -> &BTreeSet<u16> {
         &self.ports
+    }
+
+    /// The addresses of the machine on which it has some of its ports, instead of on all.
+    pub fn addresses(&self) -> &BTreeMap<u16, String> {
+        &self.addresses
+    }
+
+    /// Goes onto a network on which it reaches the instances that will be.
+    pub async fn join(&mut self, platform: &DockerPlatform, goal: &Goal) -> Result<(), PlatformError> {
+        let own = translate::network(&platform.config);
+        let Some(network) = goal.network_of_proxy(&own).filter(|name| !self.networks.contains(*name)) else { return Ok(()) };
+        attach(platform, &self.id, network).await?;
+        self.networks.insert(network.to_owned());
+        Ok(())
+    }
+
+    /// Leaves the networks on which there is nobody to reach any more.
+    pub async fn leave(&mut self, platform: &DockerPlatform, goal: &Goal) -> Result<(), PlatformError> {
+        let own = translate::network(&platform.config);
+        let kept: BTreeSet<&str> = goal.network_of_proxy(&own).into_iter().chain([own.as_str()]).collect();
+        let left: Vec<String> = self.networks.iter().filter(|network| !kept.contains(network.as_str())).cloned().collect();
+        for network in left {
+            let request = NetworkDisconnectRequest { container: self.id.clone(), force: None };
+            match platform.connection.docker.disconnect_network(&network, request).await {
+                Err(error) if !is_not_found(&error) => {
+                    return Err(failure(format!("taking the proxy {} from the network {network}", self.name), &error));
+                }
+                _ => drop(self.networks.remove(&network)),
+            }
+        }
+        Ok(())
     }
 
     /// Sends to these targets from now on, and waits until nothing of what goes to the others would be lost with them.
@@ -162,18 +205,21 @@ impl Proxy {
     }
 
     /// Makes one that has these ports, and starts it. Where another one has them, that one stops as late as it can.
-    pub async fn make(
-        platform: &DockerPlatform,
-        live: &str,
-        marks: &Marks,
-        routes: Routes,
-        before: Option<&Self>,
-    ) -> Result<Self, PlatformError> {
+    pub async fn make(platform: &DockerPlatform, goal: &Goal, routes: Routes, before: Option<&Self>) -> Result<Self, PlatformError> {
+        let live = goal.live.as_str();
         let name = if before.is_some() { names::next_proxy(live) } else { names::proxy(live) };
-        let ports: BTreeSet<u16> = routes.keys().copied().collect();
-        let id = create(platform, live, &name, marks, &ports, &routes).await?;
-        let mut proxy = Self { id, name, ownership: Ownership::Ours(marks.clone()), ports, routes: None, leftovers: vec![] };
-        match proxy.take_place(platform, live, before, &routes).await {
+        let id = create(platform, goal, &name, &routes).await?;
+        let mut proxy = Self {
+            id,
+            name,
+            ownership: Ownership::Ours(goal.marks.clone()),
+            ports: routes.keys().copied().collect(),
+            addresses: goal.addresses.clone(),
+            networks: [translate::network(&platform.config)].into(),
+            routes: None,
+            leftovers: vec![],
+        };
+        match proxy.take_place(platform, goal, before, &routes).await {
             Ok(()) => {
                 proxy.routes = Some(routes);
                 Ok(proxy)
@@ -196,10 +242,11 @@ impl Proxy {
     async fn take_place(
         &mut self,
         platform: &DockerPlatform,
-        live: &str,
+        goal: &Goal,
         before: Option<&Self>,
         routes: &Routes,
     ) -> Result<(), PlatformError> {
+        self.join(platform, goal).await?;
         // It goes on for as long as it can.
         let mut running = before;
         if let Some(sharing) = running.take_if(|before| !before.ports.is_disjoint(&self.ports)) {
@@ -212,7 +259,7 @@ impl Proxy {
         }
         if let Some(before) = before {
             remove(platform, &before.id).await?;
-            self.rename(platform, live).await?;
+            self.rename(platform, &goal.live).await?;
         }
         Ok(())
     }
@@ -274,31 +321,24 @@ impl Proxy {
     }
 }
 
-async fn create(
-    platform: &DockerPlatform,
-    live: &str,
-    name: &str,
-    marks: &Marks,
-    ports: &BTreeSet<u16>,
-    routes: &Routes,
-) -> Result<String, PlatformError> {
+async fn create(platform: &DockerPlatform, goal: &Goal, name: &str, routes: &Routes) -> Result<String, PlatformError> {
     let image = platform.proxy_image();
     image::present(platform, &image).await.map_err(|error| {
         let hint = "published ports need an image of Stratos on the engine: the option `proxy_image` of the environment names it";
         if error.hint.is_none() { error.with_hint(hint) } else { error }
     })?;
-    let mut all_labels = labels::of(&Marks { protect: false, revision: None, specification: None, ..marks.clone() });
-    all_labels.insert(RESOURCE.to_owned(), live.to_owned());
+    let mut all_labels = labels::of(&Marks { protect: false, revision: None, specification: None, ..goal.marks.clone() });
+    all_labels.insert(RESOURCE.to_owned(), goal.live.clone());
     all_labels.insert(ROLE.to_owned(), PROXY.to_owned());
     let network = translate::network(&platform.config);
     let binding = |port: &u16| {
-        let binding = PortBinding { host_ip: None, host_port: Some(port.to_string()) };
+        let binding = PortBinding { host_ip: goal.addresses.get(port).cloned(), host_port: Some(port.to_string()) };
         (format!("{port}/tcp"), Some(vec![binding]))
     };
     let keep = [("max-size".to_owned(), LOG_SIZE.to_owned()), ("max-file".to_owned(), "2".to_owned())];
     let host = HostConfig {
         network_mode: Some(network.clone()),
-        port_bindings: Some(ports.iter().map(binding).collect()),
+        port_bindings: Some(routes.keys().map(binding).collect()),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::UNLESS_STOPPED), maximum_retry_count: None }),
         // What it does is read from its log, whatever the engine does with others' logs.
         log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(keep.into()) }),
@@ -307,7 +347,7 @@ async fn create(
     let body = ContainerCreateBody {
         image: Some(image),
         cmd: Some(vec!["balance".to_owned(), FILE.to_owned()]),
-        exposed_ports: Some(ports.iter().map(|port| format!("{port}/tcp")).collect()),
+        exposed_ports: Some(routes.keys().map(|port| format!("{port}/tcp")).collect()),
         labels: Some(all_labels),
         host_config: Some(host),
         networking_config: Some(NetworkingConfig { endpoints_config: Some([(network, EndpointSettings::default())].into()) }),
@@ -320,6 +360,12 @@ async fn create(
     Ok(id)
 }
 
+async fn attach(platform: &DockerPlatform, id: &str, network: &str) -> Result<(), PlatformError> {
+    let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: None };
+    let attached = platform.connection.docker.connect_network(network, request).await;
+    attached.map_err(|error| failure(format!("attaching a proxy to the network {network}"), &error))
+}
+
 async fn upload(platform: &DockerPlatform, id: &str, routes: &Routes) -> Result<(), PlatformError> {
     let attempted = "writing the file of a proxy";
     let wrong = |why: String| PlatformError::new(PlatformErrorKind::Internal, attempted, why);
@@ -330,7 +376,7 @@ async fn upload(platform: &DockerPlatform, id: &str, routes: &Routes) -> Result<
     let configuration = Configuration { connections: CONNECTIONS, listeners: routes.iter().map(listener).collect() };
     let text = serde_json::to_vec(&configuration).map_err(|error| wrong(error.to_string()))?;
     let mut archive = Archive::default();
-    archive.add(FILE, &text, 0o444).map_err(|error| wrong(error.to_string()))?;
+    archive.add(FILE, &text, 0o444, ROOT).map_err(|error| wrong(error.to_string()))?;
     let archive = archive.finish().map_err(|error| wrong(error.to_string()))?.unwrap_or_default();
     let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
     let uploaded = platform.connection.docker.upload_to_container(id, Some(options), bollard::body_full(archive)).await;
@@ -442,14 +488,17 @@ mod tests {
             name: "web.proxy".into(),
             ownership: Ownership::Unmarked,
             ports: [80].into(),
+            addresses: BTreeMap::new(),
+            networks: BTreeSet::new(),
             routes: Some(routes),
             leftovers: vec![],
         };
         let hosts = BTreeSet::from(["a", "b"]);
-        assert_eq!(proxy([(80, targets(&["a", "b"]))].into()).published(&hosts), [(8080, Leaf::Integer(80))]);
+        let published = |port, leads| Published { target: 8080, port, address: None, leads };
+        assert_eq!(proxy([(80, targets(&["a", "b"]))].into()).published(&hosts), [published(80, true)]);
         for wrong in [targets(&["a"]), targets(&["a", "b", "c"])] {
-            assert_eq!(proxy([(80, wrong)].into()).published(&hosts), [(8080, Leaf::Unknown)]);
+            assert_eq!(proxy([(80, wrong)].into()).published(&hosts), [published(80, false)]);
         }
-        assert_eq!(proxy([(81, targets(&["a", "b"]))].into()).published(&hosts), [(8080, Leaf::Unknown)], "it does not have that port");
+        assert_eq!(proxy([(81, targets(&["a", "b"]))].into()).published(&hosts), [published(81, false)], "it does not have that port");
     }
 }

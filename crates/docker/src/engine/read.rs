@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::body::{self, SLOT};
 use super::record::Record;
+use super::{host, ports};
 use crate::container::resources::{self, Amount};
 use crate::container::{Container, environment_table, leaves, secrets};
 use crate::labels;
@@ -21,8 +22,15 @@ pub(crate) fn document(inspected: &ContainerInspectResponse, record: &Record, nu
     let all_labels = config.labels.clone().unwrap_or_default();
     let mut out = DocumentBuilder::default();
     let mut container = container(inspected, &all_labels);
+    let is_recorded = |field: &str| record.leaves.leaves().iter().any(|(path, _)| path.matches(field));
+    // What the engine fills in where nothing was asked for.
+    container.working_dir = container.working_dir.filter(|path| path != "/" || is_recorded(WORKING_DIR));
+    container.stop_signal = container.stop_signal.filter(|signal| signal != "SIGTERM" || is_recorded(STOP_SIGNAL));
+    if [&host.network_mode, &host.uts_mode].into_iter().any(|mode| mode.as_deref() == Some("host")) {
+        container.hostname = None;
+    }
     // Where nobody asked for a log driver it is the engine's own, whichever that is.
-    if let Some(log) = host.log_config.clone().filter(|_| record.leaves.leaves().iter().any(|(path, _)| path.matches(LOGGING))) {
+    if let Some(log) = host.log_config.clone().filter(|_| is_recorded(LOGGING)) {
         (container.log_driver, container.log_options) = (log.typ, log.config.unwrap_or_default().into_iter().collect());
     }
     number_out_of(&mut container.mounts, number);
@@ -33,14 +41,15 @@ pub(crate) fn document(inspected: &ContainerInspectResponse, record: &Record, nu
     for (path, leaf) in own.leaves() {
         out.put(path.segments(), leaf.clone());
     }
-    let is_seen = |path: &Path| ["deploy.resources", RESTART, LOGGING].iter().any(|field| path.matches(field));
+    let is_seen = |path: &Path| ["deploy.resources", RESTART, LOGGING, WORKING_DIR, STOP_SIGNAL].iter().any(|field| path.matches(field));
     for (path, leaf) in record.leaves.leaves().iter().filter(|(path, _)| !is_seen(path)) {
         out.put(path.segments(), leaf.clone());
     }
     amounts(&host, &record.leaves, &mut out);
     restart(&host, &mut out);
     networks(inspected, &mut out);
-    by_hand(&host, &mut out);
+    host::read(&host, &mut out);
+    ports::read(&host, &mut out);
     secrets::hide(out, &all_labels)
 }
 
@@ -48,6 +57,9 @@ pub(crate) fn document(inspected: &ContainerInspectResponse, record: &Record, nu
 const RESTART: &str = "deploy.restart";
 /// The leaves of the log driver.
 const LOGGING: &str = "logging";
+/// Leaves that the engine fills in.
+const WORKING_DIR: &str = "working_dir";
+const STOP_SIGNAL: &str = "stop_signal";
 
 fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, String>) -> Container {
     let config = inspected.config.clone().unwrap_or_default();
@@ -66,8 +78,8 @@ fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, 
         mounts: mounts(&host),
         hostname: config.hostname.filter(|name| !id.starts_with(name.as_str())),
         user: config.user,
-        working_dir: config.working_dir.filter(|path| path != "/"),
-        stop_signal: config.stop_signal.filter(|signal| signal != "SIGTERM"),
+        working_dir: config.working_dir,
+        stop_signal: config.stop_signal,
         stop_grace_period: config.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(|seconds| Duration(seconds * 1000)),
         init: host.init,
         read_only: host.readonly_rootfs.unwrap_or_default(),
@@ -89,9 +101,13 @@ fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, 
     }
 }
 
-/// Some engines write `CAP_` before the names.
+/// Older engines leave `CAP_` out.
 fn capabilities(names: Option<Vec<String>>) -> std::collections::BTreeSet<String> {
-    names.unwrap_or_default().into_iter().map(|name| name.trim_start_matches("CAP_").to_owned()).collect()
+    names
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") })
+        .collect()
 }
 
 /// The mounts as they were asked for. `docker run --volume` leaves another list, which only hands fill.
@@ -175,18 +191,5 @@ fn networks(inspected: &ContainerInspectResponse, out: &mut DocumentBuilder) {
         for alias in aliases {
             out.put(["networks", network.as_str(), "aliases", alias.as_str()], Leaf::Bool(true));
         }
-    }
-}
-
-/// What nothing here asks for, and hands may have set.
-fn by_hand(host: &HostConfig, out: &mut DocumentBuilder) {
-    leaves::flag(out, &["privileged"], host.privileged.unwrap_or_default());
-    for (port, bindings) in host.port_bindings.iter().flatten() {
-        for binding in bindings.iter().flatten() {
-            out.text(["ports", port.as_str(), "bound"], binding.host_port.as_deref().unwrap_or_default());
-        }
-    }
-    for (name, mode) in [("pid", &host.pid_mode), ("userns_mode", &host.userns_mode), ("uts", &host.uts_mode)] {
-        leaves::text(out, &[name], mode.as_deref());
     }
 }

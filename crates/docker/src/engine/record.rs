@@ -30,7 +30,7 @@ const LISTS: [&str; 3] = ["entrypoint", "command", "healthcheck.test"];
 /// The label [`RECORD`], as JSON.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// Leaves that the engine has no place for: files, and how a roll-out goes.
+    /// Leaves that the engine has no place for (files, and how a roll-out goes), and such as it fills in by itself.
     #[serde(default)]
     pub leaves: Document,
     /// What the image said when the container was made: the engine gives it back with the rest.
@@ -50,8 +50,10 @@ pub(crate) struct Record {
 impl Record {
     /// What a container of this document is to remember. `resolved` is the container with its texts made whole.
     pub fn new(document: &Document, resolved: &Document, image: &ImageInspect, needs: &[ResourceId]) -> Self {
-        let is_recorded =
-            |path: &Path| ["files", "deploy", "logging"].iter().any(|root| path.matches(root)) && !path.matches("deploy.replicas");
+        let is_recorded = |path: &Path| {
+            ["files", "deploy", "logging", "working_dir", "stop_signal"].iter().any(|root| path.matches(root))
+                && !path.matches("deploy.replicas")
+        };
         let leaves = document.leaves().iter().filter(|(path, _)| is_recorded(path)).map(|(path, leaf)| (path.clone(), without_text(leaf)));
         let inherited = inherited(image);
         let same = |(path, leaf): &&(Path, Leaf)| inherited.get(path) == Some(leaf);

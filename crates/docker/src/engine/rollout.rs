@@ -20,7 +20,7 @@ pub(crate) struct Rules {
     pub max_unavailable: u32,
     /// All old containers stop before the first new one starts.
     pub recreate: bool,
-    /// An instance has something that two containers must not use at once: a volume of its own. Then the old one stops
+    /// An instance has something that two containers must not use at once: a volume of its own, a port of the machine. Then the old one stops
     /// before the new one starts, and one may always be away.
     pub exclusive: bool,
 }

@@ -3,12 +3,12 @@
 use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 use stratos_engine::desired::name::{Name, live_name};
 use stratos_engine::desired::owner::Marks;
-use stratos_engine::desired::resource::{Resource, ResourceId, Shape};
+use stratos_engine::desired::resource::{ReplaceOrder, Replacement, Resource, ResourceId, Shape};
 use stratos_engine::desired::text::Text;
 use stratos_engine::manifest::schema::{App, OnFailure, Protocol, Strategy, VolumeAccess};
 use stratos_engine::platform::{Address, Field, Support, TranslatedApp};
 
-use super::{body, names};
+use super::{body, names, ports};
 use crate::config::EnvironmentConfig;
 pub(crate) use crate::container::app::{FILE_MODE, ROLLOUT_TIMEOUT};
 use crate::container::{self, leaves};
@@ -24,11 +24,18 @@ pub(crate) const MAX_SURGE: u32 = 1;
 pub static CONTAINER: Shape = Shape {
     kind: "container",
     replaces: &[],
-    restarts: &container::fields_and::<9, 37>([
+    restarts: &container::fields_and::<16, 44>([
         "privileged",
         "pid",
+        "ipc",
         "userns_mode",
         "uts",
+        "cgroup_parent",
+        "cpuset",
+        "oom_score_adj",
+        "shm_size",
+        "security_opt",
+        "devices",
         "ports.*.bound",
         "deploy.resources",
         "deploy.restart",
@@ -42,6 +49,10 @@ pub static CONTAINER: Shape = Shape {
 
 /// What outlives instances: the volumes of an app under one name, one for each instance or one for all.
 pub static VOLUME: Shape = Shape { kind: "volume", holds_data: true, ..Shape::UNKNOWN };
+
+/// A volume that a compose file declares. It is called like its resource; what it says is fixed when it is made.
+pub(crate) static PROJECT_VOLUME: Shape =
+    Shape { replaces: &[("*", Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: true })], ..VOLUME };
 
 /// What this platform makes of a field.
 pub(crate) fn support(field: Field) -> Support {
@@ -107,10 +118,10 @@ pub(crate) fn translate(config: &EnvironmentConfig, app: &TranslatedApp<'_>) -> 
             document.text(["files", path.as_str(), "mode"], &format!("{:04o}", file.mode));
         }
     }
-    for port in app.app.ports.values().filter(|port| port.protocol == Protocol::Tcp) {
-        if let Some(publish) = port.publish {
-            document.integer(["ports", &format!("{}/tcp", port.port), "published"], publish);
-        }
+    let tcp = app.app.ports.values().filter(|port| port.protocol == Protocol::Tcp);
+    let published = tcp.filter_map(|port| Some(ports::Published { target: port.port, port: port.publish?, address: None, leads: true }));
+    for (path, leaf) in ports::leaves(published.collect()) {
+        document.put(path.segments(), leaf);
     }
     let name = live(config, app.name, None);
     for alias in [app.name.as_str(), &name] {
@@ -138,7 +149,7 @@ pub(crate) fn network(config: &EnvironmentConfig) -> String {
     format!("{}-{}", config.prefix, config.environment)
 }
 
-fn live(config: &EnvironmentConfig, app: &Name, part: Option<&str>) -> String {
+pub(crate) fn live(config: &EnvironmentConfig, app: &Name, part: Option<&str>) -> String {
     live_name(&config.prefix, app, part, NAME_LIMIT)
 }
 

@@ -18,7 +18,7 @@ use super::work::Work;
 use super::{LOOK, Lines, events, tell_lines, time_left};
 use crate::connection::Connection;
 use crate::container::environment_list;
-use crate::engine::archive::Archive;
+use crate::engine::archive::{Archive, ROOT};
 use crate::engine::{DockerPlatform, image, network, translate};
 use crate::failure::{failure, is_not_found};
 use crate::logs::{self, Of};
@@ -119,7 +119,7 @@ async fn upload(connection: &Connection, work: &Work) -> Result<(), PlatformErro
     let attempted = || format!("putting files into the job {}", work.record.name);
     let mut archive = Archive::default();
     for file in &work.files {
-        let added = archive.add(&file.path, file.content.as_bytes(), file.mode);
+        let added = archive.add(&file.path, file.content.as_bytes(), file.mode, ROOT);
         added.map_err(|error| PlatformError::new(PlatformErrorKind::Rejected, attempted(), format!("{}: {error}", file.path)))?;
     }
     let archive = archive.finish().map_err(|error| PlatformError::new(PlatformErrorKind::Internal, attempted(), error.to_string()))?;

@@ -15,8 +15,8 @@ use stratos_engine::plan::change::{Change, Reason, Verdict};
 use stratos_engine::platform::{ApplyContext, ObservedResource, Outcome, PlatformError, PlatformErrorKind};
 
 use super::SwarmPlatform;
-use super::app_network::NETWORK;
 use super::translate::{CONFIG, SECRET, SERVICE};
+use crate::app_network::NETWORK;
 use crate::failure::{failure, is_lost, is_not_found};
 
 /// How often a write is tried over that the orchestrator was faster with: it writes a service's status into the service

@@ -14,11 +14,11 @@ use stratos_engine::health::RolloutState;
 use stratos_engine::platform::ObservedResource;
 use stratos_engine::render::secret::Fingerprint;
 
-use super::app_network::NETWORK;
 use super::names::split_generation;
 use super::spec::{self, Known};
 use super::translate::{CONFIG, SECRET, SERVICE};
 use super::wire;
+use crate::app_network::NETWORK;
 use crate::connection::Connection;
 use crate::labels;
 
@@ -33,6 +33,8 @@ pub(crate) enum Asked {
     Of(Owner),
     /// What has one of these names, or one that begins with it: whoever asks looks closer.
     Named(Vec<String>),
+    /// Everything.
+    All,
 }
 
 impl Asked {
@@ -40,6 +42,7 @@ impl Asked {
         match self {
             Self::Of(owner) => labels::filter(owner),
             Self::Named(names) => [("name".to_owned(), names.clone())].into(),
+            Self::All => HashMap::new(),
         }
     }
 }

@@ -14,7 +14,8 @@ use super::live::{self, Asked, Generations};
 use super::names::split_generation;
 use super::spec::Known;
 use super::translate::{CONFIG, SECRET, SERVICE};
-use super::{app_network, network};
+use super::{forgotten, network};
+use crate::app_network::{self, OVERLAY};
 use crate::connection::Connection;
 use crate::failure::failure;
 
@@ -52,10 +53,15 @@ pub(crate) async fn observe(
     if part.failed.len() == KINDS {
         return Err(part.failed.swap_remove(0));
     }
+    let ours = services.as_deref().unwrap_or_default();
+    let all_networks = networks.as_deref().map_or(&[][..], |networks| networks.as_slice());
+    let forgotten = forgotten::networks(connection, all_networks, ours, &scope.owner).await;
+    let forgotten = forgotten.map_err(|error| failure("listing the services on our networks", &error))?;
     let own_networks: Vec<ObservedResource> = networks
         .iter()
         .flat_map(|networks| networks.iter())
-        .map(|network| app_network::observed(network, &platform.config.environment, &scope.owner))
+        .map(|network| app_network::observed(network, OVERLAY, &platform.config.environment, &scope.owner))
+        .map(|network| forgotten::seen(network, &forgotten))
         .collect();
     let networks = network::names(networks.as_deref().map_or(&[], |networks| networks.as_slice()));
     let present = secrets.as_ref().map(|secrets| live::present_generations(secrets, &scope.owner));

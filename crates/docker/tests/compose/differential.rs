@@ -10,10 +10,10 @@ use stratos_docker::endpoint::Endpoint;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::manifest::Manifest;
-use stratos_engine::platform::{Platform, Scope, Sink};
+use stratos_engine::platform::{Scope, Sink};
 use stratos_test_platforms::shared_swarm;
 
-use crate::support::{Swarm, folder, translated};
+use crate::support::{Engine, folder, translated};
 
 /// What that client passes over with a warning, and we do.
 const IGNORED_THERE: [&str; 1] = ["volumes /scratch type"];
@@ -78,14 +78,15 @@ async fn same_as_stack_deploy(case: &str) {
         ])
         .env("REGISTRY", "registry.example.com")
         .env("TZ", "Europe/Vienna")
+        .env("PORT", "18070")
         .current_dir(copy.path())
         .output()
         .unwrap();
     assert!(deployed.status.success(), "{case}: {}", String::from_utf8_lossy(&deployed.stderr));
 
-    let (environment, _) = manifest.environments.first().unwrap();
-    let swarm = Swarm { endpoint: Endpoint::Unix(engines.socket(0)), options: SwarmOptions::default() };
-    let platform = swarm.platform(&manifest.project, environment);
+    let (environment, settings) = manifest.environments.first().unwrap();
+    let swarm = Engine { endpoint: Endpoint::Unix(engines.socket(0)), options: SwarmOptions::default(), proxy_image: None };
+    let platform = swarm.platform(&manifest.project, environment, settings);
     let desired = translated(&manifest).unwrap();
     let ours: Vec<_> = desired.resources.iter().filter(|resource| &*resource.id.kind == "service").collect();
     let prefix = format!("{}-stack", manifest.project.name);

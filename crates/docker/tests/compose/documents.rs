@@ -1,10 +1,11 @@
-//! What compose files become. Nothing is asked here.
+//! What compose files become, on a swarm and on a plain engine. Nothing is asked here.
 
 use std::collections::BTreeSet;
 
+use stratos_engine::desired::Desired;
 use stratos_engine::manifest::Manifest;
 
-use crate::support::{cases, compare, folder, text, translated};
+use crate::support::{cases, compare, folder, text, translated, translated_in};
 
 #[test]
 fn files_become_these_documents() {
@@ -13,8 +14,12 @@ fn files_become_these_documents() {
     let mut differing = Vec::new();
     for case in cases {
         let manifest = Manifest::load(&folder("files").join(&case)).unwrap_or_else(|report| panic!("{case}: {report}"));
-        let desired = translated(&manifest).unwrap_or_else(|report| panic!("{case}: {report}"));
-        compare(&folder("files").join(&case).join("documents.txt"), &text(&desired.resources), &mut differing);
+        for (environment, file) in [("test", "documents.txt"), ("plain", "documents-docker.txt")] {
+            match translated_in(&manifest, environment) {
+                Ok(desired) => compare(&folder("files").join(&case).join(file), &text(&desired.resources), &mut differing),
+                Err(report) => differing.push(format!("{case} in {environment}: {report}")),
+            }
+        }
     }
     assert!(differing.is_empty(), "these documents differ (STRATOS_BLESS=1 writes them):\n{}", differing.join("\n"));
 }
@@ -84,5 +89,90 @@ fn another_app_finds_the_main_service() {
     let web = shown.split("\n\n").find(|part| part.starts_with("test/service/web-and-database-stack-web")).unwrap();
     for alias in ["stack", "web-and-database-stack"] {
         assert!(web.contains(&format!("networks.web-and-database-test.aliases.{alias} = true")), "{web}");
+    }
+}
+
+/// What a project of one app, in an environment on a platform, becomes.
+fn of(platform: &str, manifest: &str, files: &[(&str, &str)]) -> Result<Desired, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let head = format!("[project]\nname = \"p\"\n[environments.test]\nplatform = \"{platform}\"\n");
+    let app = format!("[apps.stack]\nplatform.{platform}.compose = \"c.yml\"\n");
+    std::fs::write(folder.path().join("stratos.toml"), format!("{head}{app}{manifest}")).unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    Manifest::load(folder.path()).and_then(|manifest| translated(&manifest)).map_err(|report| report.to_string())
+}
+
+const BOTH: [&str; 2] = ["swarm", "docker"];
+
+#[test]
+fn what_two_files_say_alike_is_there_once() {
+    let manifest = "platform.swarm.compose = [\"c.yml\", \"c.yml\"]\n";
+    let compose = "services: { a: { image: a, volumes: [\"/a:/a\"], configs: [c] } }\nconfigs: { c: { content: x } }\n";
+    let twice = format!("[project]\nname = \"p\"\n[environments.test]\nplatform = \"swarm\"\n[apps.stack]\n{manifest}");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stratos.toml"), twice).unwrap();
+    std::fs::write(folder.path().join("c.yml"), compose).unwrap();
+    let desired = Manifest::load(folder.path()).and_then(|manifest| translated(&manifest)).unwrap();
+    assert_eq!(text(&desired.resources), text(&of("swarm", "", &[("c.yml", compose)]).unwrap().resources));
+}
+
+#[test]
+fn an_included_file_replaces_nothing() {
+    let compose = "include: [other.yml]\nservices: { a: { image: mine } }\n";
+    for platform in BOTH {
+        let said = of(platform, "", &[("c.yml", compose), ("other.yml", "services: { a: { image: theirs } }\n")]).unwrap_err();
+        assert!(said.contains("the service `a` is given twice"), "{said}");
+        of(platform, "", &[("c.yml", compose), ("other.yml", "services: { a: { image: mine } }\n")]).unwrap();
+    }
+}
+
+/// What a protected app uses is kept because it is used: a protected config could never be exchanged for another one.
+#[test]
+fn what_runs_is_protected_and_what_it_uses_is_not() {
+    let compose = "services: { a: { image: a, configs: [c], volumes: [\"v:/v\"] } }\nconfigs: { c: { content: x } }\nvolumes: { v: }\n";
+    for platform in BOTH {
+        let desired = of(platform, "protect = true\n", &[("c.yml", compose)]).unwrap();
+        let protected: Vec<&str> = desired.resources.iter().filter(|one| one.marks.protect).map(|one| &*one.id.kind).collect();
+        assert_eq!(protected, [if platform == "swarm" { "service" } else { "container" }]);
+    }
+}
+
+/// Where two containers would harm each other, the old one stops first; what is written counts before that.
+#[test]
+fn the_order_of_a_release_on_an_engine() {
+    let order = |service: &str| {
+        let compose = format!("services: {{ a: {{ image: a, {service} }} }}\nvolumes: {{ v: }}\n");
+        text(&of("docker", "", &[("c.yml", &compose)]).unwrap().resources).contains("deploy.update.order = \"stop-first\"")
+    };
+    let first = ["volumes: [\"v:/v\"]", "volumes: [\"/srv:/v\"]", "ports: [\"53:53/udp\"]", "network_mode: host"];
+    first.into_iter().for_each(|service| assert!(order(service), "{service}"));
+    let beside = ["tty: true", "volumes: [\"v:/v:ro\"]", "volumes: [/v]", "tmpfs: /v", "ports: [\"80:80\", \"81\"]"];
+    beside.into_iter().for_each(|service| assert!(!order(service), "{service}"));
+    assert!(!order("volumes: [\"v:/v\"], deploy: { update_config: { order: start-first } }"));
+    assert!(order("tty: true, deploy: { update_config: { order: stop-first } }"));
+}
+
+#[test]
+fn what_is_external_is_used_and_not_made() {
+    let compose = "services: { a: { image: a, volumes: [\"v:/v\"], networks: [n] } }\nvolumes: { v: { external: true } }\nnetworks: { n: { external: true, name: theirs } }\n";
+    for platform in BOTH {
+        let shown = text(&of(platform, "", &[("c.yml", compose)]).unwrap().resources);
+        assert_eq!(shown.matches("test/").count(), 1, "{shown}");
+        assert!(shown.contains("networks.theirs.") && shown.contains("volumes.\"/v\".source = \"v\""), "{shown}");
+    }
+}
+
+/// An app that binds another one finds it on the environment's network; its services on networks of their own do not.
+#[test]
+fn services_that_are_bound_to_others_are_on_the_environments_network() {
+    let compose = "services: { a: { image: a }, b: { image: b, networks: [n] } }\nnetworks: { n: }\n";
+    for platform in BOTH {
+        let manifest = "bind.other = {}\n[apps.other]\nimage = \"other:1\"\nports.http = 80\n";
+        let shown = text(&of(platform, manifest, &[("c.yml", compose)]).unwrap().resources);
+        let part = |name: &str| shown.split("\n\n").find(|part| part.contains(&format!("/p-stack-{name}\n"))).unwrap().to_owned();
+        assert!(part("a").contains("networks.p-test.attached = true"), "{shown}");
+        assert!(!part("b").contains("networks.p-test"), "{shown}");
     }
 }

@@ -6,24 +6,32 @@ use std::time::{Duration, Instant};
 
 use stratos_docker::config::SwarmOptions;
 use stratos_docker::endpoint::Endpoint;
-use stratos_engine::apply::{ApplyOptions, Quiet, RunVerdict};
-use stratos_engine::deploy::{self, PlanError, Policy, Request};
+use stratos_engine::apply::{Applied, ApplyOptions, Quiet, RunVerdict};
+use stratos_engine::deploy::{self, PlanError, Policy, Request, RequestedAction};
+use stratos_engine::desired::name::Name;
 use stratos_engine::manifest::Manifest;
 use stratos_engine::plan::Plan;
 use stratos_engine::render::VariableInputs;
+use stratos_engine::render::secret::Secrets;
 use stratos_test_platforms::shared_swarm;
 
-use crate::support::{Swarm, folder, secrets};
+use crate::proxy_image;
+use crate::support::{Engine, folder, secrets};
 
-/// A manifest on the swarm of the tests.
+/// A manifest on the engine of the tests: in its environment `test` on the swarm, in `plain` on the engine alone.
 pub struct Live {
     pub manifest: Manifest,
+    environment: Name,
     variables: VariableInputs,
-    swarm: Swarm,
+    engine: Engine,
 }
 
 impl Live {
     pub fn new(folder: &Path) -> Self {
+        Self::in_environment(folder, "test")
+    }
+
+    pub fn in_environment(folder: &Path, environment: &str) -> Self {
         let engines = shared_swarm();
         let endpoint = Endpoint::Unix(engines.socket(0));
         // There is no virtual address on a machine without IPVS.
@@ -31,31 +39,47 @@ impl Live {
         Self {
             manifest: Manifest::load(folder).unwrap_or_else(|report| panic!("{report}")),
             variables: VariableInputs { arguments: vec![("registry".into(), engines.registry())], ..VariableInputs::default() },
-            swarm: Swarm { endpoint, options },
+            environment: Name::new(environment).unwrap(),
+            engine: Engine { endpoint, options, proxy_image: Some(proxy_image::name(engines).to_owned()) },
+        }
+    }
+
+    fn request<'a>(&'a self, secrets: &'a Secrets, policy: Policy) -> Request<'a> {
+        Request {
+            manifest: &self.manifest,
+            variables: &self.variables,
+            secrets,
+            history: None,
+            registry: None,
+            refresh_images: false,
+            environments: [self.environment.clone()].into(),
+            apps: BTreeSet::new(),
+            policy,
         }
     }
 
     pub async fn plan(&self, policy: Policy) -> Result<Plan, PlanError> {
-        let secrets = secrets(&self.manifest);
-        let request = Request {
-            manifest: &self.manifest,
-            variables: &self.variables,
-            secrets: &secrets,
-            history: None,
-            registry: None,
-            refresh_images: false,
-            environments: BTreeSet::new(),
-            apps: BTreeSet::new(),
-            policy,
-        };
-        deploy::plan(&request, &self.swarm).await
+        deploy::plan(&self.request(&secrets(&self.manifest), policy), &self.engine).await
+    }
+
+    /// Carries out a plan, however it ends.
+    pub async fn run(&self, plan: &Plan) -> Applied {
+        deploy::apply(plan, &secrets(&self.manifest), &self.engine, &ApplyOptions::default(), &Quiet).await.unwrap()
     }
 
     pub async fn apply(&self, policy: Policy) -> Plan {
         let plan = self.plan(policy).await.unwrap_or_else(|error| panic!("{error}"));
-        let applied = deploy::apply(&plan, &secrets(&self.manifest), &self.swarm, &ApplyOptions::default(), &Quiet).await.unwrap();
+        let applied = self.run(&plan).await;
         assert_eq!(applied.verdict(), RunVerdict::Success, "{applied:#?}");
         plan
+    }
+
+    /// `stratos forget`.
+    pub async fn forget(&self) {
+        let secrets = secrets(&self.manifest);
+        let plan = deploy::plan_request(&self.request(&secrets, Policy::default()), RequestedAction::Forget, &self.engine).await.unwrap();
+        let applied = self.run(&plan).await;
+        assert_eq!(applied.verdict(), RunVerdict::Success, "{applied:#?}");
     }
 
     pub async fn unchanged(&self) {
@@ -66,16 +90,21 @@ impl Live {
     }
 
     pub async fn gone(&self) {
-        self.apply(Policy { destroy: true, allow_delete: true, ..Policy::default() }).await;
+        self.apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await;
         let label = format!("label=stratos.project={}", self.manifest.project.name);
-        for kind in ["service", "config", "secret"] {
-            let left = shared_swarm().docker(0, &[kind, "ls", "--quiet", "--filter", &label]);
+        let environment = format!("label=stratos.environment={}", self.environment);
+        for kind in ["service", "config", "secret", "container"] {
+            let mut arguments = vec![kind, "ls", "--quiet", "--filter", &label, "--filter", &environment];
+            arguments.extend((kind == "container").then_some("--all"));
+            let left = shared_swarm().docker(0, &arguments);
             assert_eq!(left, "", "a {kind} is left");
         }
+        let left = shared_swarm().docker(0, &["volume", "ls", "--quiet", "--filter", &label, "--filter", &environment]);
+        assert_eq!(left, "", "a volume is left");
         // The swarm forgets the environment's network at once; a machine lists it until what was attached there has ended.
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            let left = shared_swarm().docker(0, &["network", "ls", "--quiet", "--filter", &label]);
+            let left = shared_swarm().docker(0, &["network", "ls", "--quiet", "--filter", &label, "--filter", &environment]);
             if left.is_empty() {
                 return;
             }
@@ -84,8 +113,8 @@ impl Live {
     }
 }
 
-async fn there_and_back(case: &str) {
-    let live = Live::new(&folder("files").join(case));
+pub async fn there_and_back(case: &str, environment: &str) {
+    let live = Live::in_environment(&folder("files").join(case), environment);
     let plan = live.apply(Policy::default()).await;
     assert!(!plan.is_empty());
     live.unchanged().await;
@@ -96,7 +125,7 @@ macro_rules! cases {
     ($($name:ident $folder:literal),* $(,)?) => {
         $(#[tokio::test(flavor = "multi_thread")]
         async fn $name() {
-            there_and_back($folder).await;
+            there_and_back($folder, "test").await;
         })*
 
         #[test]
@@ -126,11 +155,12 @@ cases! {
     worker_and_queue "worker-and-queue",
 }
 
-fn project(name: &str, compose: &str) -> (tempfile::TempDir, PathBuf) {
+pub fn project(name: &str, compose: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let manifest = format!(
-        "[project]\nname = \"{name}\"\n[environments.test]\nplatform = \"swarm\"\n[variables]\nregistry = \"x\"\n\
-         [apps.stack]\nplatform.swarm.compose = \"compose.yml\"\n"
+        "[project]\nname = \"{name}\"\n[environments.test]\nplatform = \"swarm\"\n\
+         [environments.plain]\nplatform = \"docker\"\nnamespace = \"{name}-plain\"\n[variables]\nregistry = \"x\"\n\
+         [apps.stack]\nplatform.swarm.compose = \"compose.yml\"\nplatform.docker.compose = \"compose.yml\"\n"
     );
     std::fs::write(folder.path().join("stratos.toml"), manifest).unwrap();
     std::fs::write(folder.path().join("compose.yml"), compose).unwrap();
@@ -161,7 +191,7 @@ async fn a_changed_config_and_a_changed_network_are_exchanged() {
     live.gone().await;
 }
 
-/// A network that somebody deleted is missed, made anew, and its services are attached to it.
+/// One service that is deleted by hand and one that is changed by hand are both put right.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_deleted_by_hand_is_made_anew() {
     let (_folder, path) =
@@ -184,9 +214,57 @@ async fn a_service_waits_for_the_health_of_another() {
     let (_folder, path) = project("gate", compose);
     let live = Live::new(&path);
     let plan = live.plan(Policy::default()).await.unwrap();
-    let applied = deploy::apply(&plan, &secrets(&live.manifest), &live.swarm, &ApplyOptions::default(), &Quiet).await.unwrap();
+    let applied = live.run(&plan).await;
     assert_ne!(applied.verdict(), RunVerdict::Success, "{applied:#?}");
     let services = shared_swarm().docker(0, &["service", "ls", "--format", "{{.Name}}", "--filter", "label=stratos.project=gate"]);
     assert_eq!(services, "gate-stack-sick");
+    live.gone().await;
+}
+
+/// Somebody else's config and secret are used and left alone; where they are missing, the apply says which.
+#[tokio::test(flavor = "multi_thread")]
+async fn external_configs_and_secrets_are_used_and_never_made_or_deleted() {
+    let compose = "services:\n  web:\n    image: ${REGISTRY}/web:1\n    configs: [{ source: theirs, target: /etc/theirs }]\n    secrets: [theirs-too]\n\
+                   configs: { theirs: { external: true, name: external-config } }\nsecrets: { theirs-too: { external: true } }\n";
+    let (_folder, path) = project("external", compose);
+    let live = Live::new(&path);
+    let plan = live.plan(Policy::default()).await.unwrap();
+    let ids: Vec<String> = plan.changes.iter().map(|change| change.id.to_string()).collect();
+    assert!(ids.iter().all(|id| !id.contains("/config/") && !id.contains("/secret/")), "{ids:?}");
+    let applied = live.run(&plan).await;
+    assert_ne!(applied.verdict(), RunVerdict::Success);
+    let said = format!("{applied:?}");
+    assert!(said.contains("external-config") || said.contains("theirs-too"), "{said}");
+
+    let engines = shared_swarm();
+    let folder = path.join("value");
+    std::fs::write(&folder, "theirs").unwrap();
+    for (kind, name) in [("config", "external-config"), ("secret", "theirs-too")] {
+        engines.docker(0, &[kind, "create", name, &folder.display().to_string()]);
+    }
+    live.apply(Policy::default()).await;
+    live.unchanged().await;
+    let format = "{{json .Spec.TaskTemplate.ContainerSpec.Configs}} {{json .Spec.TaskTemplate.ContainerSpec.Secrets}}";
+    let spec = engines.docker(0, &["service", "inspect", "--format", format, "external-stack-web"]);
+    assert!(spec.contains("external-config") && spec.contains("theirs-too") && spec.contains("/etc/theirs"), "{spec}");
+    live.gone().await;
+    for (kind, name) in [("config", "external-config"), ("secret", "theirs-too")] {
+        engines.docker(0, &[kind, "inspect", name]);
+        engines.docker(0, &[kind, "rm", name]);
+    }
+}
+
+/// A network's labels are fixed: what was forgotten with it makes it nobody's, and is taken up again with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_is_forgotten_with_its_network_and_adopted_again() {
+    let compose = "services:\n  web:\n    image: ${REGISTRY}/web:1\n    configs: [c]\nconfigs: { c: { content: x } }\n";
+    let (_folder, path) = project("unmarked", compose);
+    let live = Live::new(&path);
+    live.apply(Policy::default()).await;
+    live.forget().await;
+    let plan = live.plan(Policy { destroy: true, allow_delete: true, ..Policy::default() }).await.unwrap();
+    assert!(plan.is_empty() && plan.held.is_empty(), "nothing of it is ours any more: {plan:#?}");
+    live.apply(Policy { adopt: true, ..Policy::default() }).await;
+    live.unchanged().await;
     live.gone().await;
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use stratos_docker::DockerPlatform;
 use stratos_docker::config::{DockerOptions, EnvironmentConfig, SwarmOptions};
 use stratos_docker::endpoint::Endpoint;
 use stratos_docker::swarm::SwarmPlatform;
@@ -13,7 +14,7 @@ use stratos_engine::desired::resource::Resource;
 use stratos_engine::desired::{Desired, desired, owner_in};
 use stratos_engine::manifest::Manifest;
 use stratos_engine::manifest::diagnostic::Report;
-use stratos_engine::manifest::schema::{Environment, Project};
+use stratos_engine::manifest::schema::{Environment, PlatformKind, Project};
 use stratos_engine::platform::{Platform, PlatformError};
 use stratos_engine::render::secret::Secrets;
 use stratos_engine::render::{VariableInputs, native, render};
@@ -41,46 +42,56 @@ pub fn compare(path: &Path, actual: &str, differing: &mut Vec<String>) {
     }
 }
 
-/// Makes platforms on an engine.
-pub struct Swarm {
+/// Makes platforms on an engine: of a swarm, or of the engine alone, as an environment says.
+pub struct Engine {
     pub endpoint: Endpoint,
     pub options: SwarmOptions,
+    pub proxy_image: Option<String>,
 }
 
-impl Swarm {
+impl Engine {
     /// One that is not there: for what asks it nothing.
     pub fn nowhere() -> Self {
-        Self { endpoint: Endpoint::Http("127.0.0.1:9".into()), options: SwarmOptions::default() }
+        Self { endpoint: Endpoint::Http("127.0.0.1:9".into()), options: SwarmOptions::default(), proxy_image: None }
     }
 
-    pub fn platform(&self, project: &Project, environment: &Name) -> SwarmPlatform {
+    pub fn platform(&self, project: &Project, name: &Name, environment: &Environment) -> Arc<dyn Platform> {
+        let namespace = environment.namespace.as_ref().map(|namespace| Name::new(namespace).unwrap());
         let config = EnvironmentConfig {
-            environment: environment.clone(),
-            owner: owner_in(project, environment),
-            prefix: project.name.clone(),
+            environment: name.clone(),
+            owner: owner_in(project, name),
+            prefix: namespace.unwrap_or_else(|| project.name.clone()),
             endpoint: self.endpoint.clone(),
             credentials: None,
             swarm: self.options,
-            docker: DockerOptions::default(),
+            docker: DockerOptions { proxy_image: self.proxy_image.clone() },
         };
-        SwarmPlatform::connect(config).unwrap()
+        match environment.platform {
+            PlatformKind::Swarm => Arc::new(SwarmPlatform::connect(config).unwrap()),
+            _ => Arc::new(DockerPlatform::connect(config).unwrap()),
+        }
     }
 }
 
 #[async_trait]
-impl Connector for Swarm {
-    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        Ok(Arc::new(self.platform(project, name)))
+impl Connector for Engine {
+    async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        Ok(self.platform(project, name, environment))
     }
 }
 
-/// Everything up to the documents, as a plan does it.
+/// Everything up to the documents, as a plan does it, for the first environment.
 pub fn translated(manifest: &Manifest) -> Result<Desired, Report> {
-    let (name, _) = manifest.environments.first().unwrap();
-    let platform = Swarm::nowhere().platform(&manifest.project, name);
+    translated_in(manifest, manifest.environments.keys().next().unwrap().as_str())
+}
+
+/// The same for an environment.
+pub fn translated_in(manifest: &Manifest, environment: &str) -> Result<Desired, Report> {
+    let name = &Name::new(environment).unwrap();
+    let platform = Engine::nowhere().platform(&manifest.project, name, &manifest.environments[name]);
     let mut rendered = render(manifest, name, &VariableInputs::default())?;
     native::load(&mut rendered, manifest, &|part| platform.native_files(part))?;
-    desired(&rendered, manifest, &platform, &Default::default())
+    desired(&rendered, manifest, &*platform, &Default::default())
 }
 
 /// A value for each secret of a manifest.

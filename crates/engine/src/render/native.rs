@@ -21,7 +21,7 @@ use crate::desired::text::Text;
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
 use crate::manifest::include::matching;
-use crate::manifest::source::{Node, Table};
+use crate::manifest::source::{Node, NodeValue, Table};
 
 /// The most files that one part may name.
 const MAX_FILES: usize = 256;
@@ -119,6 +119,15 @@ impl Native {
         self.files.values().flatten().flatten()
     }
 
+    /// The names of the secrets in the part and in its files, as far as they are read. A secret that a format means by a name of
+    /// its own is not among them: it is in the resources that the platform makes of the part.
+    pub fn secrets_used(&self) -> BTreeSet<String> {
+        let mut texts: Vec<&str> = self.all_files().map(|file| &*file.text).collect();
+        strings(&self.node, &mut texts);
+        let texts = texts.into_iter().filter_map(Text::from_rendered);
+        texts.flat_map(|text| text.secrets().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
     /// Reads what is not there yet. Whether there was anything.
     fn read(&mut self, wanted: Vec<String>, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> bool {
         let before = self.files.len();
@@ -191,6 +200,16 @@ impl Origin {
             Self::Folder(_) => path.to_owned(),
             Self::Cartridge(_, label) => format!("{label}/{path}"),
         }
+    }
+}
+
+/// All strings of a part. Its keys are no templates.
+fn strings<'n>(node: &'n Node, out: &mut Vec<&'n str>) {
+    match &node.value {
+        NodeValue::String(text) => out.push(text),
+        NodeValue::Array(items) => items.iter().for_each(|item| strings(item, out)),
+        NodeValue::Table(_) => node.entries().for_each(|(_, entry)| strings(&entry.node, out)),
+        NodeValue::Integer(_) | NodeValue::Float(_) | NodeValue::Bool(_) => {}
     }
 }
 
@@ -282,6 +301,19 @@ mod unit {
         assert_eq!(rendered.sources.name(shown.file), "a.j2 (rendered)");
         assert_eq!(&rendered.sources.text(shown.file)[shown.start as usize..shown.end as usize], "tag");
         assert_eq!(rendered.sources.position(shown), (2, 1));
+    }
+
+    /// In a file that is a template, and in a value that stands deep in the part itself.
+    #[test]
+    fn the_secrets_of_native_parts_are_in_use() {
+        let (rendered, _folder) = loaded("a.j2", &[("a.j2", "password: {{ secrets.db }}\n")]).unwrap();
+        assert_eq!(rendered.secrets_used(), BTreeSet::from(["db".to_owned()]));
+        let text = MANIFEST
+            .replace("swarm = { first", "swarm = { deep = [{ x = \"p={{ secrets.db }}\" }], first")
+            .replace("tag =", "first = \"a\"\ntag =");
+        let manifest = Manifest::parse(&text).unwrap();
+        let rendered = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default()).unwrap();
+        assert_eq!(rendered.secrets_used(), BTreeSet::from(["db".to_owned()]));
     }
 
     #[test]

@@ -206,7 +206,7 @@ fn the_names_of_the_secrets_in_use_are_known() {
     let text = format!(
         "{DEV}a = {{ env = 'A' }}\nunused = {{ env = 'U' }}\n[apps.web]\nimage = 'web'\nenv.X = '{{{{ secrets.db }}}}'\nfiles.'/x'.secret = 'a'\n"
     );
-    assert_eq!(rendered(&text).unwrap().secrets_used(), BTreeSet::from(["a", "db"]));
+    assert_eq!(rendered(&text).unwrap().secrets_used(), BTreeSet::from(["a".to_owned(), "db".to_owned()]));
 }
 
 proptest! {

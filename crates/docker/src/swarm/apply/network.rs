@@ -1,4 +1,4 @@
-//! Networks of apps. They are made and deleted; nothing of them can change.
+//! Networks of apps. They are made and deleted; nothing of them can change, their marks neither.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,9 @@ use stratos_engine::plan::change::Action;
 use tokio::time::Instant;
 
 use super::{Answer, Call};
+use crate::app_network::{self, OVERLAY};
 use crate::failure::is_not_found;
-use crate::swarm::app_network;
+use crate::swarm::forgotten;
 use crate::swarm::retire::is_in_use;
 
 /// Instances of services that were deleted or moved hold a network until they have ended: 10 s where a service does not say more.
@@ -21,7 +22,11 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) async fn apply(call: &Call<'_>) -> Result<Answer, Answer> {
     let networks = call.platform.networks.list(&call.platform.connection).await.map_err(|error| call.unread(&error))?;
     let live = networks.iter().find(|network| network.name.as_deref() == Some(&*call.change.id.name));
-    let seen = live.map(|network| app_network::observed(network, &call.change.id.environment, call.us()));
+    let forgotten = forgotten::networks(&call.platform.connection, live.map_or(&[], std::slice::from_ref), &[], call.us()).await;
+    let forgotten = forgotten.map_err(|error| call.unread(&error))?;
+    let observed = live.map(|network| app_network::observed(network, OVERLAY, &call.change.id.environment, call.us()));
+    let is_marked = observed.as_ref().is_some_and(|seen| seen.ownership.marks().is_some());
+    let seen = observed.map(|seen| forgotten::seen(seen, &forgotten));
     call.judge(seen.as_ref())?;
     let id = live.and_then(|network| network.id.as_deref());
     match (call.change.action, id) {
@@ -33,7 +38,10 @@ pub(super) async fn apply(call: &Call<'_>) -> Result<Answer, Answer> {
         },
         (Action::Create | Action::Replace(_), _) => call.create_network().await,
         (Action::Update, None) => call.create_network().await,
-        (Action::Update | Action::Forget, Some(_)) => {
+        // The services that are forgotten with it make it nobody's; it was, and those on it are taken up again.
+        (Action::Forget, Some(_)) => Ok(Answer::Done(BTreeMap::new())),
+        (Action::Update, Some(_)) if is_marked => Ok(Answer::Done(BTreeMap::new())),
+        (Action::Update, Some(_)) => {
             Err(call
                 .rejected("a network's labels are fixed when it is made, and so are the marks in them; delete it, and let it be made anew"))
         }
@@ -44,7 +52,8 @@ pub(super) async fn apply(call: &Call<'_>) -> Result<Answer, Answer> {
 impl Call<'_> {
     async fn create_network(&self) -> Result<Answer, Answer> {
         let desired = self.desired()?;
-        let request = app_network::request(&desired.id.name, &desired.document, &self.marks(desired)).map_err(|why| self.rejected(why))?;
+        let request =
+            app_network::request(&desired.id.name, OVERLAY, &desired.document, &self.marks(desired)).map_err(|why| self.rejected(why))?;
         match self.platform.connection.docker.create_network(request).await {
             Ok(_) => Ok(Answer::Done(BTreeMap::new())),
             Err(error) => Ok(self.unwritten(&error)),

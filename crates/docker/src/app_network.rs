@@ -1,4 +1,5 @@
-//! Networks of apps: those that compose files ask for. Nothing of a network can change, so its name holds a hash of what it is.
+//! Networks of apps, on a swarm and on a plain engine: those that compose files ask for. Nothing of a network can change, so its
+//! name holds a hash of what it is.
 
 use bollard::models::{Ipam, IpamConfig, Network, NetworkCreateRequest};
 use stratos_engine::desired::document::{Document, DocumentBuilder, Leaf};
@@ -8,12 +9,15 @@ use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::{ReplaceOrder, Replacement, ResourceId, Shape};
 use stratos_engine::platform::ObservedResource;
 
-use super::names::hash;
 use crate::container::leaves;
 use crate::labels;
+use crate::swarm::names::hash;
 
 const NAME_LIMIT: usize = 63;
-const DRIVER: &str = "overlay";
+/// The driver of a network in a swarm that does not say another one.
+pub(crate) const OVERLAY: &str = "overlay";
+/// The same on a plain engine.
+pub(crate) const BRIDGE: &str = "bridge";
 /// Says that the addresses are those that the document asks for: the swarm chooses some for every network.
 const ADDRESSES: &str = "stratos.addresses";
 /// What the swarm writes among the driver's options.
@@ -36,11 +40,11 @@ pub(crate) fn name(prefix: &Name, app: &Name, key: &str, document: &Document) ->
     live_name(prefix, app, Some(&part), NAME_LIMIT)
 }
 
-/// A network as the engine of Stratos sees it.
-pub(crate) fn observed(network: &Network, environment: &Name, owner: &Owner) -> ObservedResource {
+/// A network as the engine of Stratos sees it. `usual` is the driver that says nothing.
+pub(crate) fn observed(network: &Network, usual: &str, environment: &Name, owner: &Owner) -> ObservedResource {
     let mut out = DocumentBuilder::default();
     let own = network.labels.clone().unwrap_or_default();
-    leaves::text(&mut out, &["driver"], network.driver.as_deref().filter(|driver| *driver != DRIVER));
+    leaves::text(&mut out, &["driver"], network.driver.as_deref().filter(|driver| *driver != usual));
     for (key, on) in [("attachable", network.attachable), ("internal", network.internal), ("enable_ipv6", network.enable_ipv6)] {
         leaves::flag(&mut out, &[key], on.unwrap_or_default());
     }
@@ -66,12 +70,12 @@ pub(crate) fn observed(network: &Network, environment: &Name, owner: &Owner) -> 
     ObservedResource { uid: network.id.clone(), ..ObservedResource::new(id, labels::ownership(&own, owner), out.build()) }
 }
 
-/// What makes a network of a document.
+/// What makes a network of a document. `usual` is its driver where it does not say one.
 ///
 /// # Errors
 /// A sentence, where a leaf is not what its field takes.
-pub(crate) fn request(name: &str, document: &Document, marks: &Marks) -> Result<NetworkCreateRequest, String> {
-    let mut request = NetworkCreateRequest { name: name.to_owned(), driver: Some(DRIVER.to_owned()), ..NetworkCreateRequest::default() };
+pub(crate) fn request(name: &str, usual: &str, document: &Document, marks: &Marks) -> Result<NetworkCreateRequest, String> {
+    let mut request = NetworkCreateRequest { name: name.to_owned(), driver: Some(usual.to_owned()), ..NetworkCreateRequest::default() };
     let mut own = labels::of(marks);
     let mut pools: Vec<(String, IpamConfig)> = Vec::new();
     for (path, leaf) in document.leaves() {
@@ -140,7 +144,7 @@ mod tests {
         let owner = Owner { project: "p".into(), environment: app("dev") };
         let marks = Marks { owner: owner.clone(), app: app("shop"), protect: false, revision: None, specification: None };
         for document in [Document::default(), full()] {
-            let made = request("n", &document, &marks).unwrap();
+            let made = request("n", OVERLAY, &document, &marks).unwrap();
             let live = Network {
                 name: Some("n".into()),
                 driver: made.driver,
@@ -155,7 +159,7 @@ mod tests {
                 })),
                 ..Network::default()
             };
-            let seen = observed(&live, &app("dev"), &owner);
+            let seen = observed(&live, OVERLAY, &app("dev"), &owner);
             assert_eq!(seen.document, document);
             assert_eq!(seen.ownership.marks(), Some(&marks));
         }
