@@ -4,7 +4,9 @@
 mod catalogue;
 mod engine;
 mod image;
+mod program;
 
 pub use catalogue::provide;
 pub use engine::{Engines, shared_swarm};
 pub use image::{WEB, build};
+pub use program::image_of;

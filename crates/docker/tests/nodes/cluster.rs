@@ -110,17 +110,24 @@ impl Cluster {
         places
     }
 
-    /// The names of all services.
-    pub fn services(&self, manager: usize) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.engines.docker(manager, &["service", "ls", "--format", "{{.Name}}"]).lines().map(str::to_owned).collect();
+    /// The names of a project's services.
+    pub fn services(&self, manager: usize, project: &str) -> Vec<String> {
+        let label = format!("label=stratos.project={project}");
+        let listed = self.engines.docker(manager, &["service", "ls", "--format", "{{.Name}}", "--filter", &label]);
+        let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
         names.sort();
         names
     }
 
-    /// How many containers really run on a node.
-    pub fn containers(&self, node: usize) -> usize {
-        self.engines.docker(node, &["ps", "--quiet"]).lines().count()
+    /// How many containers of a service really run, on all nodes that are there.
+    pub fn containers(&self, service: &str) -> usize {
+        (0..NODES).filter(|node| self.alive[*node]).map(|node| self.containers_on(node, service)).sum()
+    }
+
+    /// How many of them run on one node.
+    pub fn containers_on(&self, node: usize, service: &str) -> usize {
+        let label = format!("label=com.docker.swarm.service.name={service}");
+        self.engines.docker(node, &["ps", "--quiet", "--filter", &label]).lines().count()
     }
 }
 

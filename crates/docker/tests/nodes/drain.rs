@@ -22,7 +22,7 @@ async fn instances_leave_a_node_that_is_drained() {
         let places = cluster.places(0, &service);
         (places.len() == 3 && !places.contains(&"node1".to_owned())).then_some(())
     });
-    until("nothing is left there", || (cluster.containers(1) == 0).then_some(()));
+    until("nothing is left there", || (cluster.containers_on(1, &service) == 0).then_some(()));
     assert_eq!(project.health("web").await.status, Status::Healthy);
     project.expect_nothing().await;
 
@@ -30,5 +30,5 @@ async fn instances_leave_a_node_that_is_drained() {
     cluster.engines().docker(0, &["node", "update", "--availability", "active", "node1"]);
     project.expect_nothing().await;
     assert!(!cluster.places(0, &service).contains(&"node1".to_owned()));
-    project.destroy(&cluster).await;
+    project.destroy().await;
 }

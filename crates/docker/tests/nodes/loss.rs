@@ -2,43 +2,11 @@
 
 use stratos_engine::apply::{Event, Progress, RunVerdict};
 use stratos_engine::health::Status;
+use stratos_engine::platform::contract::stage::told;
 use tokio::sync::Notify;
 
-use crate::cluster::{NODES, cluster, until};
+use crate::cluster::{cluster, until};
 use crate::project::{Project, web};
-
-/// Its instance is started on another node, once, and nothing of that is a difference.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_lost_node_ran_runs_elsewhere() {
-    let mut cluster = cluster();
-    let (manager, lost) = cluster.leader_and_another();
-    let mut project = Project::new(&cluster, "loss");
-    project.ask(manager);
-    project.declare(&web("web", &cluster.image(), "replicas = 3"));
-    project.converge().await;
-    let service = project.service("web");
-    assert_eq!(cluster.places(manager, &service), ["node0", "node1", "node2"]);
-
-    cluster.kill(lost);
-    project.expect_nothing().await;
-    cluster.until_node_is(manager, lost, "Down Active");
-    // There is nothing to write, and the apply ends when all instances run again.
-    let plan = project.converge().await;
-    assert!(plan.is_empty());
-    let places = cluster.places(manager, &service);
-    assert!(places.len() == 3 && !places.contains(&format!("node{lost}")), "{places:?}");
-    assert_eq!(cluster.services(manager), [service.clone()]);
-    assert_eq!((0..NODES).filter(|node| *node != lost).map(|node| cluster.containers(node)).sum::<usize>(), 3);
-    assert_eq!(project.health("web").await.status, Status::Healthy);
-
-    // It comes back, and what it ran before does not.
-    cluster.revive(lost);
-    cluster.until_node_is(manager, lost, "Ready Active");
-    until("the old instance is gone", || (cluster.containers(lost) == 0).then_some(()));
-    assert_eq!(cluster.places(manager, &service), places);
-    project.expect_nothing().await;
-    project.destroy(&cluster).await;
-}
 
 /// Tells when something is waited for because of this.
 struct WaitsFor {
@@ -56,37 +24,51 @@ impl Progress for WaitsFor {
     }
 }
 
-/// Where the nodes that are left have no room: what is missing is said in words, and an apply waits for it.
+/// What it ran is started on the other nodes, once, and that is no difference. What they have no room for is told in words
+/// and waited for.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_room_after_a_loss_is_told_and_waited_for() {
+async fn what_a_lost_node_ran_runs_elsewhere_or_is_told_of() {
     let mut cluster = cluster();
     let (manager, lost) = cluster.leader_and_another();
-    let mut project = Project::new(&cluster, "room");
+    let mut project = Project::new(&cluster, "loss");
     project.ask(manager);
-    // A port of the host can be had once on each node.
-    project.declare(
-        &web("web", &cluster.image(), "replicas = 3\nports.http = { port = 8080, publish = 23080 }").replace("ports.http = 8080\n", ""),
-    );
+    // A port of the host can be had once on each node: `edge` needs three.
+    let edge = web("edge", &cluster.image(), "replicas = 3\nports.http.publish = 23080");
+    project.declare(&format!("{}{edge}", web("web", &cluster.image(), "replicas = 3")));
     project.converge().await;
+    let (web, edge) = (project.service("web"), project.service("edge"));
+    let nodes = ["node0", "node1", "node2"];
+    assert_eq!(
+        (cluster.places(manager, &web), cluster.places(manager, &edge)),
+        (nodes.map(str::to_owned).into(), nodes.map(str::to_owned).into())
+    );
 
     cluster.kill(lost);
+    project.expect_nothing().await;
     cluster.until_node_is(manager, lost, "Down Active");
-    let service = project.service("web");
-    until("two are left", || (cluster.places(manager, &service).len() == 2).then_some(()));
-    let health = project.health("web").await;
-    println!("{health:#?}");
+    until("web runs elsewhere", || (cluster.containers(&web) == 3).then_some(()));
+    until("edge runs on what is left", || (cluster.places(manager, &edge).len() == 2).then_some(()));
+    let health = project.health("edge").await;
     assert_eq!(health.status, Status::Degraded, "{health:?}");
-    assert!(health.message.contains("2 of 3 run; room-web."), "{health:?}");
+    let room = "no suitable node (host-mode port already in use on 2 nodes; 1 node not available for new tasks): port 23080";
+    assert!(health.message.starts_with("2 of 3 run; loss-edge.") && health.message.ends_with(room), "{health:?}");
     project.expect_nothing().await;
 
+    // There is nothing to write, and an apply ends when all instances run again: here, when the node is back.
     let plan = project.plan().await;
-    let waits = WaitsFor { words: "no suitable node", seen: Notify::new() };
+    let waits = WaitsFor { words: room, seen: Notify::new() };
     let (applied, ()) = tokio::join!(project.try_apply(&plan, &waits), async {
         waits.seen.notified().await;
         tokio::task::block_in_place(|| cluster.revive(lost));
     });
-    assert_eq!(applied.unwrap().verdict(), RunVerdict::Success);
-    assert_eq!(cluster.places(manager, &service), ["node0", "node1", "node2"]);
+    let applied = applied.unwrap();
+    assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
+    assert_eq!(cluster.places(manager, &edge), nodes);
+    assert_eq!(project.health("web").await.status, Status::Healthy);
+    // What the node ran before does not run there again, beside what took its place.
+    until("web runs three times", || (cluster.containers(&web) == 3 && cluster.containers_on(lost, &web) == 0).then_some(()));
+    assert_eq!(cluster.containers(&edge), 3);
+    assert_eq!(cluster.services(manager, "loss"), [edge, web]);
     project.expect_nothing().await;
-    project.destroy(&cluster).await;
+    project.destroy().await;
 }

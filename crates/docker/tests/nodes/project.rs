@@ -22,7 +22,7 @@ use stratos_engine::render::secret::Secrets;
 use stratos_test_platforms::Engines;
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, until};
+use crate::cluster::Cluster;
 
 /// Passes within half a second where the app works, however slow its node is.
 const CHECKED: &str = "health = { http = \"/healthz\", interval = \"500ms\", timeout = \"10s\" }\nrollout.timeout = \"3m\"";
@@ -126,17 +126,15 @@ impl Project {
     }
 
     /// Takes everything away.
-    pub async fn destroy(&mut self, cluster: &Cluster) {
+    pub async fn destroy(&mut self) {
         self.policy = Policy { destroy: true, allow_delete: true, ..Policy::default() };
         self.converge().await;
-        // The next test begins with nodes that have nothing to do.
-        until("nothing runs", || (0..crate::cluster::NODES).all(|node| cluster.containers(node) == 0).then_some(()));
     }
 }
 
-/// The lines of an app of this image.
+/// The lines of an app of this image, with more of them.
 pub fn web(name: &str, image: &str, lines: &str) -> String {
-    format!("[apps.{name}]\nimage = \"{image}\"\nports.http = 8080\n{CHECKED}\n{lines}\n")
+    format!("[apps.{name}]\nimage = \"{image}\"\nports.http.port = 8080\n{CHECKED}\n{lines}\n")
 }
 
 fn no_secrets() -> Secrets {
