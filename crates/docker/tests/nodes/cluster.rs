@@ -9,7 +9,7 @@ use stratos_test_platforms::{Engines, build};
 /// How many there are.
 pub const NODES: usize = 3;
 /// How long the swarm may take for anything. It calls a node down after some 20 seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The nodes, for one test.
 pub struct Cluster {

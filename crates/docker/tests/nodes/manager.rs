@@ -8,7 +8,7 @@ use stratos_engine::platform::PlatformErrorKind;
 use stratos_engine::platform::contract::stage::told;
 use stratos_test_platforms::Engines;
 
-use crate::cluster::{cluster, until};
+use crate::cluster::{PATIENCE, cluster, until};
 use crate::project::{Project, web};
 
 /// Takes a node away as soon as a change is done.
@@ -50,7 +50,7 @@ async fn an_apply_that_loses_its_manager_is_finished_through_another() {
     assert!(hint.as_deref().is_some_and(|hint| hint.contains("is the engine running")), "{hint:?}");
 
     project.ask(other);
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + PATIENCE;
     let (plan, applied) = loop {
         assert!(Instant::now() < deadline, "the other manager does not take over");
         // The deadline above ends this; the pause only keeps the machine free for what is waited for.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use stratos_docker::config::{DockerOptions, EnvironmentConfig, SwarmOptions};
@@ -22,7 +23,7 @@ use stratos_engine::render::secret::Secrets;
 use stratos_test_platforms::Engines;
 use tempfile::TempDir;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, PATIENCE};
 
 /// Passes within half a second where the app works, however slow its node is.
 const CHECKED: &str = "health = { http = \"/healthz\", interval = \"500ms\", timeout = \"10s\" }\nrollout.timeout = \"3m\"";
@@ -123,6 +124,20 @@ impl Project {
         let status = self.status().await;
         let found = status.apps.iter().find(|there| &*there.name == app).and_then(|app| app.health.first());
         found.unwrap_or_else(|| panic!("no health of {app}: {status:?}")).1.clone()
+    }
+
+    /// Waits until an app is so.
+    pub async fn until_health(&self, app: &str, is_so: impl Fn(&Health) -> bool) -> Health {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let health = self.health(app).await;
+            if is_so(&health) {
+                return health;
+            }
+            assert!(Instant::now() < deadline, "{app} stays so: {health:?}");
+            // The deadline above ends this; the pause only keeps the machine free for what is waited for.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Takes everything away.
