@@ -119,6 +119,12 @@ impl Cluster {
         names
     }
 
+    /// Whether no node has a network any more.
+    pub fn has_no_network(&self, name: &str) -> bool {
+        let filter = format!("name={name}");
+        (0..NODES).all(|node| self.engines.docker(node, &["network", "ls", "--quiet", "--filter", &filter]).is_empty())
+    }
+
     /// How many containers of a service really run, on all nodes that are there.
     pub fn containers(&self, service: &str) -> usize {
         (0..NODES).filter(|node| self.alive[*node]).map(|node| self.containers_on(node, service)).sum()

@@ -30,5 +30,5 @@ async fn instances_leave_a_node_that_is_drained() {
     cluster.engines().docker(0, &["node", "update", "--availability", "active", "node1"]);
     project.expect_nothing().await;
     assert!(!cluster.places(0, &service).contains(&"node1".to_owned()));
-    project.destroy().await;
+    project.destroy(&cluster).await;
 }

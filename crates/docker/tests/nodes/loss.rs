@@ -70,5 +70,5 @@ async fn what_a_lost_node_ran_runs_elsewhere_or_is_told_of() {
     assert_eq!(cluster.containers(&edge), 3);
     assert_eq!(cluster.services(manager, "loss"), [edge, web]);
     project.expect_nothing().await;
-    project.destroy().await;
+    project.destroy(&cluster).await;
 }

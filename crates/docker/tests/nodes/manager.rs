@@ -76,5 +76,5 @@ async fn an_apply_that_loses_its_manager_is_finished_through_another() {
     cluster.until_node_is(other, lost, "Ready Active");
     until("each runs once", || (cluster.containers(&first) == 1 && cluster.containers(&second) == 1).then_some(()));
     project.expect_nothing().await;
-    project.destroy().await;
+    project.destroy(&cluster).await;
 }

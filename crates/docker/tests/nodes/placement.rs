@@ -28,6 +28,6 @@ async fn what_no_node_may_run_says_so_and_runs_as_soon_as_one_may() {
     cluster.engines().docker(0, &["node", "update", "--label-add", "disk=ssd", "node1"]);
     project.converge().await;
     assert_eq!(cluster.places(0, &service), ["node1"]);
-    project.destroy().await;
+    project.destroy(&cluster).await;
     cluster.engines().docker(0, &["node", "update", "--label-rm", "disk", "node1"]);
 }

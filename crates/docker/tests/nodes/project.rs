@@ -23,7 +23,7 @@ use stratos_engine::render::secret::Secrets;
 use stratos_test_platforms::Engines;
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::cluster::{Cluster, PATIENCE, until};
 
 /// Passes within half a second where the app works, however slow its node is.
 const CHECKED: &str = "health = { http = \"/healthz\", interval = \"500ms\", timeout = \"10s\" }\nrollout.timeout = \"3m\"";
@@ -141,9 +141,12 @@ impl Project {
     }
 
     /// Takes everything away.
-    pub async fn destroy(&mut self) {
+    pub async fn destroy(&mut self, cluster: &Cluster) {
         self.policy = Policy { destroy: true, allow_delete: true, ..Policy::default() };
         self.converge().await;
+        // A node has the network until what was attached there has ended; meanwhile the swarm may give its addresses to another
+        // network, which that node then cannot make.
+        until("the network is gone", || cluster.has_no_network(&format!("{}-prod", self.name)).then_some(()));
     }
 }
 

@@ -56,5 +56,5 @@ async fn without_most_managers_nothing_is_planned_and_nothing_written() {
     assert_eq!(cluster.services(left, "quorum"), [first.clone(), second.clone()]);
     until("each runs as often as it should", || (cluster.containers(&first) == 3 && cluster.containers(&second) == 1).then_some(()));
     project.expect_nothing().await;
-    project.destroy().await;
+    project.destroy(&cluster).await;
 }
