@@ -13,6 +13,13 @@ fn project(platform: &str, name: &str, tag: &str, app: &str) -> Place {
     ))
 }
 
+/// The container of its first instance: `…-1`, or `….1.<task>`.
+fn first_container(platform: &str, name: &str) -> String {
+    let containers = engines().docker(0, &["ps", "--quiet", "--filter", &format!("name={platform}-{name}-{name}[-.]1")]);
+    assert_eq!(containers.lines().count(), 1, "{containers}");
+    containers
+}
+
 fn nginx(platform: &str, port: u16) {
     let app = format!("ports.http = {{ port = 80, publish = {port} }}\nparameters.page = \"<h1>Good day</h1>\"");
     works(&project(platform, "nginx", "1.28-alpine", &app), || answers(port, &get("/"), "<h1>Good day</h1>"));
@@ -27,9 +34,8 @@ fn tomcat(platform: &str, port: u16) {
 fn php(platform: &str, port: u16) {
     let app = format!("ports.http = {{ port = 80, publish = {port} }}\nparameters.memory_limit = \"77M\"");
     works(&project(platform, "php", "8.4-apache", &app), || {
-        let container = engines().docker(0, &["ps", "--quiet", "--filter", &format!("name={platform}-php-php")]);
         let page = "echo '<?php echo \"limit=\", ini_get(\"memory_limit\");' > /var/www/html/index.php";
-        engines().docker(0, &["exec", container.lines().next().expect("a container of php"), "sh", "-c", page]);
+        engines().docker(0, &["exec", &first_container(platform, "php"), "sh", "-c", page]);
         answers(port, &get("/"), "limit=77M");
     });
 }
@@ -41,7 +47,7 @@ fn mysql(platform: &str, port: u16) {
     );
     works(&project(platform, "mysql", "8.4", &app), || {
         answers(port, "", "mysql_native_password");
-        let container = engines().docker(0, &["ps", "--quiet", "--filter", &format!("name={platform}-mysql-mysql")]);
+        let container = first_container(platform, "mysql");
         let login = format!("--password={SECRET}");
         let query = ["exec", container.as_str(), "mariadb", "--host=127.0.0.1", "--user=app", &login, "app", "--execute=select 6*7"];
         assert!(engines().docker(0, &query).contains("42"));
@@ -54,6 +60,29 @@ fn redis(platform: &str, port: u16) {
         answers(port, "PING\r\n", "-NOAUTH");
         answers(port, &format!("AUTH {SECRET}\r\nPING\r\n"), "+PONG");
     });
+}
+
+mod on_docker {
+    #[test]
+    fn nginx() {
+        super::nginx("docker", 22080);
+    }
+    #[test]
+    fn tomcat() {
+        super::tomcat("docker", 22081);
+    }
+    #[test]
+    fn php() {
+        super::php("docker", 22082);
+    }
+    #[test]
+    fn mysql() {
+        super::mysql("docker", 22083);
+    }
+    #[test]
+    fn redis() {
+        super::redis("docker", 22084);
+    }
 }
 
 mod on_swarm {

@@ -3,6 +3,7 @@
 use stratos_test_platforms::shared_swarm;
 
 use crate::support::Place;
+use crate::support::terminal::Terminal;
 
 const PROJECT: &str = "[project]\nname = \"shop\"\nid = \"k3v9q2xw\"\n";
 
@@ -39,4 +40,40 @@ fn an_app_runs_and_commands_run_in_it_and_no_log_holds_its_secret() {
     assert!(place.run(&["logs", "web"]).code(0).out.contains("shop-web-1 | version 1 listens on"));
     place.run(&["destroy", "--yes"]).code(0);
     assert!(place.run(&["exec", "web", "--", "true"]).code(1).err.contains("nothing of the app \"web\" runs here"));
+}
+
+/// A shell in an instance, with a person at it: keys go there, the terminal has a size there, and it is whole afterwards.
+#[test]
+fn a_shell_in_an_instance_has_the_terminal() {
+    let engines = shared_swarm();
+    for platform in ["docker", "swarm"] {
+        let manifest = format!(
+            "{PROJECT}[environments.here]\nplatform = \"{platform}\"\nurl = \"{}\"\nnamespace = \"shell-{platform}\"\n\
+             [apps.web]\nimage = \"{}/web:1\"\n",
+            engines.url(0),
+            engines.registry()
+        );
+        let place = Place::with(&manifest);
+        place.run(&["apply", "--yes"]).code(0);
+        let terminal = Terminal::run(&place, &["exec", "web", "-it", "--", "sh"], &[]);
+        terminal.shows("# ");
+        let has_size = |size: &str, told: &str| {
+            terminal.types(&format!("until busybox stty size | grep -q '{size}'; do sleep 0.1; done; echo $(({told} * 1))\r"));
+            terminal.shows(&format!("\n{told}\n"));
+        };
+        has_size("^50 160", "501");
+        terminal.resizes(40, 120);
+        has_size("^40 120", "401");
+        // Ctrl-C ends what runs in the shell, and neither the shell nor the program.
+        terminal.types("echo $((7 * 7)); sleep 1000\r");
+        terminal.shows("\n49");
+        terminal.interrupts();
+        terminal.types("echo $((8 * 8))\r");
+        terminal.shows("\n64");
+        assert!(!terminal.echoes(), "each key goes there as it is");
+        terminal.types("exit 7\r");
+        let ended = terminal.ended().code(7);
+        assert!(ended.echo && ended.cursor, "the terminal is not as it was: {ended:?}");
+        place.run(&["destroy", "--yes"]).code(0);
+    }
 }

@@ -1,21 +1,32 @@
 //! A user's project whose environment is on the tests' engine.
 
+use std::sync::OnceLock;
+
 use stratos_test_platforms::{Engines, shared_swarm};
 
-use crate::support::{Place, Run, eventually};
+use crate::support::{Place, Run, eventually, program};
 
 /// What a test's commands may find in their environment variables; no output may hold it.
 pub const SECRET: &str = "s3cret-s3cret";
 
-/// The lines of an environment on the tests' engine. Names lead to instances and ports are published where those run,
-/// since the kernel of a test machine may lack IPVS.
+/// The lines of an environment on the tests' engine.
 pub fn environment(platform: &str, namespace: &str) -> String {
     let url = shared_swarm().url(0);
     let options = match platform {
-        "swarm" => "options = { publish = \"host\", endpoint_mode = \"dnsrr\" }\n",
-        _ => "",
+        // Names lead to instances and ports are published where those run, since the kernel of a test machine may lack IPVS.
+        "swarm" => "options = { publish = \"host\", endpoint_mode = \"dnsrr\" }\n".to_owned(),
+        "docker" => format!("options.proxy_image = \"{}\"\n", proxy_image()),
+        other => panic!("no engine is of the platform {other}"),
     };
     format!("platform = \"{platform}\"\nurl = \"{url}\"\nnamespace = \"{namespace}\"\n{options}")
+}
+
+/// The image that holds published ports, as the Dockerfile makes it: of the program under test.
+fn proxy_image() -> &'static str {
+    static MADE: OnceLock<()> = OnceLock::new();
+    const IMAGE: &str = "stratos-for-tests:1";
+    MADE.get_or_init(|| stratos_test_platforms::image_of(shared_swarm(), 0, IMAGE, &[("stratos", program())]));
+    IMAGE
 }
 
 /// The engine.

@@ -2,6 +2,7 @@
 
 #[path = "support/proxy.rs"]
 pub mod proxy;
+#[allow(dead_code, reason = "each test target uses a part of it")]
 #[path = "support/terminal.rs"]
 pub mod terminal;
 

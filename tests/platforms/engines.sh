@@ -46,36 +46,51 @@ http: { addr: "$network.1:5000" }
 YAML
 docker-registry serve "$folder/registry.yml" & pids+=($!)
 
-start() {
-    local n=$1 namespace=$bridge-$1 options=()
-    [[ ! -e $folder/$n.options ]] || mapfile -t options < "$folder/$n.options"
+connect() {
+    local n=$1 namespace=$bridge-$1
     ip netns add "$namespace"
     ip link add "$bridge-h$n" type veth peer name eth0 netns "$namespace"
     ip link set "$bridge-h$n" master "$bridge" up
     # No default route: with one, each start of a task waits half a minute for names that nothing here resolves.
     nsenter --net="/run/netns/$namespace" sh -c "ip addr add $network.$((10 + n))/24 dev eth0; ip link set eth0 up; ip link set lo up"
+}
+start() {
+    local n=$1 options=()
+    [[ ! -e $folder/$n.options ]] || mapfile -t options < "$folder/$n.options"
     # Not `ip netns exec`: it mounts another /sys, and the engine finds no cgroups.
-    nsenter --net="/run/netns/$namespace" unshare -u sh -c "hostname node$n; exec dockerd \"\$@\" --data-root $folder/$n-data \
+    nsenter --net="/run/netns/$bridge-$n" unshare -u sh -c "hostname node$n; exec dockerd \"\$@\" --data-root $folder/$n-data \
         --exec-root $folder/$n-exec --pidfile $folder/$n.pid -H unix://$folder/$n.sock --insecure-registry $network.0/24 \
         --registry-mirror http://$network.1:5000" dockerd "${options[@]}" &
+    engines[n]=$!
     pids+=($!)
 }
-for n in $(seq 0 $((count - 1))); do start "$n"; done
-for n in $(seq 0 $((count - 1))); do
+answers() {
+    local n=$1
     for _ in $(seq 300); do
-        docker -H "unix://$folder/$n.sock" version >/dev/null 2>&1 && break
-        kill -0 "${pids[$((n + 1))]}"     # ended: no need to wait on
+        docker -H "unix://$folder/$n.sock" version >/dev/null 2>&1 && return
+        kill -0 "${engines[$n]}"     # ended: no need to wait on
         sleep 0.1
     done
-done
+    echo "engine $n does not answer"
+    return 1
+}
+engines=()
+for n in $(seq 0 $((count - 1))); do connect "$n"; start "$n"; done
+for n in $(seq 0 $((count - 1))); do answers "$n"; done
 echo ready >&3
-# `stop N` takes an engine away, as a power cut would.
+# `stop N` takes an engine away with all that it runs, as a power cut would; `start N` brings it back.
 while read -r what n; do
     case $what in
         stop)
+            mapfile -t inside < <(find "$folder/$n-exec" -name init.pid -exec sh -c 'cat "$1"; echo' sh {} \;)
             kill -KILL "$(cat "$folder/$n.pid")"
-            pkill -KILL -f "containerd.*$folder/$n-exec" || true     # with what it ran, if anything
+            pkill -KILL -f "containerd.*$folder/$n-exec" || true
+            (("${#inside[@]}" == 0)) || kill -KILL "${inside[@]}" || true
             echo stopped >&3 ;;
+        start)
+            start "$n"
+            answers "$n"
+            echo started >&3 ;;
         *) echo "unknown: $what" >&3 ;;
     esac
 done

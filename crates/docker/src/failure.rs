@@ -83,7 +83,10 @@ fn hint(kind: PlatformErrorKind, why: &str) -> Option<&'static str> {
         return Some("`docker swarm init` makes a swarm of this engine; or use `platform = \"docker\"`, or the `url` of a manager");
     }
     if contains("does not have a leader") {
-        return Some("more than half of the swarm's managers are away: bring one back (`docker node ls` on a manager)");
+        return Some(
+            "where more than half of the swarm's managers are there, they have a leader within half a minute: try again; \
+             otherwise start those that are away",
+        );
     }
     match kind {
         PlatformErrorKind::Unreachable => Some("is the engine running, and does `docker info` reach it the same way?"),

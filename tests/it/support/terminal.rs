@@ -6,6 +6,7 @@ use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use pty_process::blocking::{Command, Pty, open};
 use vt100::Parser;
 
@@ -41,6 +42,8 @@ pub struct Ended {
     pub written: String,
     /// Whether the cursor shows.
     pub cursor: bool,
+    /// Whether what is typed shows.
+    pub echo: bool,
 }
 
 impl Terminal {
@@ -92,18 +95,29 @@ impl Terminal {
         self.types("\x03");
     }
 
+    /// Gives the window another size.
+    pub fn resizes(&self, rows: u16, columns: u16) {
+        self.pty.resize(pty_process::Size::new(rows, columns)).unwrap();
+    }
+
+    /// Whether the terminal itself shows what is typed.
+    pub fn echoes(&self) -> bool {
+        tcgetattr(&*self.pty).unwrap().local_flags.contains(LocalFlags::ECHO)
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn ended(mut self) -> Ended {
         let child = &mut self.child;
         let status = eventually("the end of the program", || child.try_wait().unwrap());
+        let echo = tcgetattr(&*self.pty).unwrap().local_flags.contains(LocalFlags::ECHO);
         // What it wrote last is still to be read; the end of the last one that has the terminal open ends that.
         self.reader.join().unwrap();
         let seen = self.seen.lock().unwrap();
         let screen = seen.screen.screen();
         let code = status.code().or_else(|| Some(128 + status.signal()?)).unwrap();
         let written = String::from_utf8_lossy(&seen.written).into_owned();
-        Ended { code, screen: screen.contents(), written, cursor: !screen.hide_cursor() }
+        Ended { code, screen: screen.contents(), written, cursor: !screen.hide_cursor(), echo }
     }
 }
 

@@ -120,11 +120,23 @@ impl Engines {
     /// # Panics
     /// When it was not there.
     pub fn kill(&self, engine: usize) {
+        self.tell(&format!("stop {engine}"), "stopped");
+    }
+
+    /// Brings an engine back that was taken away, with all that is on its disk.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn revive(&self, engine: usize) {
+        self.tell(&format!("start {engine}"), "started");
+    }
+
+    fn tell(&self, what: &str, expected: &str) {
         let mut keeper = self.keeper.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        writeln!(keeper.0, "stop {engine}").expect("the engines' keeper is there");
+        writeln!(keeper.0, "{what}").expect("the engines' keeper is there");
         let mut answer = String::new();
         keeper.1.read_line(&mut answer).expect("the engines' keeper answers");
-        assert_eq!(answer.trim(), "stopped");
+        assert_eq!(answer.trim(), expected, "{what}");
     }
 
     /// Makes one swarm of them: engine 0 first, all of them managers.

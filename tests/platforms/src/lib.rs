@@ -5,8 +5,10 @@ mod catalogue;
 mod engine;
 mod image;
 mod private;
+mod program;
 
 pub use catalogue::provide;
 pub use engine::{Engines, shared_swarm};
 pub use image::{WEB, build};
 pub use private::{PASSWORD, PrivateRegistry, USER};
+pub use program::image_of;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use stratos_test_platforms::Engines;
+use stratos_test_platforms::{Engines, image_of};
 
 /// Its name on the engine.
 const NAME: &str = "stratos-for-tests:1";
@@ -22,24 +22,11 @@ pub fn name(engines: &Engines) -> &'static str {
 }
 
 fn make(engines: &Engines) {
-    let program = build();
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("root");
-    fs::create_dir_all(root.join("bin")).unwrap();
-    fs::copy("/bin/busybox", root.join("bin/sh")).unwrap();
-    fs::copy(&program, root.join("bin/stratos-balancer")).unwrap();
-    fs::write(root.join("bin/stratos"), STRATOS).unwrap();
-    fs::set_permissions(root.join("bin/stratos"), fs::Permissions::from_mode(0o755)).unwrap();
-    for library in libraries(&program) {
-        let place = root.join(library.strip_prefix("/").unwrap());
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::copy(&library, place).unwrap();
-    }
-    let archive = folder.path().join("image.tar").display().to_string();
-    let root = root.display().to_string();
-    let status = Command::new("tar").args(["--create", "--file", &archive, "--directory", &root, "."]).status().unwrap();
-    assert!(status.success());
-    engines.docker(0, &["import", "-c", "ENV PATH=/bin", "-c", r#"ENTRYPOINT ["stratos"]"#, &archive, NAME]);
+    let stratos = folder.path().join("stratos");
+    fs::write(&stratos, STRATOS).unwrap();
+    fs::set_permissions(&stratos, fs::Permissions::from_mode(0o755)).unwrap();
+    image_of(engines, 0, NAME, &[("sh", Path::new("/bin/busybox")), ("stratos-balancer", &build()), ("stratos", &stratos)]);
 }
 
 /// The balancer's program: Cargo builds no program of another package for these tests.
@@ -49,11 +36,4 @@ fn build() -> PathBuf {
     assert!(built.success(), "the balancer cannot be built");
     let tests = std::env::current_exe().unwrap();
     tests.ancestors().map(|folder| folder.join("stratos-balancer")).find(|file| file.is_file()).expect("the program that was built")
-}
-
-/// The shared libraries that a program needs, its loader included.
-fn libraries(program: &Path) -> Vec<PathBuf> {
-    let output = Command::new("ldd").arg(program).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
 }
