@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use bollard::models::{NetworkAttachmentConfig, TaskSpecContainerSpecPrivileges, TaskSpecPlacement};
 use stratos_engine::desired::document::{Image, Leaf};
+use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::path::Path as LeafPath;
 use stratos_engine::desired::quantity::{Bytes, Cpu, Duration};
 use stratos_engine::desired::resource::ResourceId;
@@ -83,7 +84,8 @@ fn written(document: &Document) -> ServiceSpec {
         ("id of ${dev/config/shop-web-app-conf-1.id}".to_owned(), "shop-web-app-conf-1".to_owned()),
         ("id of ${dev/secret/shop-web-password.id}".to_owned(), "shop-web-password.2".to_owned()),
     ]);
-    let beside = Beside { name: "shop-web", marks: HashMap::new(), file_names: &files, force_update: Some(4) };
+    let owner = Owner { project: "shop".into(), environment: dev() };
+    let beside = Beside { name: "shop-web", marks: labels::of_owner(&owner), file_names: &files, force_update: Some(4) };
     write(document, beside, &resolve).unwrap()
 }
 
