@@ -14,7 +14,7 @@ use crate::connect;
 
 const EXAMPLES: &str = "\
 Examples:
-  stratos validate                 every problem in stratos.toml, its includes, templates and compose files
+  stratos validate                 every problem in stratos.toml, and in what it names
   stratos validate --env=prod      only what prod is made of";
 
 /// Check stratos.toml and everything that it includes, renders and names (compose files), without talking to any platform.
