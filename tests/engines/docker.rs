@@ -48,7 +48,8 @@ fn a_shell_in_an_instance_has_the_terminal() {
     let engines = shared_swarm();
     for platform in ["docker", "swarm"] {
         let manifest = format!(
-            "{PROJECT}[environments.here]\nplatform = \"{platform}\"\nurl = \"{}\"\nnamespace = \"shell-{platform}\"\n\
+            "[project]\nname = \"shell\"\nid = \"sh3llsh3\"\n\
+             [environments.here]\nplatform = \"{platform}\"\nurl = \"{}\"\nnamespace = \"shell-{platform}\"\n\
              [apps.web]\nimage = \"{}/web:1\"\n",
             engines.url(0),
             engines.registry()

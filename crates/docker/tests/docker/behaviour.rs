@@ -343,7 +343,7 @@ fn each_instance_has_a_volume_of_its_own_and_never_two_containers_share_it() {
 }
 
 #[test]
-fn reading_costs_two_lists_and_one_request_for_each_container() {
+fn reading_costs_three_lists_and_one_request_for_each_container() {
     run::<DockerSubject>(async |subject| {
         let (mut stage, _) = serving(subject, &["replicas = 2"]).await;
         stage.web("other", 1);
@@ -352,10 +352,12 @@ fn reading_costs_two_lists_and_one_request_for_each_container() {
         stage.expect_nothing().await;
         let seen = subject.proxy.take_seen();
         let of = |start: &str, end: &str| seen.iter().filter(|seen| seen.starts_with(start) && seen.ends_with(end)).count();
-        let kinds = [of("GET /containers/json", ""), of("GET /volumes", ""), of("GET /containers/", "/json") - 1, of("GET", "/logs")];
+        let lists = [of("GET /containers/json", ""), of("GET /volumes", ""), of("GET /networks", "")];
+        assert_eq!(lists, [1, 1, 1], "{seen:?}");
+        let others = [of("GET /containers/", "/json") - 1, of("GET", "/logs")];
         // Two instances, one, and the proxy of the two, whose log is read.
-        assert_eq!(kinds, [1, 1, 4, 1], "{seen:?}");
-        assert_eq!(seen.len(), 7, "{seen:?}");
+        assert_eq!(others, [4, 1], "{seen:?}");
+        assert_eq!(seen.len(), 8, "{seen:?}");
     });
 }
 

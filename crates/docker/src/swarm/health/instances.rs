@@ -66,7 +66,6 @@ pub(super) fn judge<'a>(service: &Service, tasks: &'a [Task], watched: &Watched)
 
 /// The instance that should run in a place, in the light of those before it.
 fn look(now: &Task, place: &[&Task], service: &Service, watched: &Watched) -> Seen {
-    let failed = |state: TaskState| place.iter().filter(|task| task::state(task) == state).count();
     let last = place.iter().copied().find(|task| task::has_ended(task));
     let problem = last.map(|task| task::problem(task, service));
     match task::state(now) {
@@ -76,9 +75,11 @@ fn look(now: &Task, place: &[&Task], service: &Service, watched: &Watched) -> Se
         TaskState::COMPLETE => return Seen { status: Status::Healthy, message: String::new() },
         _ => {}
     }
-    let crashes = place.iter().filter(|task| task::has_ended(task)).count();
+    let failed = || place.iter().filter(|task| task::has_failed(task));
+    let crashes = failed().count();
+    let rejections = failed().filter(|task| task::state(task) == TaskState::REJECTED).count();
     if let Some(problem) = &problem
-        && (crashes >= CRASHES || failed(TaskState::REJECTED) >= REJECTIONS)
+        && (crashes >= CRASHES || rejections >= REJECTIONS)
     {
         return Seen { status: Status::Failed, message: format!("it was started {crashes} times, and: {problem}") };
     }

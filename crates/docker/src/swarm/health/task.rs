@@ -40,6 +40,16 @@ pub(super) fn has_ended(task: &Task) -> bool {
     completed || matches!(state(task), TaskState::FAILED | TaskState::REJECTED | TaskState::ORPHANED)
 }
 
+/// Why a node rejects an instance for a moment: it has not heard yet that an earlier network with these addresses is gone, or
+/// that it is in the swarm (seen on 20.10).
+const NOT_YET: [&str; 2] = ["Pool overlaps with other one", "when swarm is not active"];
+
+/// Whether it ended for a reason that lies in it, and not in a node that has not caught up.
+pub(super) fn has_failed(task: &Task) -> bool {
+    let said = task.status.as_ref().and_then(|status| status.err.as_deref()).unwrap_or_default();
+    has_ended(task) && !(state(task) == TaskState::REJECTED && NOT_YET.iter().any(|reason| said.contains(reason)))
+}
+
 /// How long a new instance is watched: what counts is in the service.
 pub(super) fn watch(service: &Service) -> Duration {
     let update = service.spec.as_ref().and_then(|spec| spec.update_config.as_ref());

@@ -76,6 +76,18 @@ fn an_image_that_is_not_there_is_a_failure_at_the_second_attempt() {
     assert!(message.contains("No such image"), "{message}");
 }
 
+/// Right after an environment was destroyed the new network may get the addresses of the old one, which a node still has.
+#[test]
+fn a_node_that_has_not_caught_up_is_no_failure() {
+    for why in ["Pool overlaps with other one on this address space", "cannot create a swarm scoped network when swarm is not active"] {
+        let rejected = |version| task(1, version, "web:1", TaskState::SHUTDOWN, TaskState::REJECTED, why);
+        let next = task(1, 9, "web:1", TaskState::READY, TaskState::READY, "");
+        let (status, message) = verdict(&service("web:1", 1), &[rejected(1), rejected(2), rejected(3), next]);
+        assert_eq!(status, Status::Progressing);
+        assert!(message.contains(why), "{message}");
+    }
+}
+
 #[test]
 fn what_finds_no_node_says_so_and_is_waited_for() {
     let err = "no suitable node (insufficient resources on 1 node)";
