@@ -13,6 +13,7 @@ use stratos_engine::platform::{ApplyContext, PlatformError, PlatformErrorKind};
 
 use super::archive::{self, Archive};
 use super::live::Member;
+use super::names::is_short_id;
 use super::record::{RECORD, RESOURCE, Record};
 use super::translate::VOLUME;
 use super::{DockerPlatform, body, containers, goal, image, volume};
@@ -159,11 +160,11 @@ fn copy(member: &Member) -> ContainerCreateBody {
     let config = member.inspected.config.clone().unwrap_or_default();
     let networks = member.inspected.network_settings.as_ref().and_then(|settings| settings.networks.clone()).unwrap_or_default();
     let endpoint = |(name, endpoint): (String, EndpointSettings)| {
-        let aliases = endpoint.aliases.unwrap_or_default().into_iter().filter(|alias| !member.id.starts_with(alias.as_str())).collect();
+        let aliases = endpoint.aliases.unwrap_or_default().into_iter().filter(|alias| !is_short_id(&member.id, alias)).collect();
         (name, EndpointSettings { aliases: Some(aliases), ..EndpointSettings::default() })
     };
     ContainerCreateBody {
-        hostname: config.hostname.filter(|name| !member.id.starts_with(name.as_str())),
+        hostname: config.hostname.filter(|name| !is_short_id(&member.id, name)),
         domainname: config.domainname,
         user: config.user,
         exposed_ports: config.exposed_ports,

@@ -57,6 +57,12 @@ pub(crate) fn volume(live: &str, number: u32) -> String {
     format!("{live}-{number}")
 }
 
+/// Whether this is what the engine calls a container by itself, as its host and on its networks: the first twelve digits of its
+/// id. Names like `db` are the beginning of some ids, too.
+pub(crate) fn is_short_id(id: &str, name: &str) -> bool {
+    name.len() == 12 && id.starts_with(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +76,15 @@ mod tests {
             ["shop-web", "shop-web-", "shop-web-01", "shop-web-one", "shop-web-1-2", "shop-web-1.77aa", "shop-web.proxy", "shop-we-1"]
         {
             assert!(!is_in_the_way("shop-web", name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_an_id_begins_with_is_no_short_id() {
+        let id = "dbcafe0123456789".repeat(4);
+        assert!(is_short_id(&id, "dbcafe012345"));
+        for name in ["db", "dbcafe", "dbcafe0123456", "123456789012", ""] {
+            assert!(!is_short_id(&id, name), "{name}");
         }
     }
 

@@ -9,6 +9,7 @@ use stratos_engine::desired::quantity::{Cpu, Duration};
 use zeroize::Zeroizing;
 
 use super::body::{self, SLOT};
+use super::names::is_short_id;
 use super::record::Record;
 use super::{host, ports};
 use crate::container::resources::{self, Amount};
@@ -76,7 +77,7 @@ fn container(inspected: &ContainerInspectResponse, all_labels: &HashMap<String, 
         healthcheck: config.healthcheck,
         labels: all_labels.iter().filter(own).map(|(name, value)| (name.clone(), value.clone())).collect(),
         mounts: mounts(&host),
-        hostname: config.hostname.filter(|name| !id.starts_with(name.as_str())),
+        hostname: config.hostname.filter(|name| !is_short_id(id, name)),
         user: config.user,
         working_dir: config.working_dir,
         stop_signal: config.stop_signal,
@@ -184,7 +185,7 @@ fn networks(inspected: &ContainerInspectResponse, out: &mut DocumentBuilder) {
     let id = inspected.id.as_deref().unwrap_or_default();
     let networks = inspected.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     for (network, endpoint) in networks.into_iter().flatten() {
-        let aliases: Vec<&String> = endpoint.aliases.iter().flatten().filter(|alias| !id.starts_with(alias.as_str())).collect();
+        let aliases: Vec<&String> = endpoint.aliases.iter().flatten().filter(|alias| !is_short_id(id, alias)).collect();
         if aliases.is_empty() {
             out.put(["networks", network.as_str(), "attached"], Leaf::Bool(true));
         }
