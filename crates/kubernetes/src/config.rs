@@ -1,0 +1,19 @@
+//! One environment in a cluster.
+
+use stratos_engine::desired::name::Name;
+use stratos_engine::desired::owner::Owner;
+
+/// What it takes to reach an environment, and how it is set up.
+#[derive(Clone)]
+pub struct EnvironmentConfig {
+    /// The environment's name.
+    pub environment: Name,
+    /// What live objects are marked with.
+    pub owner: Owner,
+    /// The namespace that everything goes into which names no other one.
+    pub namespace: String,
+    /// Whether the namespace is made when it is missing (`create_namespace`, true unless written otherwise).
+    pub create_namespace: bool,
+    /// Take fields over from other managers that have set them to other values (`force_conflicts`, false unless written otherwise).
+    pub force_conflicts: bool,
+}

@@ -1,0 +1,176 @@
+//! What a server answered, or that it did not, as an error that says what to do.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use kube::core::Status;
+use stratos_engine::platform::{PlatformError, PlatformErrorKind};
+
+/// A request that failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// What the server answered; None where it did not.
+    status: Option<Box<Status>>,
+    kind: PlatformErrorKind,
+    why: String,
+    retry_after: Option<Duration>,
+    /// Whether a write may have happened all the same.
+    lost: bool,
+}
+
+impl Failure {
+    /// A request that was never sent.
+    pub(crate) fn unsent(error: &dyn std::error::Error) -> Self {
+        Self { status: None, kind: PlatformErrorKind::Internal, why: with_causes(error), retry_after: None, lost: false }
+    }
+
+    /// A connection that failed.
+    pub(crate) fn of(error: &kube::Error) -> Self {
+        let why = with_causes(error);
+        let refused = why.to_lowercase().contains("certificate");
+        let auth = matches!(error, kube::Error::Auth(_));
+        let kind = if refused || auth { PlatformErrorKind::Denied } else { PlatformErrorKind::Unreachable };
+        Self { status: None, kind, why, retry_after: None, lost: !auth }
+    }
+
+    /// No answer came.
+    pub(crate) fn no_answer(within: Duration) -> Self {
+        let why = format!("no answer within {}s", within.as_secs());
+        Self { status: None, kind: PlatformErrorKind::Unreachable, why, retry_after: None, lost: true }
+    }
+
+    /// An answer that says no.
+    pub(crate) fn answered(code: StatusCode, headers: &HeaderMap, status: Status) -> Self {
+        let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let why = if status.message.is_empty() { code.to_string() } else { status.message.clone() };
+        let kind = kind_of(code, &status);
+        // The server gave up waiting for its own store or a webhook: what it had begun may go on.
+        let lost = code.is_server_error() && code != StatusCode::SERVICE_UNAVAILABLE;
+        Self { status: Some(Box::new(status)), kind, why, retry_after: seconds.map(Duration::from_secs), lost }
+    }
+
+    /// There is no such object.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code() == 404
+    }
+
+    /// There is one of that name already.
+    pub(crate) fn is_there_already(&self) -> bool {
+        self.code() == 409 && self.reason() == "AlreadyExists"
+    }
+
+    /// Another write came first, or another manager owns a field.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.code() == 409 && !self.is_there_already()
+    }
+
+    /// A page of a list, or a place in a watch, that the server has forgotten.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.code() == 410
+    }
+
+    /// We may not.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.kind == PlatformErrorKind::Denied
+    }
+
+    /// The server has too much to do; nothing has happened.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.code() == 429
+    }
+
+    /// Whether a write may have happened although no answer says so.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// When to come back.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after.or_else(|| self.is_busy().then_some(Duration::from_secs(1)))
+    }
+
+    /// What the server says, in its own words.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// The causes that the server lists: `(reason, message, field)`.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let causes = self.status.iter().filter_map(|status| status.details.as_ref()).flat_map(|details| &details.causes);
+        causes.map(|cause| (cause.reason.as_str(), cause.message.as_str(), cause.field.as_str()))
+    }
+
+    /// The server's word for what is wrong: `AlreadyExists`, `Forbidden`, `Invalid`.
+    pub(crate) fn reason(&self) -> &str {
+        self.status.as_ref().map_or("", |status| status.reason.as_str())
+    }
+
+    fn code(&self) -> u16 {
+        self.status.as_ref().map_or(0, |status| status.code)
+    }
+
+    /// The error that people read.
+    pub(crate) fn error(&self, attempted: impl Into<String>) -> PlatformError {
+        let error = PlatformError { retry_after: self.retry_after(), ..PlatformError::new(self.kind, attempted, self.why.clone()) };
+        match self.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let why = self.why.to_lowercase();
+        if why.contains("invalid peer certificate") {
+            return Some(
+                "the server's certificate is not one that we trust: name its authority with `ca` in the environment's options, or use a kubeconfig"
+                    .to_owned(),
+            );
+        }
+        match (self.kind, self.code()) {
+            (_, 401) => Some("the server does not know who we are: is the token or the certificate still valid?".to_owned()),
+            (_, 403) if why.contains("because it is being terminated") => {
+                Some("the namespace is being deleted: wait until it is gone (`kubectl get namespace`), then apply again".to_owned())
+            }
+            (_, 403) if why.contains("exceeded quota") => Some("the namespace's ResourceQuota is used up".to_owned()),
+            (_, 403) if why.contains("cannot ") => {
+                Some("the verb and the resource in that sentence are what a Role or ClusterRole must allow (docs/kubernetes.md)".to_owned())
+            }
+            (_, 500) if why.contains("failed calling webhook") => {
+                Some("an admission webhook of the cluster does not answer: its owner must mend or remove it".to_owned())
+            }
+            (PlatformErrorKind::Unreachable, _) => Some("does `kubectl cluster-info` reach the cluster the same way?".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn kind_of(code: StatusCode, status: &Status) -> PlatformErrorKind {
+    match code.as_u16() {
+        401 | 403 => PlatformErrorKind::Denied,
+        409 if status.reason == "AlreadyExists" => PlatformErrorKind::Rejected,
+        409 => PlatformErrorKind::Conflict,
+        429 => PlatformErrorKind::Throttled,
+        408 | 502 | 503 | 504 => PlatformErrorKind::Unreachable,
+        // What the server's store answers while it elects, or starts.
+        500 if status.message.contains("etcdserver") || status.message.contains("connection refused") => PlatformErrorKind::Unreachable,
+        500 if status.message.contains("failed calling webhook") && status.message.contains("deadline exceeded") => {
+            PlatformErrorKind::Unreachable
+        }
+        500..=599 => PlatformErrorKind::Internal,
+        _ => PlatformErrorKind::Rejected,
+    }
+}
+
+/// The whole chain: hyper's own text names none of its causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let more = next.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = next.source();
+    }
+    text
+}
