@@ -25,6 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A cluster's API, as one user.
 #[derive(Clone)]
 pub struct Connection {
+    config: kube::Config,
     client: kube::Client,
     sent: Arc<AtomicU64>,
     limit: Arc<Semaphore>,
@@ -43,6 +44,8 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// What the server wants people to know: `Warning` headers, one sentence each.
     pub(crate) warnings: Vec<String>,
+    /// What time it is there.
+    pub(crate) date: Option<jiff::Timestamp>,
 }
 
 impl Connection {
@@ -55,11 +58,19 @@ impl Connection {
         config.default_retry = false;
         config.read_timeout = None;
         let url = config.cluster_url.to_string();
-        let client = kube::Client::try_from(config).map_err(|error| {
+        let client = kube::Client::try_from(config.clone()).map_err(|error| {
             let why = failure::with_causes(&error);
             PlatformError::new(PlatformErrorKind::Rejected, format!("preparing the connection to {url}"), why)
         })?;
-        Ok(Self { client, sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) })
+        Ok(Self { config, client, sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) })
+    }
+
+    /// A second one of its own, for another thread: a client lives on the runtime that it was made on.
+    ///
+    /// # Errors
+    /// As [`Connection::new`].
+    pub(crate) fn again(&self) -> Result<Self, PlatformError> {
+        Self::new(self.config.clone())
     }
 
     /// How many requests were sent.
@@ -122,7 +133,8 @@ impl Connection {
         let (parts, body) = response.into_parts();
         let body = body.collect_bytes().await.map_err(|error| Failure::of(&error))?;
         if parts.status.is_success() {
-            return Ok(Answer { body, warnings: warnings(&parts.headers) });
+            let date = parts.headers.get(header::DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
+            return Ok(Answer { body, warnings: warnings(&parts.headers), date: date.map(|date| date.timestamp()) });
         }
         Err(Failure::answered(parts.status, &parts.headers, status(parts.status, &body)))
     }

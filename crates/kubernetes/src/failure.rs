@@ -24,6 +24,12 @@ impl Failure {
         Self { status: None, kind: PlatformErrorKind::Internal, why: with_causes(error), retry_after: None, lost: false }
     }
 
+    /// An answer that was not understood.
+    pub(crate) fn unreadable(error: &dyn std::error::Error) -> Self {
+        let why = format!("the server's answer was not understood: {}", with_causes(error));
+        Self { status: None, kind: PlatformErrorKind::Internal, why, retry_after: None, lost: true }
+    }
+
     /// A connection that failed.
     pub(crate) fn of(error: &kube::Error) -> Self {
         let why = with_causes(error);

@@ -5,11 +5,27 @@
 //! (`docs/design/kubernetes.md`).
 
 pub mod access;
+mod apply;
+mod apply_set;
 pub mod config;
 pub mod connection;
 mod discovery;
 mod failure;
 mod kind;
+mod lease;
+mod lists;
 mod marks;
+mod names;
+mod object;
+mod observe;
+mod platform;
+mod preview;
+mod read;
+mod retire;
+mod settings;
+mod shape;
+mod support;
+mod translate;
 
 pub use config::EnvironmentConfig;
+pub use platform::KubernetesPlatform;
