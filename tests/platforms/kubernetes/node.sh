@@ -44,8 +44,13 @@ start_apiserver() {
         --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$keys/service-accounts.key" \
         --service-account-signing-key-file="$keys/service-accounts.key" --kubelet-preferred-address-types=InternalIP \
         --kubelet-client-certificate="$keys/kubelet-client.crt" --kubelet-client-key="$keys/kubelet-client.key" \
-        --audit-policy-file="$folder/audit.yml" --audit-log-path="$folder/audit.log" --profiling=false
-    until_well apiserver curl --silent --fail --max-time 5 --cacert "$keys/ca.crt" "https://$node:6443/readyz"
+        --audit-policy-file="$folder/audit.yml" --audit-log-path="$folder/audit.log" --audit-log-maxsize=10000 --profiling=false
+    api_answers
+}
+# Nothing to wait for while a test has taken it away.
+api_answers() {
+    [[ -z ${pids[apiserver]:-} ]] ||
+        until_well apiserver curl --silent --fail --max-time 5 --cacert "$keys/ca.crt" "https://$node:6443/readyz"
 }
 start_controller-manager() {
     run controller-manager "$program" controller-manager --kubeconfig="$keys/controller-manager.kubeconfig" --leader-elect=false \
@@ -203,11 +208,10 @@ echo ready >&3
 while read -r what part; do
     case $what in
         kill)
-            kill -KILL "${pids[$part]}"
-            wait "${pids[$part]}" || true
-            echo killed >&3 ;;
+            # Waiting for it makes sure that its port is free.
+            kill -KILL "${pids[$part]}" && { wait "${pids[$part]}" || true; } && unset "pids[$part]" && echo killed >&3 ;;
         start)
-            { "start_$part" && echo started; } >&3 ;;
+            "start_$part" >&3 && api_answers >&3 && echo started >&3 ;;
         *) echo "unknown: $what" >&3 ;;
     esac
 done
