@@ -64,7 +64,7 @@ start_scheduler() {
 start_containerd() { run containerd containerd --config "$folder/containerd.toml"; }
 start_kubelet() {
     run kubelet "$program" kubelet --kubeconfig="$keys/kubelet.kubeconfig" --config="$folder/kubelet.yml" --node-ip="$node" \
-        --hostname-override=node --root-dir="$folder/kubelet" --cert-dir="$folder/kubelet-pki"
+        --hostname-override=node
 }
 start_proxy() {
     run proxy "$program" proxy --kubeconfig="$keys/proxy.kubeconfig" --proxy-mode=iptables --hostname-override=node \
@@ -77,9 +77,10 @@ start_dns() { run dns "$program" dns "$keys/helper.kubeconfig" "$node"; }
 # Sockets, locks and pods' namespaces that have fixed places are in places of our own.
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
-mkdir -p /var/lib/cni /run/sys
+mkdir -p /var/lib/cni /var/lib/kubelet /run/sys
 mount --bind "$folder/var-log" /var/log
 mount --bind "$folder/cni-state" /var/lib/cni
+mount --bind "$folder/kubelet" /var/lib/kubelet
 # The kubelet wants these settings of the kernel, and would set them for the whole machine.
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 \
     kernel/keys/root_maxbytes=25000000; do
@@ -158,7 +159,7 @@ oomScoreAdj: 0
 registryPullQPS: 0
 serializeImagePulls: false
 syncFrequency: 5s
-volumePluginDir: $folder/kubelet/plugins
+volumePluginDir: /var/lib/kubelet/volume-plugins
 YAML
 cat > "$folder/cluster.yml" <<YAML
 apiVersion: rbac.authorization.k8s.io/v1

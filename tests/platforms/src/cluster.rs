@@ -116,7 +116,7 @@ impl Cluster {
 
     fn elsewhere(kubeconfig: PathBuf, registry: Option<String>) -> Self {
         // Nobody would remove a temporary folder: the one cluster that is elsewhere lives as long as the process.
-        let folder = crate::catalogue::cache().join("kubernetes/elsewhere");
+        let folder = crate::catalogue::cache().join("cluster-elsewhere");
         std::fs::create_dir_all(&folder).expect("a folder in the user's cache");
         let pushes = registry.is_some();
         let place = Place::Elsewhere { registry };
