@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
-use kube::client::Body;
+use kube::client::{Body, ConfigExt as _};
 use kube::core::Status;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
+use crate::access::plugin::{Plugin, Printed};
 use crate::failure::{self, Failure};
 
 /// So many requests are under way at once: more would only wait in the server's queue of one user (priority and fairness).
@@ -25,9 +28,22 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A cluster's API, as one user.
 #[derive(Clone)]
 pub struct Connection {
-    client: kube::Client,
+    access: Arc<Access>,
     sent: Arc<AtomicU64>,
     limit: Arc<Semaphore>,
+}
+
+/// What makes clients, and the one that was made. It holds secrets.
+struct Access {
+    config: kube::Config,
+    plugin: Option<Plugin>,
+    made: Mutex<Option<Made>>,
+}
+
+/// A client, and what its plugin printed for it.
+struct Made {
+    client: kube::Client,
+    printed: Printed,
 }
 
 /// A body and how it is encoded.
@@ -50,16 +66,32 @@ impl Connection {
     ///
     /// # Errors
     /// Where a certificate or a key is none.
-    pub fn new(mut config: kube::Config) -> Result<Self, PlatformError> {
+    pub fn new(config: kube::Config) -> Result<Self, PlatformError> {
+        Self::with_plugin(config, None)
+    }
+
+    /// The same, where a program says who we are. It runs when the first request is sent.
+    ///
+    /// # Errors
+    /// Where a certificate or a key is none.
+    pub(crate) fn with_plugin(mut config: kube::Config, plugin: Option<Plugin>) -> Result<Self, PlatformError> {
         // Who asks is told of each attempt; a retry that nobody sees would hide it.
         config.default_retry = false;
         config.read_timeout = None;
-        let url = config.cluster_url.to_string();
-        let client = kube::Client::try_from(config).map_err(|error| {
+        // Whoever was first in this process has installed the same provider.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // Certificates and keys that are none are found here, and not in the middle of something.
+        config.rustls_client_config().map_err(|error| {
             let why = failure::with_causes(&error);
-            PlatformError::new(PlatformErrorKind::Rejected, format!("preparing the connection to {url}"), why)
+            let roots = why.contains("No CA certificates were loaded");
+            let error = PlatformError::new(PlatformErrorKind::Rejected, format!("preparing the connection to {}", config.cluster_url), why);
+            match roots {
+                true => error.with_hint("name the cluster's own authority with the option `ca`, or install the package `ca-certificates`"),
+                false => error,
+            }
         })?;
-        Ok(Self { client, sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) })
+        let access = Access { config, plugin, made: Mutex::new(None) };
+        Ok(Self { access: Arc::new(access), sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) })
     }
 
     /// How many requests were sent.
@@ -68,8 +100,29 @@ impl Connection {
     }
 
     /// The client itself, for streams that outlive a request (logs, exec). Count what is sent through it with [`Connection::count`].
-    pub(crate) fn client(&self) -> &kube::Client {
-        &self.client
+    pub(crate) async fn client(&self) -> Result<kube::Client, Failure> {
+        let Access { config, plugin, made } = &*self.access;
+        let mut made = made.lock().await;
+        if let Some(made) = made.as_ref().filter(|made| made.printed.is_valid()) {
+            return Ok(made.client.clone());
+        }
+        let (mut config, mut printed) = (config.clone(), Printed::default());
+        if let Some(plugin) = plugin {
+            printed = plugin.run().await.map_err(Failure::unknown_to_us)?;
+            config.auth_info.token = printed.token.as_ref().map(|token| token.as_str().to_owned().into());
+            if let Some((certificate, key)) = &printed.certificate {
+                config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+                config.auth_info.client_key_data = Some(STANDARD.encode(key.as_bytes()).into());
+            }
+        }
+        let client = kube::Client::try_from(config).map_err(|error| Failure::of(&error))?;
+        *made = Some(Made { client: client.clone(), printed });
+        Ok(client)
+    }
+
+    /// Lets the plugin say anew who we are, once: the server does not know what it said before.
+    async fn renew(&self) -> bool {
+        self.access.plugin.is_some() && self.access.made.lock().await.take().is_some()
     }
 
     /// Counts a request that is sent past [`Connection::send`].
@@ -93,13 +146,21 @@ impl Connection {
 
     /// Sends one request, and reads its answer. A server that is too busy is asked again, when it said to.
     pub(crate) async fn send(&self, method: Method, path: &str, accept: &str, content: Option<&Content>) -> Result<Answer, Failure> {
-        let mut attempt = 1;
+        let (mut attempt, mut renewed) = (1, false);
         loop {
-            let failed = match tokio::time::timeout(TIMEOUT, self.once(&method, path, accept, content)).await {
+            // A plugin may wait for somebody to log in: that is no time of the server's.
+            let client = self.client().await?;
+            let failed = match tokio::time::timeout(TIMEOUT, self.once(client, &method, path, accept, content)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => return Err(Failure::no_answer(TIMEOUT)),
             };
+            if failed.is_unauthenticated() && !renewed {
+                renewed = true;
+                if self.renew().await {
+                    continue;
+                }
+            }
             // Nothing of what was asked for has happened yet.
             match failed.retry_after().filter(|_| failed.is_busy() && attempt < BUSY_ATTEMPTS) {
                 Some(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
@@ -109,7 +170,14 @@ impl Connection {
         }
     }
 
-    async fn once(&self, method: &Method, path: &str, accept: &str, content: Option<&Content>) -> Result<Answer, Failure> {
+    async fn once(
+        &self,
+        client: kube::Client,
+        method: &Method,
+        path: &str,
+        accept: &str,
+        content: Option<&Content>,
+    ) -> Result<Answer, Failure> {
         let request = Request::builder().method(method.clone()).uri(path).header(header::ACCEPT, accept);
         let request = match content {
             Some(content) => request.header(header::CONTENT_TYPE, content.kind).body(Body::from(content.bytes.clone())),
@@ -118,7 +186,7 @@ impl Connection {
         let request = request.map_err(|error| Failure::unsent(&error))?;
         let _permit = self.limit.acquire().await.map_err(|error| Failure::unsent(&error))?;
         self.count();
-        let response = self.client.send(request).await.map_err(|error| Failure::of(&error))?;
+        let response = client.send(request).await.map_err(|error| Failure::of(&error))?;
         let (parts, body) = response.into_parts();
         let body = body.collect_bytes().await.map_err(|error| Failure::of(&error))?;
         if parts.status.is_success() {
@@ -130,11 +198,13 @@ impl Connection {
 
 /// What a server says about a failure. A proxy in between may answer with anything.
 fn status(code: StatusCode, body: &[u8]) -> Status {
-    serde_json::from_slice(body).unwrap_or_else(|_| {
+    let status = serde_json::from_slice(body).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(body);
         let first = text.lines().next().unwrap_or_default().trim();
-        Status { code: code.as_u16(), message: first.chars().take(200).collect(), ..Status::default() }
-    })
+        Status { message: first.chars().take(200).collect(), ..Status::default() }
+    });
+    // Other JSON than a Status has no code in it.
+    Status { code: code.as_u16(), ..status }
 }
 
 /// The texts of `Warning: 299 - "text"` headers.

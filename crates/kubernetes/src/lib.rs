@@ -5,6 +5,8 @@
 //! (`docs/design/kubernetes.md`).
 
 pub mod access;
+#[cfg(test)]
+mod answering;
 pub mod config;
 pub mod connection;
 mod discovery;
