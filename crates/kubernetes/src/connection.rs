@@ -29,21 +29,46 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Connection {
     access: Arc<Access>,
+    made: Arc<Mutex<Option<Made>>>,
     sent: Arc<AtomicU64>,
     limit: Arc<Semaphore>,
 }
 
-/// What makes clients, and the one that was made. It holds secrets.
+/// What makes clients. It holds secrets.
 struct Access {
     config: kube::Config,
     plugin: Option<Plugin>,
-    made: Mutex<Option<Made>>,
+    printed: Mutex<Option<Arc<Printed>>>,
 }
 
 /// A client, and what its plugin printed for it.
 struct Made {
     client: kube::Client,
-    printed: Printed,
+    printed: Option<Arc<Printed>>,
+}
+
+impl Access {
+    /// What the plugin says of us: what it printed before, as long as that is valid. None where there is no plugin.
+    async fn printed(&self) -> Result<Option<Arc<Printed>>, Failure> {
+        let Some(plugin) = &self.plugin else { return Ok(None) };
+        let mut printed = self.printed.lock().await;
+        if printed.as_ref().is_none_or(|printed| !printed.is_valid()) {
+            *printed = Some(Arc::new(plugin.run().await.map_err(Failure::unknown_to_us)?));
+        }
+        Ok(printed.clone())
+    }
+
+    fn client(&self, printed: Option<&Printed>) -> Result<kube::Client, Failure> {
+        let mut config = self.config.clone();
+        if let Some(token) = printed.and_then(|printed| printed.token.as_ref()) {
+            config.auth_info.token = Some(token.as_str().to_owned().into());
+        }
+        if let Some((certificate, key)) = printed.and_then(|printed| printed.certificate.as_ref()) {
+            config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+            config.auth_info.client_key_data = Some(STANDARD.encode(key.as_bytes()).into());
+        }
+        kube::Client::try_from(config).map_err(|error| Failure::of(&error))
+    }
 }
 
 /// A body and how it is encoded.
@@ -90,8 +115,17 @@ impl Connection {
                 false => error,
             }
         })?;
-        let access = Access { config, plugin, made: Mutex::new(None) };
-        Ok(Self { access: Arc::new(access), sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) })
+        Ok(Self::of(Arc::new(Access { config, plugin, printed: Mutex::default() })))
+    }
+
+    fn of(access: Arc<Access>) -> Self {
+        Self { access, made: Arc::default(), sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) }
+    }
+
+    /// A second one of its own, for another thread: a client lives on the runtime that it was made on. What a plugin printed is
+    /// for both.
+    pub(crate) fn again(&self) -> Self {
+        Self::of(Arc::clone(&self.access))
     }
 
     /// How many requests were sent.
@@ -101,28 +135,29 @@ impl Connection {
 
     /// The client itself, for streams that outlive a request (logs, exec). Count what is sent through it with [`Connection::count`].
     pub(crate) async fn client(&self) -> Result<kube::Client, Failure> {
-        let Access { config, plugin, made } = &*self.access;
-        let mut made = made.lock().await;
-        if let Some(made) = made.as_ref().filter(|made| made.printed.is_valid()) {
-            return Ok(made.client.clone());
-        }
-        let (mut config, mut printed) = (config.clone(), Printed::default());
-        if let Some(plugin) = plugin {
-            printed = plugin.run().await.map_err(Failure::unknown_to_us)?;
-            config.auth_info.token = printed.token.as_ref().map(|token| token.as_str().to_owned().into());
-            if let Some((certificate, key)) = &printed.certificate {
-                config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
-                config.auth_info.client_key_data = Some(STANDARD.encode(key.as_bytes()).into());
-            }
-        }
-        let client = kube::Client::try_from(config).map_err(|error| Failure::of(&error))?;
-        *made = Some(Made { client: client.clone(), printed });
-        Ok(client)
+        Ok(self.current().await?.0)
     }
 
-    /// Lets the plugin say anew who we are, once: the server does not know what it said before.
-    async fn renew(&self) -> bool {
-        self.access.plugin.is_some() && self.access.made.lock().await.take().is_some()
+    /// The client, and what its plugin printed for it.
+    async fn current(&self) -> Result<(kube::Client, Option<Arc<Printed>>), Failure> {
+        let mut made = self.made.lock().await;
+        let is_valid = |made: &&Made| made.printed.as_ref().is_none_or(|printed| printed.is_valid());
+        if let Some(Made { client, printed }) = made.as_ref().filter(is_valid) {
+            return Ok((client.clone(), printed.clone()));
+        }
+        let printed = self.access.printed().await?;
+        let client = self.access.client(printed.as_deref())?;
+        *made = Some(Made { client: client.clone(), printed: printed.clone() });
+        Ok((client, printed))
+    }
+
+    /// Lets the plugin say anew who we are: the server does not know this. Others may have been told so at the same time, and one
+    /// run is for all.
+    async fn renew(&self, unknown: &Arc<Printed>) {
+        let mut made = self.made.lock().await;
+        made.take_if(|made| made.printed.as_ref().is_some_and(|printed| Arc::ptr_eq(printed, unknown)));
+        let mut latest = self.access.printed.lock().await;
+        latest.take_if(|latest| Arc::ptr_eq(latest, unknown));
     }
 
     /// Counts a request that is sent past [`Connection::send`].
@@ -149,17 +184,16 @@ impl Connection {
         let (mut attempt, mut renewed) = (1, false);
         loop {
             // A plugin may wait for somebody to log in: that is no time of the server's.
-            let client = self.client().await?;
+            let (client, printed) = self.current().await?;
             let failed = match tokio::time::timeout(TIMEOUT, self.once(client, &method, path, accept, content)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => return Err(Failure::no_answer(TIMEOUT)),
             };
-            if failed.is_unauthenticated() && !renewed {
+            if let Some(printed) = printed.filter(|_| failed.is_unauthenticated() && !renewed) {
                 renewed = true;
-                if self.renew().await {
-                    continue;
-                }
+                self.renew(&printed).await;
+                continue;
             }
             // Nothing of what was asked for has happened yet.
             match failed.retry_after().filter(|_| failed.is_busy() && attempt < BUSY_ATTEMPTS) {

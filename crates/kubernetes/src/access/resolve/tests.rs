@@ -339,6 +339,7 @@ async fn a_plugin_of_the_users_own_runs_once_and_not_before_the_first_request() 
     assert_eq!(runs(&machine), 0);
     let (one, other) = tokio::join!(connection.get("/api"), connection.get("/apis"));
     assert!(one.is_ok() && other.is_ok());
+    assert!(connection.again().get("/api").await.is_ok());
     assert_eq!(runs(&machine), 1);
     assert!(server.asked().iter().all(|head| head.to_lowercase().contains("authorization: bearer token-0")), "{:?}", server.asked());
 }
@@ -349,7 +350,9 @@ async fn a_plugin_runs_again_once_when_the_server_does_not_know_what_it_said() {
     let server = Server::start(known).await;
     let machine = Machine::new();
     machine.write("home/.kube/config", &with_plugin(&machine, &server.url));
-    machine.resolve().unwrap().connect().unwrap().get("/api").await.unwrap();
+    let connection = machine.resolve().unwrap().connect().unwrap();
+    let (one, other) = tokio::join!(connection.get("/api"), connection.get("/apis"));
+    assert!(one.is_ok() && other.is_ok());
     assert_eq!(runs(&machine), 2);
     let stubborn = Server::start(|_| (401, "{}".to_owned())).await;
     machine.write("home/.kube/config", &with_plugin(&machine, &stubborn.url));
