@@ -204,10 +204,10 @@ impl Call<'_> {
         }
     }
 
-    fn done(&self, found: &Found, body: &[u8]) -> Result<Answer, Answer> {
+    async fn done(&self, found: &Found, body: &[u8]) -> Result<Answer, Answer> {
         let live = Live::parse(body).map_err(|error| Answer::Lost(Failure::unreadable(&error).error(&self.attempted)))?;
         if found.kind.group == "apiextensions.k8s.io" {
-            self.platform.discovery.forget();
+            self.platform.discovery.forget().await;
         }
         Ok(Answer::Done(attributes(&found.kind, &live)))
     }

@@ -266,8 +266,7 @@ impl Drop for Held {
 fn give_back(claim: &Claim, narrow: bool) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let connection = claim.connection.again().map_err(|error| error.to_string())?;
-        match tokio::time::timeout(LAST_WORD, claim.end(connection, narrow)).await {
+        match tokio::time::timeout(LAST_WORD, claim.end(claim.connection.again(), narrow)).await {
             Ok(ended) => ended.map_err(|failure| failure.why().to_owned()),
             Err(_) => Err("no answer in time".to_owned()),
         }

@@ -7,6 +7,8 @@
 pub mod access;
 mod apply;
 mod apply_set;
+#[cfg(test)]
+mod answering;
 pub mod config;
 pub mod connection;
 mod discovery;

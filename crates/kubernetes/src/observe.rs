@@ -112,7 +112,7 @@ impl Reading<'_> {
     }
 
     /// All kinds of the environment's namespace that were not listed.
-    async fn everywhere(&self, listed: &[Place]) -> Result<Vec<Place>, PlatformError> {
+    async fn everywhere(&mut self, listed: &[Place]) -> Result<Vec<Place>, PlatformError> {
         let all = self.platform.discovery.listable().await;
         let all = all.map_err(|failure| failure.error("asking which kinds the cluster has"))?;
         let namespace = Some(self.platform.config.namespace.clone());
@@ -120,7 +120,14 @@ impl Reading<'_> {
             let kind = GroupKind::of(&resource.api_version, &resource.kind);
             Place { kind, resource, namespace: namespace.clone() }
         };
-        Ok(all.into_iter().map(place).filter(|place| listed.iter().all(|other| other.kind != place.kind)).collect())
+        let missing = all.undiscovered.iter().map(|group| Gap {
+            environment: self.platform.config.environment.clone(),
+            kind: None,
+            name: None,
+            why: format!("the record of kinds in use was lost, and the server of the group {group} does not answer"),
+        });
+        self.gaps.extend(missing);
+        Ok(all.resources.into_iter().map(place).filter(|place| listed.iter().all(|other| other.kind != place.kind)).collect())
     }
 
     /// Lists: first what others refer to, since it tells what is a reference.

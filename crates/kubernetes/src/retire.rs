@@ -69,7 +69,12 @@ struct ItemName {
 async fn is_empty(platform: &KubernetesPlatform) -> Result<bool, Failure> {
     let metadata = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     let namespace = Some(platform.config.namespace.as_str());
-    for resource in platform.discovery.listable().await? {
+    let listable = platform.discovery.listable().await?;
+    // What cannot be looked at may be there.
+    if !listable.undiscovered.is_empty() {
+        return Ok(false);
+    }
+    for resource in listable.resources {
         let path = format!("{}?limit=20", resource.collection(namespace));
         let body = match platform.connection.send(Method::GET, &path, metadata, None).await {
             Ok(answer) => answer.body,

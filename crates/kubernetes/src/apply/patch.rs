@@ -27,7 +27,7 @@ impl Call<'_> {
         let path = format!("{}?fieldManager={MANAGER}&fieldValidation=Strict", found.resource.collection(Some(&found.namespace)));
         let sent = self.platform.connection.send(Method::POST, &path, JSON, Some(&content(JSON, &object))).await;
         match sent {
-            Ok(answer) => self.done(found, &answer.body),
+            Ok(answer) => self.done(found, &answer.body).await,
             Err(failure) => Err(self.without_secrets(self.unwritten(&failure))),
         }
     }
@@ -49,7 +49,7 @@ impl Call<'_> {
         loop {
             let path = format!("{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict", found.path(&live.meta.name));
             match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
-                Ok(answer) => return self.done(found, &answer.body),
+                Ok(answer) => return self.done(found, &answer.body).await,
                 Err(failure) if !force && is_by_hand(&failure) => force = true,
                 Err(failure) => return Err(self.without_secrets(self.not_applied(&failure))),
             }
@@ -109,7 +109,7 @@ impl Call<'_> {
     async fn merge(&self, found: &Found, live: &Live, manager: &str, patch: &serde_json::Value) -> Result<Answer, Answer> {
         let path = format!("{}?fieldManager={manager}", found.path(&live.meta.name));
         match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(MERGE, patch))).await {
-            Ok(answer) => self.done(found, &answer.body),
+            Ok(answer) => self.done(found, &answer.body).await,
             Err(failure) => Err(self.unwritten(&failure)),
         }
     }
