@@ -9,7 +9,11 @@ pub mod config;
 pub mod connection;
 mod discovery;
 mod failure;
+mod health;
 mod kind;
+mod list;
 mod marks;
+mod pods;
+mod query;
 
 pub use config::EnvironmentConfig;
