@@ -118,7 +118,7 @@ impl Sides {
             let platform = bench.connector.connect(&bench.manifest.project, name, settings).await.expect("a platform");
             let desired = desired(&rendered, &bench.manifest, &*platform, &BTreeSet::new()).expect("it translates");
             let scope = Scope { owner: desired.owner, apps: None };
-            let observed = observe(&*platform, &scope, &BTreeSet::new()).await.expect("it is read");
+            let observed = observe(&*platform, &scope, &BTreeMap::new()).await.expect("it is read");
             Self { desired: desired.resources, observed: observed.resources }
         })
     }

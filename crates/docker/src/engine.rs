@@ -31,7 +31,7 @@ mod state;
 pub(crate) mod translate;
 mod volume;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -44,7 +44,7 @@ use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
     Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, NativeResources, Outcome, Platform, PlatformError, Scope, Sink, Support,
-    TranslatedApp,
+    TranslatedApp, Wanted,
 };
 use stratos_engine::render::native::Native;
 
@@ -129,7 +129,7 @@ impl Platform for DockerPlatform {
         translate::address(&self.config, app, port)
     }
 
-    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
         observe::observe(self, scope, wanted, sink).await
     }
 

@@ -16,7 +16,6 @@ mod support;
 pub(crate) mod translate;
 mod wire;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -30,7 +29,7 @@ use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
     Address, ApplyContext, Exec, Field, Jobs, Lease, Logs, NativeResources, Outcome, Platform, PlatformError, Scope, Sink, Support,
-    TranslatedApp,
+    TranslatedApp, Wanted,
 };
 
 use stratos_engine::render::native::Native;
@@ -102,7 +101,7 @@ impl Platform for SwarmPlatform {
         translate::address(&self.config, app, port)
     }
 
-    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
         observe::observe(self, scope, wanted, sink).await
     }
 

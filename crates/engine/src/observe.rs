@@ -10,7 +10,7 @@ use crate::desired::name::Name;
 use crate::desired::owner::Owner;
 use crate::desired::path::Path;
 use crate::desired::resource::{Resource, ResourceId};
-use crate::platform::{Gap, ObservedResource, Platform, PlatformError, Scope, Sink};
+use crate::platform::{Gap, ObservedResource, Platform, PlatformError, Scope, Sink, Wanted};
 use crate::render::secret::{Attributes, Salt, Secrets};
 use crate::retry::Retry;
 
@@ -24,7 +24,7 @@ pub struct Observed {
 }
 
 /// Reads what is ours, and what has a name that we want.
-pub async fn observe(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
+pub async fn observe(platform: &dyn Platform, scope: &Scope, wanted: &Wanted<'_>) -> Result<Observed, PlatformError> {
     let mut retry = Retry::default();
     let sink = loop {
         let mut sink = Sink::default();
@@ -39,7 +39,8 @@ pub async fn observe(platform: &dyn Platform, scope: &Scope, wanted: &BTreeSet<R
 
 /// Reads only these resources.
 pub async fn observe_only(platform: &dyn Platform, owner: &Owner, wanted: &BTreeSet<ResourceId>) -> Result<Observed, PlatformError> {
-    observe(platform, &Scope { owner: owner.clone(), apps: Some(BTreeSet::new()) }, wanted).await
+    let wanted = wanted.iter().map(|id| (id.clone(), None)).collect();
+    observe(platform, &Scope { owner: owner.clone(), apps: Some(BTreeSet::new()) }, &wanted).await
 }
 
 impl Observed {

@@ -89,8 +89,11 @@ pub trait Platform: Send + Sync {
 
     /// Reads everything that carries the owner's mark, and what has one of the `wanted` ids, whoever it belongs to.
     ///
+    /// Of a live object it reports what is ours to say: what the owner wrote, and the fields that are wanted. What neither names
+    /// may be left out.
+    ///
     /// It reports what it could not read as a gap and goes on; it returns an error only where nothing could be read.
-    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError>;
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError>;
 
     /// The platform's own dry run for what differs: what it would really store, in normal form. Reads only. A secret leaf
     /// needs no text: the engine has it. The default knows no more than `translate` does.
@@ -138,6 +141,9 @@ pub trait Platform: Send + Sync {
         None
     }
 }
+
+/// What is read whoever it belongs to: ids, each with what should be there, where something should.
+pub type Wanted<'a> = BTreeMap<ResourceId, Option<&'a Document>>;
 
 /// Reading logs: apart, so that the contract for a deployment stays small.
 #[async_trait]

@@ -1,10 +1,8 @@
 //! What is there: from the supervisor, or from `state.json` and the disk where none runs. Starts nothing.
 
-use std::collections::BTreeSet;
 
-use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::RolloutState;
-use stratos_engine::platform::{Gap, PlatformError, Scope, Sink};
+use stratos_engine::platform::{Gap, PlatformError, Scope, Sink, Wanted};
 
 use crate::platform::LocalPlatform;
 use crate::protocol::{Request, SeenObject};
@@ -14,7 +12,7 @@ use crate::state::State;
 pub(crate) async fn observe(
     platform: &LocalPlatform,
     scope: &Scope,
-    wanted: &BTreeSet<ResourceId>,
+    wanted: &Wanted<'_>,
     sink: &mut Sink,
 ) -> Result<(), PlatformError> {
     let attempted = format!("reading environment {}", platform.config.environment);
@@ -36,7 +34,7 @@ pub(crate) async fn observe(
         let ours = object.marks.as_ref().filter(|marks| marks.owner == scope.owner);
         ours.is_some_and(|marks| scope.apps.as_ref().is_none_or(|apps| apps.contains(&marks.app)))
     };
-    let reported = objects.into_iter().filter(|object| in_scope(object) || wanted.contains(&object.id));
+    let reported = objects.into_iter().filter(|object| in_scope(object) || wanted.contains_key(&object.id));
     sink.resources.extend(reported.map(|object| object.for_owner(&scope.owner)));
     Ok(())
 }

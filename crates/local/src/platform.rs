@@ -1,6 +1,5 @@
 //! The platform contract, on top of a supervisor that may or may not run.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -13,7 +12,7 @@ use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
     Address, ApplyContext, Field, Lease, LogLine, LogOptions, Logs, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink,
-    Support, TranslatedApp,
+    Support, TranslatedApp, Wanted,
 };
 
 use crate::client::Client;
@@ -69,7 +68,7 @@ impl Platform for LocalPlatform {
         translate::address(app, port)
     }
 
-    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
         observe::observe(self, scope, wanted, sink).await
     }
 

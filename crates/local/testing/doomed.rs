@@ -1,6 +1,6 @@
 //! An apply that is killed at one of its calls: by itself, with the signal that nothing survives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use stratos_engine::manifest::schema::{App, Environment, Project};
 use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
-    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted,
 };
 use stratos_engine::render::secret::Secrets;
 use stratos_local::{LocalConfig, LocalPlatform};
@@ -94,7 +94,7 @@ impl Platform for Doomed {
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {
         self.platform.address(app, port)
     }
-    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
         self.call(self.platform.observe(scope, wanted, sink)).await
     }
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use stratos_engine::desired::owner::Ownership;
 use stratos_engine::desired::resource::ResourceId;
-use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink};
+use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink, Wanted};
 
 use super::translate::{CONTAINER, VOLUME};
 use super::{DockerPlatform, live, project_network, volume};
@@ -15,10 +15,10 @@ use crate::app_network::NETWORK;
 pub(crate) async fn observe(
     platform: &DockerPlatform,
     scope: &Scope,
-    wanted: &BTreeSet<ResourceId>,
+    wanted: &Wanted<'_>,
     sink: &mut Sink,
 ) -> Result<(), PlatformError> {
-    let of_kind = |kind: &str| wanted.iter().filter(|id| &*id.kind == kind).map(|id| id.name.to_string()).collect::<BTreeSet<_>>();
+    let of_kind = |kind: &str| wanted.keys().filter(|id| &*id.kind == kind).map(|id| id.name.to_string()).collect::<BTreeSet<_>>();
     let (containers, volumes) = (of_kind(CONTAINER.kind), of_kind(VOLUME.kind));
     let in_scope =
         |ownership: &Ownership| ownership.marks().is_some_and(|marks| scope.apps.as_ref().is_none_or(|apps| apps.contains(&marks.app)));
@@ -38,7 +38,7 @@ pub(crate) async fn observe(
     }
     match networks {
         Ok(networks) => {
-            sink.resources.extend(networks.into_iter().filter(|network| wanted.contains(&network.id) || in_scope(&network.ownership)));
+            sink.resources.extend(networks.into_iter().filter(|network| wanted.contains_key(&network.id) || in_scope(&network.ownership)));
         }
         Err(error) => sink.gaps.push(gap(platform, NETWORK.kind, None, &error)),
     }

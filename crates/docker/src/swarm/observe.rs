@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use bollard::errors::Error;
 use bollard::models::{Config, Secret, Service};
 use stratos_engine::desired::owner::Owner;
-use stratos_engine::desired::resource::ResourceId;
-use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink};
+use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink, Wanted};
 
 use super::SwarmPlatform;
 use super::live::{self, Asked, Generations};
@@ -26,11 +25,11 @@ const KINDS: usize = 3;
 pub(crate) async fn observe(
     platform: &SwarmPlatform,
     scope: &Scope,
-    wanted: &BTreeSet<ResourceId>,
+    wanted: &Wanted<'_>,
     sink: &mut Sink,
 ) -> Result<(), PlatformError> {
     let connection = &platform.connection;
-    let of = |kind: &str| wanted.iter().filter(|id| &*id.kind == kind).map(|id| id.name.to_string()).collect::<BTreeSet<_>>();
+    let of = |kind: &str| wanted.keys().filter(|id| &*id.kind == kind).map(|id| id.name.to_string()).collect::<BTreeSet<_>>();
     let (services, configs, secrets, networks) = futures::join!(
         services(connection, &scope.owner, of(SERVICE.kind)),
         configs(connection, &scope.owner, of(CONFIG.kind)),
@@ -79,9 +78,9 @@ pub(crate) async fn observe(
     Ok(())
 }
 
-fn is_asked_for(resource: &ObservedResource, scope: &Scope, wanted: &BTreeSet<ResourceId>) -> bool {
+fn is_asked_for(resource: &ObservedResource, scope: &Scope, wanted: &Wanted<'_>) -> bool {
     let in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
-    wanted.contains(&resource.id) || resource.ownership.marks().is_some_and(|marks| in_scope(&marks.app))
+    wanted.contains_key(&resource.id) || resource.ownership.marks().is_some_and(|marks| in_scope(&marks.app))
 }
 
 /// What is ours, and what has a wanted name.

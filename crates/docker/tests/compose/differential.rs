@@ -102,7 +102,7 @@ async fn same_as_stack_deploy(case: &str) {
     let ours: Vec<_> = desired.resources.iter().filter(|resource| &*resource.id.kind == "service").collect();
     let prefix = format!("{}-stack", manifest.project.name);
     let theirs = |id: &ResourceId| ResourceId::new(environment, "service", &id.name.replace(&format!("{prefix}-"), &format!("{stack}_")));
-    let wanted: BTreeSet<ResourceId> = ours.iter().map(|resource| theirs(&resource.id)).collect();
+    let wanted: Wanted<'_> = ours.iter().map(|resource| (theirs(&resource.id), None)).collect();
     let mut sink = Sink::default();
     let scope = Scope { owner: desired.owner.clone(), apps: Some(BTreeSet::new()) };
     platform.observe(&scope, &wanted, &mut sink).await.unwrap();

@@ -23,7 +23,7 @@ use crate::plan::change::Change;
 use crate::platform::contract::Subject;
 use crate::platform::contract::stage::{Recorder, Stage, told};
 use crate::platform::memory::{Call, Effect, Fault, MemoryConnector, MemorySubject, When, World};
-use crate::platform::{Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp};
+use crate::platform::{Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted};
 use crate::render::VariableInputs;
 
 /// How a platform breaks its word.
@@ -65,7 +65,7 @@ impl Platform for Unreliable {
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {
         self.good.address(app, port)
     }
-    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
         self.good.observe(scope, wanted, sink).await
     }
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {

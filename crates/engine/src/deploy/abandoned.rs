@@ -16,7 +16,7 @@ use crate::desired::owner::Owner;
 use crate::desired::{owner, owner_in};
 use crate::manifest::schema::{Environment, Project};
 use crate::observe::observe;
-use crate::platform::{PlatformError, PlatformErrorKind, Scope};
+use crate::platform::{PlatformError, PlatformErrorKind, Scope, Wanted};
 
 /// What is read of an earlier manifest: it need not be valid otherwise.
 #[derive(Deserialize)]
@@ -121,7 +121,7 @@ async fn held(connector: &dyn Connector, project: &Project, owner: Owner, enviro
     };
     let platform = connector.connect(project, &name, environment).await.map_err(failed)?;
     let attempted = format!("looking for what {owner} left on {}", environment.platform);
-    let observed = observe(&*platform, &Scope { owner, apps: None }, &BTreeSet::new()).await.map_err(failed)?;
+    let observed = observe(&*platform, &Scope { owner, apps: None }, &Wanted::new()).await.map_err(failed)?;
     let resources = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
     match observed.gaps.first() {
         Some(gap) if resources == 0 => Err(failed(PlatformError::new(PlatformErrorKind::Internal, attempted, gap.why.clone()))),

@@ -7,17 +7,18 @@ use crate::desired::name::Name;
 use crate::desired::owner::Owner;
 use crate::desired::resource::{Resource, ResourceId};
 use crate::observe::{Observed, observe};
-use crate::platform::{Platform, PlatformError, Scope};
+use crate::platform::{Platform, PlatformError, Scope, Wanted};
 
 /// What is read whoever it belongs to: what is declared, under its names now and before, and what it needs here.
-pub fn wanted(resources: &[Resource], also_moved_from: &BTreeMap<ResourceId, ResourceId>) -> BTreeSet<ResourceId> {
-    let mut wanted: BTreeSet<ResourceId> = also_moved_from.values().cloned().collect();
+pub fn wanted<'a>(resources: &'a [Resource], also_moved_from: &BTreeMap<ResourceId, ResourceId>) -> Wanted<'a> {
+    let mut ids: BTreeSet<ResourceId> = also_moved_from.values().cloned().collect();
     for resource in resources {
-        wanted.insert(resource.id.clone());
-        wanted.extend(resource.moved_from.clone());
-        wanted.extend(resource.depends_on.iter().filter(|id| id.environment == resource.id.environment).cloned());
+        ids.extend(resource.moved_from.clone());
+        ids.extend(resource.depends_on.iter().filter(|id| id.environment == resource.id.environment).cloned());
     }
-    wanted
+    // What is declared last: it is wanted with its document, also where another one needs it.
+    let declared = resources.iter().map(|resource| (resource.id.clone(), Some(&resource.document)));
+    ids.into_iter().map(|id| (id, None)).chain(declared).collect()
 }
 
 /// Decides which of two names before a resource has, by what is live: the later one where that is there.
@@ -33,12 +34,12 @@ pub async fn read(
     platform: &dyn Platform,
     scope: &Scope,
     before: Option<&Name>,
-    wanted: &BTreeSet<ResourceId>,
+    wanted: &Wanted<'_>,
 ) -> Result<Observed, PlatformError> {
     let mut observed = observe(platform, scope, wanted).await?;
     if let Some(before) = before {
         let owner = Owner { environment: before.clone(), ..scope.owner.clone() };
-        let earlier = observe(platform, &Scope { owner, ..scope.clone() }, &BTreeSet::new()).await?;
+        let earlier = observe(platform, &Scope { owner, ..scope.clone() }, &Wanted::new()).await?;
         observed.take_over(earlier, before, &scope.owner.environment);
     }
     keep_scope(&mut observed, scope);

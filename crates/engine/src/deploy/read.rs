@@ -17,7 +17,7 @@ use crate::desired::{Desired, owner};
 use crate::observe::Observed;
 use crate::plan::change::{Action, Change};
 use crate::plan::{BasedOn, Chosen, Compared, Coverage, Judged, Plan, Rollout, choose as choose_environment, finish as order};
-use crate::platform::{Gap, Platform, PlatformError};
+use crate::platform::{Gap, Platform, PlatformError, Wanted};
 use crate::render::secret::{Fingerprint, Salt};
 
 /// How long a roll-out may take where the app does not say: 5 minutes.
@@ -207,7 +207,7 @@ fn judged(changes: &[Change], unchanged: &[Resource]) -> Vec<Judged> {
 pub async fn observe_all(request: &Request<'_>, connected: &[Connected]) -> Result<Vec<Observed>, PlanError> {
     let each = connected.iter().map(async |connected| {
         let scope = scope(request, owner(request.manifest, &connected.rendered.environment));
-        let observed = read(&*connected.platform, &scope, connected.before.as_ref(), &BTreeSet::new()).await;
+        let observed = read(&*connected.platform, &scope, connected.before.as_ref(), &Wanted::new()).await;
         observed.map_err(|source| PlanError::Platform { environment: connected.rendered.environment.clone(), source })
     });
     try_join_all(each).await
@@ -253,7 +253,7 @@ async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connect
     let platform = connector.connect(&request.manifest.project, name, &request.manifest.environments[name]).await?;
     let scope = scope(request, owner(request.manifest, name));
     let before = super::select::before(request, connector, name);
-    let observed = read(&*platform, &scope, before.as_ref(), &BTreeSet::new()).await?;
+    let observed = read(&*platform, &scope, before.as_ref(), &Wanted::new()).await?;
     let in_scope = |app: &Name| request.apps.is_empty() || request.apps.contains(app);
     let declared = request.manifest.apps_of(name);
     let mut apps: BTreeMap<Name, AppStatus> = declared

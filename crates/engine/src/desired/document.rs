@@ -31,6 +31,8 @@ pub enum Leaf {
     Bool(bool),
     /// A whole number.
     Integer(i64),
+    /// Another number, as JSON writes it.
+    Number(Arc<str>),
     /// Text that is known.
     Text(Arc<str>),
     /// Thousandths of a core.
@@ -104,6 +106,7 @@ impl fmt::Display for Leaf {
         match self {
             Self::Bool(value) => write!(f, "{value}"),
             Self::Integer(value) => write!(f, "{value}"),
+            Self::Number(value) => f.write_str(value),
             Self::Text(value) => write!(f, "{value:?}"),
             Self::Cpu(value) => write!(f, "{value}"),
             Self::Bytes(value) => write!(f, "{value}"),
@@ -164,6 +167,7 @@ impl Document {
                 Leaf::ServerChosen => continue,
                 Leaf::Bool(value) => ("bool", value.to_string()),
                 Leaf::Integer(value) => ("integer", value.to_string()),
+                Leaf::Number(value) => ("number", value.to_string()),
                 Leaf::Text(value) => {
                     path.segments().for_each(|s| part(s.as_bytes()));
                     part(b"text");

@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use super::{
-    Address, ApplyContext, Field, Gap, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp,
+    Address, ApplyContext, Field, Gap, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp, Wanted,
 };
 use crate::compare::Difference;
 use crate::deploy::Connector;
@@ -212,7 +212,7 @@ impl Platform for MemoryPlatform {
     }
 
     /// One list request for each kind, and one more for all the wanted ids that no list held.
-    async fn observe(&self, scope: &Scope, wanted: &BTreeSet<ResourceId>, sink: &mut Sink) -> Result<(), PlatformError> {
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
         let mut listed = BTreeSet::new();
         for kind in translate::KINDS {
             let found = self.call(Call::Observe, format!("all of kind {kind} in {}", self.environment), |state| {
@@ -225,7 +225,7 @@ impl Platform for MemoryPlatform {
             sink.resources.extend(part.resources);
             sink.gaps.extend(part.gaps);
         }
-        let missing: Vec<&ResourceId> = wanted.iter().filter(|id| !listed.contains(id)).collect();
+        let missing: Vec<&ResourceId> = wanted.keys().filter(|id| !listed.contains(id)).collect();
         if missing.is_empty() {
             return Ok(());
         }

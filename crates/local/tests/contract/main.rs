@@ -204,7 +204,7 @@ impl Subject for LocalSubject {
     async fn dump(&self) -> String {
         let mut out = String::new();
         dump(&self.folder(), &mut out);
-        let wanted = BTreeSet::new();
+        let wanted = Wanted::new();
         let mut sink = Sink::default();
         let scope = Scope { owner: Owner { project: "k3v9q2xw".into(), environment: dev() }, apps: None };
         self.other().observe(&scope, &wanted, &mut sink).await.unwrap();

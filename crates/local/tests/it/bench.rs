@@ -140,7 +140,7 @@ impl Bench {
     pub async fn observe(&self, wanted: &[&ResourceId]) -> Sink {
         let scope = Scope { owner: self.owner.clone(), apps: None };
         let mut sink = Sink::default();
-        self.platform.observe(&scope, &wanted.iter().copied().cloned().collect(), &mut sink).await.unwrap();
+        self.platform.observe(&scope, &wanted.iter().map(|id| ((*id).clone(), None)).collect(), &mut sink).await.unwrap();
         sink
     }
 

@@ -298,6 +298,7 @@ fn another(leaf: &Leaf) -> Leaf {
     match leaf {
         Leaf::Bool(value) => Leaf::Bool(!value),
         Leaf::Integer(value) => Leaf::Integer(value + 1),
+        Leaf::Number(value) => Leaf::Number(format!("{value}1").into()),
         Leaf::Text(text) => match &**text {
             // Words that a platform may check have another one that is valid, too.
             "recreate" => Leaf::Text("rolling".into()),

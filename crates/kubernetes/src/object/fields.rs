@@ -1,0 +1,145 @@
+//! Who manages which fields: the sets in `metadata.managedFields` (FieldsV1).
+//!
+//! Source of the format: `sigs.k8s.io/structured-merge-diff`, package `fieldpath`: `f:name` a field, `k:{…}` the element of a
+//! list with these keys, `v:…` the element of a set, `i:n` a place, `.` the thing itself.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// A set of fields, as a tree.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct FieldSet {
+    /// The thing itself is in the set, beside what is in it.
+    pub(crate) itself: bool,
+    /// Parts of it. None at all: the thing with everything in it.
+    pub(crate) parts: Vec<(Step, FieldSet)>,
+}
+
+/// One step down.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    Field(String),
+    Keys(Map<String, Value>),
+    Member(Value),
+    Place(usize),
+    /// What a later version of the format may have.
+    Other(String),
+}
+
+impl FieldSet {
+    /// What is in one of two sets.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.itself |= other.itself;
+        for (step, set) in other.parts {
+            match self.parts.iter_mut().find(|(known, _)| *known == step) {
+                Some((_, known)) => known.add(set),
+                None => self.parts.push((step, set)),
+            }
+        }
+    }
+
+    /// The same set without one of the fields at its top.
+    pub(crate) fn without(mut self, field: &str) -> Self {
+        self.parts.retain(|(step, _)| !matches!(step, Step::Field(name) if name == field));
+        self
+    }
+
+    /// What it has below a field.
+    pub(crate) fn below(&self, field: &str) -> Option<&Self> {
+        self.parts.iter().find_map(|(step, set)| matches!(step, Step::Field(name) if name == field).then_some(set))
+    }
+
+    /// The set as the API writes it.
+    pub(crate) fn to_value(&self) -> Value {
+        let mut out = Map::new();
+        if self.itself && !self.parts.is_empty() {
+            out.insert(".".to_owned(), Value::Object(Map::new()));
+        }
+        for (step, set) in &self.parts {
+            out.insert(step.to_text(), set.to_value());
+        }
+        Value::Object(out)
+    }
+}
+
+impl Step {
+    fn parse(text: &str) -> Self {
+        let parsed = match text.split_once(':') {
+            Some(("f", name)) => Some(Self::Field(name.to_owned())),
+            Some(("k", keys)) => serde_json::from_str(keys).ok().map(Self::Keys),
+            Some(("v", value)) => serde_json::from_str(value).ok().map(Self::Member),
+            Some(("i", place)) => place.parse().ok().map(Self::Place),
+            _ => None,
+        };
+        parsed.unwrap_or_else(|| Self::Other(text.to_owned()))
+    }
+
+    fn to_text(&self) -> String {
+        match self {
+            Self::Field(name) => format!("f:{name}"),
+            Self::Keys(keys) => format!("k:{}", Value::Object(keys.clone())),
+            Self::Member(value) => format!("v:{value}"),
+            Self::Place(place) => format!("i:{place}"),
+            Self::Other(text) => text.clone(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for FieldSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sets;
+        impl<'de> Visitor<'de> for Sets {
+            type Value = FieldSet;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a set of fields")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldSet, A::Error> {
+                let mut out = FieldSet::default();
+                while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                    if key == "." {
+                        map.next_value::<IgnoredAny>()?;
+                        out.itself = true;
+                    } else {
+                        out.parts.push((Step::parse(&key), map.next_value()?));
+                    }
+                }
+                Ok(out)
+            }
+        }
+        deserializer.deserialize_map(Sets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn set(value: Value) -> FieldSet {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_an_empty_set() {
+        assert_eq!(set(json!({})), FieldSet::default());
+    }
+
+    #[test]
+    fn sets_survive_the_round_trip() {
+        let text = json!({
+            "f:spec": { "f:replicas": {}, "f:template": { ".": {}, "f:containers": { "k:{\"name\":\"web\"}": { ".": {}, "f:image": {} } } } },
+            "f:metadata": { "f:finalizers": { "v:\"a\"": {} }, "f:list": { "i:3": {} }, "x:new": {} }
+        });
+        assert_eq!(set(text.clone()).to_value(), text);
+    }
+
+    #[test]
+    fn what_is_in_either_is_in_both_together() {
+        let mut one = set(json!({ "f:a": { "f:b": {} } }));
+        one.add(set(json!({ "f:a": { ".": {}, "f:c": {} }, "f:d": {} })));
+        assert_eq!(one.to_value(), json!({ "f:a": { ".": {}, "f:b": {}, "f:c": {} }, "f:d": {} }));
+        assert_eq!(one.without("a").to_value(), json!({ "f:d": {} }));
+    }
+}
