@@ -21,6 +21,8 @@ pids=()
 clean_up() {
     trap '' TERM INT HUP
     set +e
+    # Somebody reads it where the cluster did not start.
+    tail -n 20 "$folder/log" >&3
     # The first process of the namespace ends with the one that waits for it, and takes all others along.
     kill -KILL "${pids[@]}" 2>/dev/null
     wait

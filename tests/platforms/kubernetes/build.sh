@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 version=1.34.4
+export LC_ALL=C
 hash=$(cat go.mod go.sum ./*.go build.sh | sha256sum | cut -c -16)
 folder="${XDG_CACHE_HOME:-$HOME/.cache}/stratos/kubernetes/$hash" program="$folder/kubernetes"
 if [[ ! -x $program ]]; then
@@ -21,6 +22,9 @@ if [[ ! -x $program ]]; then
         CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$program.unfinished" . >&2
         # Whole, or not there.
         mv "$program.unfinished" "$program"
+        # One that nobody has started for a month is of older sources.
+        find "$(dirname "$folder")" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} +
     fi
 fi
+touch "$folder"
 echo "$program"

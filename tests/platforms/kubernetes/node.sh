@@ -44,8 +44,13 @@ start_apiserver() {
         --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$keys/service-accounts.key" \
         --service-account-signing-key-file="$keys/service-accounts.key" --kubelet-preferred-address-types=InternalIP \
         --kubelet-client-certificate="$keys/kubelet-client.crt" --kubelet-client-key="$keys/kubelet-client.key" \
-        --audit-policy-file="$folder/audit.yml" --audit-log-path="$folder/audit.log" --profiling=false
-    until_well apiserver curl --silent --fail --max-time 5 --cacert "$keys/ca.crt" "https://$node:6443/readyz"
+        --audit-policy-file="$folder/audit.yml" --audit-log-path="$folder/audit.log" --audit-log-maxsize=10000 --profiling=false
+    api_answers
+}
+# Nothing to wait for while a test has taken it away.
+api_answers() {
+    [[ -z ${pids[apiserver]:-} ]] ||
+        until_well apiserver curl --silent --fail --max-time 5 --cacert "$keys/ca.crt" "https://$node:6443/readyz"
 }
 start_controller-manager() {
     run controller-manager "$program" controller-manager --kubeconfig="$keys/controller-manager.kubeconfig" --leader-elect=false \
@@ -59,7 +64,7 @@ start_scheduler() {
 start_containerd() { run containerd containerd --config "$folder/containerd.toml"; }
 start_kubelet() {
     run kubelet "$program" kubelet --kubeconfig="$keys/kubelet.kubeconfig" --config="$folder/kubelet.yml" --node-ip="$node" \
-        --hostname-override=node --root-dir="$folder/kubelet" --cert-dir="$folder/kubelet-pki"
+        --hostname-override=node
 }
 start_proxy() {
     run proxy "$program" proxy --kubeconfig="$keys/proxy.kubeconfig" --proxy-mode=iptables --hostname-override=node \
@@ -72,9 +77,10 @@ start_dns() { run dns "$program" dns "$keys/helper.kubeconfig" "$node"; }
 # Sockets, locks and pods' namespaces that have fixed places are in places of our own.
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
-mkdir -p /var/lib/cni /run/sys
+mkdir -p /var/lib/cni /var/lib/kubelet /run/sys
 mount --bind "$folder/var-log" /var/log
 mount --bind "$folder/cni-state" /var/lib/cni
+mount --bind "$folder/kubelet" /var/lib/kubelet
 # The kubelet wants these settings of the kernel, and would set them for the whole machine.
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 \
     kernel/keys/root_maxbytes=25000000; do
@@ -153,7 +159,7 @@ oomScoreAdj: 0
 registryPullQPS: 0
 serializeImagePulls: false
 syncFrequency: 5s
-volumePluginDir: $folder/kubelet/plugins
+volumePluginDir: /var/lib/kubelet/volume-plugins
 YAML
 cat > "$folder/cluster.yml" <<YAML
 apiVersion: rbac.authorization.k8s.io/v1
@@ -203,11 +209,10 @@ echo ready >&3
 while read -r what part; do
     case $what in
         kill)
-            kill -KILL "${pids[$part]}"
-            wait "${pids[$part]}" || true
-            echo killed >&3 ;;
+            # Waiting for it makes sure that its port is free.
+            kill -KILL "${pids[$part]}" && { wait "${pids[$part]}" || true; } && unset "pids[$part]" && echo killed >&3 ;;
         start)
-            { "start_$part" && echo started; } >&3 ;;
+            "start_$part" >&3 && api_answers >&3 && echo started >&3 ;;
         *) echo "unknown: $what" >&3 ;;
     esac
 done

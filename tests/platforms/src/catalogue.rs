@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use crate::Engines;
+use crate::{Cluster, Engines};
 
-const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Builds the image of a cartridge (`nginx`, `tomcat`, `php`, `mysql`, `redis`) and puts it into the registry as
 /// `library/<name>:<tag>`, from where engines pull `docker.io/library/<name>:<tag>`.
@@ -17,18 +17,34 @@ const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 /// # Panics
 /// When its packages cannot be had or unpacked.
 pub fn provide(engines: &Engines, engine: usize, name: &str, tag: &str) {
-    // Two tests may want one image: the second finds it in the registry.
+    once(&engines.registry(), name, tag, |archive| {
+        let image = format!("{}/library/{name}:{tag}", engines.registry());
+        let path = format!("ENV {PATH}");
+        engines.docker(engine, &["import", "-c", &path, "-c", r#"ENTRYPOINT ["/entrypoint"]"#, &archive.display().to_string(), &image]);
+        engines.docker(engine, &["push", "--quiet", &image]);
+        // What runs is what was pulled.
+        engines.docker(engine, &["image", "rm", &image]);
+    });
+}
+
+/// The same for a cluster, whose node pulls `docker.io/library/<name>:<tag>` from its registry.
+///
+/// # Panics
+/// When its packages cannot be had or unpacked.
+pub fn provide_to(cluster: &Cluster, name: &str, tag: &str) {
+    once(&cluster.registry(), name, tag, |archive| {
+        let settings = format!(r#"{{"Env": ["{PATH}"], "Entrypoint": ["/entrypoint"]}}"#);
+        cluster.push(&format!("library/{name}:{tag}"), archive, &settings);
+    });
+}
+
+/// Two tests may want one image: the second finds it in the registry.
+fn once(registry: &str, name: &str, tag: &str, push: impl FnOnce(&Path)) {
     static PROVIDED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut provided = PROVIDED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !provided.insert(format!("{}/{name}:{tag}", engines.registry())) {
-        return;
+    if provided.insert(format!("{registry}/{name}:{tag}")) {
+        push(&archive(name));
     }
-    let archive = archive(name);
-    let image = format!("{}/library/{name}:{tag}", engines.registry());
-    engines.docker(engine, &["import", "-c", PATH, "-c", r#"ENTRYPOINT ["/entrypoint"]"#, &archive.display().to_string(), &image]);
-    engines.docker(engine, &["push", "--quiet", &image]);
-    // What runs is what was pulled.
-    engines.docker(engine, &["image", "rm", &image]);
 }
 
 /// The root file system of an image, which is made once on a machine: it stays in the user's cache until its script changes.
@@ -55,7 +71,8 @@ fn archive(name: &str) -> PathBuf {
     archive
 }
 
-fn cache() -> PathBuf {
+/// Where this user keeps what is made once on a machine.
+pub(crate) fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_else(std::env::temp_dir);
     cache.join("stratos")

@@ -1,9 +1,10 @@
 //! Docker engines, each in a network namespace of its own.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use crate::keeper::Keeper;
 
 /// What it needs, beside root: `.ci/run` installs it.
 const NEEDS: &str = "needs root, and Debian's packages docker.io, docker-registry, busybox-static, iproute2, iptables";
@@ -12,9 +13,7 @@ const NEEDS: &str = "needs root, and Debian's packages docker.io, docker-registr
 pub struct Engines {
     folder: PathBuf,
     network: String,
-    // Its standard input keeps it alive: it ends the engines when this process is gone.
-    keeper: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
-    process: Mutex<Child>,
+    keeper: Keeper,
 }
 
 impl Engines {
@@ -49,28 +48,8 @@ impl Engines {
     }
 
     fn start_in(folder: &Path, subnet: u8, count: usize) -> Result<Self, String> {
-        let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/engines.sh");
-        let mut process = Command::new("bash")
-            .args([script, &folder.display().to_string(), &subnet.to_string(), &count.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| error.to_string())?;
-        let (Some(stdin), Some(stdout)) = (process.stdin.take(), process.stdout.take()) else { return Err("no pipes".into()) };
-        let mut stdout = BufReader::new(stdout);
-        let mut line = String::new();
-        stdout.read_line(&mut line).map_err(|error| error.to_string())?;
-        if line.trim() != "ready" {
-            let ended = process.wait().map_err(|error| error.to_string())?;
-            return Err(format!("{ended}: {}", log()));
-        }
-        Ok(Self {
-            folder: folder.to_owned(),
-            network: format!("10.213.{subnet}"),
-            keeper: Mutex::new((stdin, stdout)),
-            process: Mutex::new(process),
-        })
+        let keeper = Keeper::start("engines.sh", folder, &[&subnet.to_string(), &count.to_string()])?;
+        Ok(Self { folder: folder.to_owned(), network: format!("10.213.{subnet}"), keeper })
     }
 
     /// The socket of an engine.
@@ -120,7 +99,7 @@ impl Engines {
     /// # Panics
     /// When it was not there.
     pub fn kill(&self, engine: usize) {
-        self.tell(&format!("stop {engine}"), "stopped");
+        self.keeper.tell(&format!("stop {engine}"), "stopped");
     }
 
     /// Brings an engine back that was taken away, with all that is on its disk.
@@ -128,15 +107,7 @@ impl Engines {
     /// # Panics
     /// When it does not start.
     pub fn revive(&self, engine: usize) {
-        self.tell(&format!("start {engine}"), "started");
-    }
-
-    fn tell(&self, what: &str, expected: &str) {
-        let mut keeper = self.keeper.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        writeln!(keeper.0, "{what}").expect("the engines' keeper is there");
-        let mut answer = String::new();
-        keeper.1.read_line(&mut answer).expect("the engines' keeper answers");
-        assert_eq!(answer.trim(), expected, "{what}");
+        self.keeper.tell(&format!("start {engine}"), "started");
     }
 
     /// Makes one swarm of them: engine 0 first, all of them managers.
@@ -150,15 +121,6 @@ impl Engines {
             let manager = format!("{}:2377", self.address(0));
             self.docker(engine, &["swarm", "join", "--token", &token, "--advertise-addr", &self.address(engine), &manager]);
         }
-    }
-}
-
-impl Drop for Engines {
-    fn drop(&mut self) {
-        let process = self.process.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // The keeper cleans up when it is told to end.
-        let _ = Command::new("kill").arg(process.id().to_string()).status();
-        let _ = process.wait();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::Engines;
 
@@ -27,29 +27,41 @@ wait
 /// # Panics
 /// When an image cannot be made.
 pub fn build(engines: &Engines, engine: usize) {
-    for (version, behaviour) in [("1", "well"), ("2", "well"), ("sick", "sick"), ("crash", "crash")] {
+    for (version, behaviour) in VERSIONS {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        lay_out(folder.path(), version).unwrap_or_else(|error| panic!("the image web:{version} (busybox-static is needed): {error}"));
-        let archive = folder.path().join("image.tar");
-        let archived = std::process::Command::new("tar")
-            .args(["--create", "--file"])
-            .arg(&archive)
-            .args(["--directory", &folder.path().join("root").display().to_string(), "."])
-            .status();
-        assert!(archived.is_ok_and(|status| status.success()), "tar of web:{version}");
+        let archive = archive(folder.path(), version).display().to_string();
         let name = format!("{}/web:{version}", engines.registry());
         let behaviour = format!("ENV BEHAVIOUR={behaviour}");
-        let archive = archive.display().to_string();
         engines.docker(engine, &["import", "-c", "ENV PATH=/bin", "-c", &behaviour, "-c", r#"CMD ["/bin/web"]"#, &archive, &name]);
         engines.docker(engine, &["push", "--quiet", &name]);
     }
+}
+
+/// The tags of `web`, and what `$BEHAVIOUR` is in each.
+pub(crate) const VERSIONS: [(&str, &str); 4] = [("1", "well"), ("2", "well"), ("sick", "sick"), ("crash", "crash")];
+
+/// The root file system of `web`, as a tar archive in the folder.
+pub(crate) fn archive(folder: &Path, version: &str) -> PathBuf {
+    lay_out(folder, version).unwrap_or_else(|error| panic!("the image web:{version} (busybox-static is needed): {error}"));
+    let archive = folder.join("image.tar");
+    let archived = std::process::Command::new("tar")
+        .args(["--create", "--file"])
+        .arg(&archive)
+        .args(["--directory", &folder.join("root").display().to_string(), "."])
+        .status();
+    assert!(archived.is_ok_and(|status| status.success()), "tar of web:{version}");
+    archive
 }
 
 fn lay_out(folder: &Path, version: &str) -> std::io::Result<()> {
     let root = folder.join("root");
     let programs = root.join("bin");
     fs::create_dir_all(&programs)?;
-    fs::create_dir_all(root.join("tmp"))?;
+    // It may run as any user.
+    for folder in ["tmp", "www"] {
+        fs::create_dir_all(root.join(folder))?;
+        fs::set_permissions(root.join(folder), fs::Permissions::from_mode(0o1777))?;
+    }
     fs::copy("/bin/busybox", programs.join("busybox"))?;
     for applet in
         ["sh", "cat", "echo", "env", "httpd", "ls", "mkdir", "nc", "sleep", "true", "false", "wget", "head", "grep", "hostname", "id"]

@@ -1,0 +1,338 @@
+//! A Kubernetes of one node, in namespaces of its own.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::audit::{Mark, Request, requests};
+use crate::image;
+use crate::keeper::Keeper;
+use crate::wait::eventually;
+
+/// What it needs, beside root: `.ci/run` installs it.
+const NEEDS: &str = "needs root, Go, and Debian's packages docker.io, containernetworking-plugins, docker-registry, busybox-static, \
+                     conntrack, curl, iproute2, iptables";
+
+/// A part of a cluster that can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What keeps its state.
+    Etcd,
+    /// What all others talk to.
+    ApiServer,
+    /// What makes pods of deployments, and removes what belongs to nothing.
+    ControllerManager,
+    /// What gives pods to the node.
+    Scheduler,
+    /// What runs pods; they run on without it.
+    Kubelet,
+    /// What makes services' addresses lead to pods.
+    Proxy,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "apiserver",
+            Self::ControllerManager => "controller-manager",
+            Self::Scheduler => "scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+/// A cluster of one node with a registry, a default storage class `standard`, and names for services.
+///
+/// It ends with this value, or with the process.
+pub struct Cluster {
+    folder: PathBuf,
+    kubeconfig: PathBuf,
+    program: PathBuf,
+    // What tells names apart that this value gives.
+    counter: AtomicUsize,
+    place: Place,
+}
+
+enum Place {
+    /// Started here, in subnets of which this is the third number.
+    Here { subnet: u8, keeper: Keeper },
+    /// Somebody else's, with what stands in names of images.
+    Elsewhere { registry: Option<String> },
+}
+
+impl Cluster {
+    /// One for all tests of this process, with the images of `image` in its registry. Where `STRATOS_TEST_KUBECONFIG` names
+    /// an administrator's kubeconfig, that cluster is it, and `STRATOS_TEST_REGISTRY` a registry that it pulls from.
+    ///
+    /// # Panics
+    /// When it does not start: a test that needs it has failed.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| match std::env::var_os("STRATOS_TEST_KUBECONFIG") {
+            Some(kubeconfig) => Self::elsewhere(PathBuf::from(kubeconfig), std::env::var("STRATOS_TEST_REGISTRY").ok()),
+            None => Self::start(),
+        })
+    }
+
+    /// Starts one of its own, for a test that breaks it or counts what it is asked.
+    ///
+    /// # Panics
+    /// When it does not start: a test that needs it has failed.
+    pub fn start() -> Self {
+        let cluster = Self::start_kind("whole");
+        cluster.push_images();
+        cluster
+    }
+
+    /// Starts one without a node and a registry, in half the time: its pods wait for ever.
+    ///
+    /// # Panics
+    /// When it does not start: a test that needs it has failed.
+    pub fn start_api_only() -> Self {
+        Self::start_kind("api")
+    }
+
+    fn start_kind(kind: &str) -> Self {
+        let program = program();
+        for subnet in 0..=255u8 {
+            let folder = tempfile::Builder::new().prefix("st").tempdir().expect("a temporary folder").keep();
+            match Keeper::start("cluster.sh", &folder, &[&subnet.to_string(), kind, &program.display().to_string()]) {
+                Ok(keeper) => {
+                    let kubeconfig = folder.join("certificates/admin.kubeconfig");
+                    return Self { folder, kubeconfig, program, counter: AtomicUsize::new(0), place: Place::Here { subnet, keeper } };
+                }
+                // Another test has the subnet.
+                Err(log) if log.contains("File exists") => drop(std::fs::remove_dir_all(&folder)),
+                Err(log) => panic!("no Kubernetes for the tests ({NEEDS}): {log}"),
+            }
+        }
+        panic!("all of 10.214.0.0/16 is taken by other tests");
+    }
+
+    fn elsewhere(kubeconfig: PathBuf, registry: Option<String>) -> Self {
+        // Nobody would remove a temporary folder: the one cluster that is elsewhere lives as long as the process.
+        let folder = crate::catalogue::cache().join("cluster-elsewhere");
+        std::fs::create_dir_all(&folder).expect("a folder in the user's cache");
+        let pushes = registry.is_some();
+        let place = Place::Elsewhere { registry };
+        let cluster = Self { folder, kubeconfig, program: program(), counter: AtomicUsize::new(0), place };
+        if pushes {
+            cluster.push_images();
+        }
+        cluster
+    }
+
+    fn push_images(&self) {
+        for (version, behaviour) in image::VERSIONS {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let archive = image::archive(folder.path(), version);
+            let settings = format!(r#"{{"Env": ["PATH=/bin", "BEHAVIOUR={behaviour}"], "Cmd": ["/bin/web"]}}"#);
+            self.push(&format!("web:{version}"), &archive, &settings);
+            if version == "1" {
+                // What holds a pod's network.
+                self.push("pause:1", &archive, r#"{"Cmd": ["/bin/busybox", "sleep", "2147483647"]}"#);
+            }
+        }
+    }
+
+    /// Puts an image into the registry: its name and tag, a tar archive of its root file system, and an image's `config` as
+    /// JSON.
+    ///
+    /// # Panics
+    /// When the registry does not take it.
+    pub fn push(&self, name: &str, archive: &Path, settings: &str) {
+        let mut command = Command::new(&self.program);
+        command.args(["push", &self.registry(), name]).arg(archive).arg(settings).stdin(Stdio::null());
+        succeeded(&format!("push of {name}"), command.output());
+    }
+
+    /// The administrator's way in.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The API server's address.
+    ///
+    /// # Panics
+    /// When the kubeconfig names none.
+    pub fn url(&self) -> String {
+        self.kubectl(&["config", "view", "--minify", "--output=jsonpath={.clusters[0].cluster.server}"])
+    }
+
+    /// A file with the certificate of who signed the API server's.
+    ///
+    /// # Panics
+    /// When the cluster does not tell.
+    pub fn ca_file(&self) -> PathBuf {
+        let file = self.folder.join("ca.crt");
+        let certificate = self.kubectl(&["get", "configmap", "kube-root-ca.crt", r"--output=jsonpath={.data.ca\.crt}"]);
+        std::fs::write(&file, certificate).expect("a file in the temporary folder");
+        file
+    }
+
+    /// Lets somebody in: a kubeconfig with a client certificate of that user, who has the rights that RBAC gives.
+    ///
+    /// # Panics
+    /// When the cluster was not started here.
+    pub fn kubeconfig_of(&self, user: &str, groups: &[&str]) -> PathBuf {
+        self.keeper();
+        let file = self.folder.join(format!("user-{}.kubeconfig", self.next()));
+        let mut command = Command::new(&self.program);
+        command.arg("user").arg(self.folder.join("certificates")).arg(&file).arg(user).args(groups).stdin(Stdio::null());
+        succeeded(&format!("a certificate of {user}"), command.output());
+        file
+    }
+
+    /// A token of a service account that exists. It is good for an hour.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn token_of(&self, namespace: &str, service_account: &str) -> String {
+        self.kubectl(&["create", "token", service_account, "--namespace", namespace])
+    }
+
+    /// Runs kubectl as the administrator, or as somebody else with `--kubeconfig`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn try_kubectl<S: AsRef<str>>(&self, arguments: &[S]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("kubectl: {error}"))
+    }
+
+    /// The same, which must succeed: what it prints, without the last line end.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn kubectl<S: AsRef<str>>(&self, arguments: &[S]) -> String {
+        let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+        succeeded(&format!("kubectl {}", words.join(" ")), Ok(self.try_kubectl(arguments)))
+    }
+
+    /// `kubectl apply` of a text.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn apply_yaml(&self, text: &str) -> String {
+        let mut command = self.command(&["apply", "--filename=-"]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl");
+        let written = process.stdin.take().expect("its standard input").write_all(text.as_bytes());
+        let printed = succeeded(&format!("kubectl apply of {text}"), process.wait_with_output());
+        written.expect("kubectl reads what it applies");
+        printed
+    }
+
+    fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("kubectl").args(arguments.iter().map(AsRef::as_ref)).env("KUBECONFIG", &self.kubeconfig);
+        // Nothing of the user's is read or left.
+        command.env("HOME", &self.folder).env("KUBECACHEDIR", self.folder.join("kubectl"));
+        command
+    }
+
+    /// The registry, `address:port`, as it stands in the names of its images. It speaks plain HTTP.
+    ///
+    /// # Panics
+    /// When the cluster is somebody else's, and `STRATOS_TEST_REGISTRY` names none.
+    pub fn registry(&self) -> String {
+        match &self.place {
+            Place::Here { subnet, .. } => format!("10.214.{subnet}.1:5000"),
+            Place::Elsewhere { registry } => registry.clone().expect("STRATOS_TEST_REGISTRY names a registry that the cluster pulls from"),
+        }
+    }
+
+    /// Where ports of the node are reached from here. Those of services and pods are reached under their own addresses too
+    /// where the cluster was started here.
+    ///
+    /// # Panics
+    /// When the cluster has no node.
+    pub fn node_address(&self) -> String {
+        match &self.place {
+            Place::Here { subnet, .. } => format!("10.214.{subnet}.10"),
+            Place::Elsewhere { .. } => {
+                self.kubectl(&["get", "nodes", "--output=jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"])
+            }
+        }
+    }
+
+    /// Takes a part away, as a power cut would.
+    ///
+    /// # Panics
+    /// When it was not there, or the cluster was not started here.
+    pub fn kill(&self, part: Part) {
+        self.keeper().tell(&format!("kill {}", part.name()), "killed");
+    }
+
+    /// Brings a part back that was taken away, with all that is on its disk. The API server answers then, if it is there.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn revive(&self, part: Part) {
+        self.keeper().tell(&format!("start {}", part.name()), "started");
+    }
+
+    /// This moment, for [`Self::requests_since`].
+    ///
+    /// # Panics
+    /// When the API server does not answer, or the cluster was not started here.
+    pub fn mark(&self) -> Mark {
+        Mark(self.audit_log().len())
+    }
+
+    /// What the API server was asked since then, by everyone but the cluster's own parts.
+    ///
+    /// # Panics
+    /// When the API server does not answer, or the cluster was not started here.
+    pub fn requests_since(&self, mark: Mark) -> Vec<Request> {
+        let log = self.audit_log();
+        requests(log.get(mark.0..).unwrap_or_default()).into_iter().filter(|request| !request.uri.starts_with(OURS)).collect()
+    }
+
+    /// The log with all in it that was answered by now: the server writes a request down a moment after its answer, and so we
+    /// wait for a later one of ours.
+    fn audit_log(&self) -> String {
+        self.keeper();
+        let ours = format!("{OURS}{}", self.next());
+        self.kubectl(&["get", "--raw", &ours]);
+        eventually(Duration::from_secs(30), || {
+            let log = std::fs::read_to_string(self.folder.join("audit.log")).unwrap_or_default();
+            if log.ends_with('\n') && log.contains(&format!("\"{ours}\"")) {
+                Ok(log)
+            } else {
+                Err(format!("the API server's audit log lacks {ours}"))
+            }
+        })
+    }
+
+    fn next(&self) -> usize {
+        self.counter.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn keeper(&self) -> &Keeper {
+        match &self.place {
+            Place::Here { keeper, .. } => keeper,
+            Place::Elsewhere { .. } => panic!("this needs a cluster that was started here: Cluster::start"),
+        }
+    }
+}
+
+/// The beginning of the requests by which [`Cluster::audit_log`] knows how far the log is.
+const OURS: &str = "/version?mark=";
+
+/// What a program prints that must succeed, without the last line end.
+fn succeeded(what: &str, output: std::io::Result<Output>) -> String {
+    let output = output.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// All parts of Kubernetes and kubectl in one program, which is built once on a machine.
+fn program() -> PathBuf {
+    let mut command = Command::new("bash");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes/build.sh")).stdin(Stdio::null());
+    PathBuf::from(succeeded("Kubernetes cannot be built of its Go modules (Go 1.24 or later is needed)", command.output()))
+}
