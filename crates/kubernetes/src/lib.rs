@@ -12,6 +12,7 @@ mod failure;
 mod health;
 mod kind;
 mod list;
+mod logs;
 mod marks;
 mod pods;
 mod query;
