@@ -17,7 +17,8 @@ const EXAMPLES: &str = "\
 Examples:
   stratos logs web                            of all its instances, in every environment
   stratos logs web --env=dev --follow         goes on until Ctrl-C
-  stratos logs web --tail 20                  the newest 20 lines of each instance";
+  stratos logs web --tail 20                  the newest 20 lines of each instance
+  stratos logs web --previous                 what each instance wrote before it was last started again";
 
 /// Print what an app's instances write.
 #[derive(Debug, clap::Args)]
@@ -34,6 +35,10 @@ pub struct Args {
     /// At most this many of the newest lines of each instance.
     #[arg(long, value_name = "N")]
     tail: Option<usize>,
+
+    /// The lines of each instance from before its last restart, where the platform keeps them apart.
+    #[arg(long, conflicts_with = "follow")]
+    previous: bool,
 }
 
 #[derive(serde::Serialize)]
@@ -47,7 +52,7 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::load(&context.global)?;
     let request = session.request_for(session.selected(), BTreeSet::from([args.app.clone()]), Policy::default());
     let tree = deploy::status(&request, &session.connector).await?;
-    let options = LogOptions { follow: args.follow, tail: args.tail };
+    let options = LogOptions { follow: args.follow, tail: args.tail, previous: args.previous };
     let mut lines = SelectAll::new();
     let mut without: Option<String> = None;
     for environment in &tree.environments {

@@ -18,7 +18,7 @@ use bollard::errors::Error;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
 use stratos_engine::desired::resource::ResourceId;
-use stratos_engine::platform::{LogLine, LogOptions, Logs, PlatformError};
+use stratos_engine::platform::{LogLine, LogOptions, Logs, PlatformError, PlatformErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{failure, is_not_found};
@@ -62,6 +62,11 @@ type Source = BoxStream<'static, Result<Line, PlatformError>>;
 /// # Errors
 /// Where the instances cannot be listed.
 pub async fn logs(connection: &Connection, of: Of, options: &LogOptions) -> Result<LogLines, PlatformError> {
+    if options.previous {
+        let why = "the lines of an instance before its last restart are not kept apart here";
+        let error = PlatformError::new(PlatformErrorKind::Rejected, "reading logs", why);
+        return Err(error.with_hint("they are among the others: leave `--previous` away"));
+    }
     let reader = Reader { connection: connection.clone(), of: Arc::new(of) };
     let found = reader.of.instances(&reader.connection).await?;
     let cursors: HashMap<String, Arc<Cursor>> = parts(&found).map(|(_, part)| (part.id.clone(), Arc::default())).collect();

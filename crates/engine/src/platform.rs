@@ -163,6 +163,9 @@ pub struct LogOptions {
     pub follow: bool,
     /// At most this many of the newest lines of each instance.
     pub tail: Option<usize>,
+    /// Instead: the lines of each instance's run before its last restart, which has ended: there is nothing to follow. An error
+    /// on a platform that does not keep them apart.
+    pub previous: bool,
 }
 
 /// One line of one instance.

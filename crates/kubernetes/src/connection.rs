@@ -7,7 +7,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use kube::client::{Body, ConfigExt as _};
 use kube::core::Status;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
@@ -204,6 +206,21 @@ impl Connection {
             }
             attempt += 1;
         }
+    }
+
+    /// Opens an answer that is read as it comes: a log, which may be followed. It is not among those that [`IN_FLIGHT`] limits.
+    pub(crate) async fn open(&self, path: &str) -> Result<impl Stream<Item = Result<Bytes, Failure>> + Send + use<>, Failure> {
+        // What is followed is not compressed: a packed line would wait for the next one.
+        let request = Request::get(path).header(header::ACCEPT_ENCODING, "identity").body(Body::empty());
+        let request = request.map_err(|error| Failure::unsent(&error))?;
+        self.count();
+        let response = tokio::time::timeout(TIMEOUT, self.client().await?.send(request)).await.map_err(|_| Failure::no_answer(TIMEOUT))?;
+        let (parts, body) = response.map_err(|error| Failure::of(&error))?.into_parts();
+        if parts.status.is_success() {
+            return Ok(body.into_data_stream().map_err(|error| Failure::of(&error)));
+        }
+        let body = body.collect_bytes().await.map_err(|error| Failure::of(&error))?;
+        Err(Failure::answered(parts.status, &parts.headers, status(parts.status, &body)))
     }
 
     async fn once(

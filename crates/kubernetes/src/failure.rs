@@ -35,6 +35,11 @@ impl Failure {
 
     /// A connection that failed.
     pub(crate) fn of(error: &kube::Error) -> Self {
+        // What comes over a connection of its own (exec) is answered like everything else.
+        if let kube::Error::Api(status) = error {
+            let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return Self::answered(code, &HeaderMap::new(), *status.clone());
+        }
         let why = with_causes(error);
         let refused = why.to_lowercase().contains("certificate");
         let auth = matches!(error, kube::Error::Auth(_));

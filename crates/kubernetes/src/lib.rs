@@ -5,23 +5,28 @@
 //! (`docs/design/kubernetes.md`).
 
 pub mod access;
-mod apply;
-mod apply_set;
 #[cfg(test)]
 mod answering;
+mod apply;
+mod apply_set;
 pub mod config;
 pub mod connection;
 mod discovery;
 mod failure;
+mod health;
 mod kind;
 mod lease;
+mod list;
 mod lists;
+mod logs;
 mod marks;
 mod names;
 mod object;
 mod observe;
 mod platform;
+mod pods;
 mod preview;
+mod query;
 mod read;
 mod retire;
 mod settings;

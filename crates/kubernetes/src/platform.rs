@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use http::Method;
 use serde_json::json;
 use stratos_engine::compare::Difference;
@@ -15,7 +16,7 @@ use stratos_engine::health::Health;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
-    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted,
+    Address, ApplyContext, Field, Lease, LogLine, LogOptions, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted,
 };
 use tokio::sync::OnceCell;
 
@@ -23,7 +24,7 @@ use crate::apply_set::ApplySet;
 use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::discovery::Discovery;
-use crate::{apply, lease, marks, observe, preview, retire, support, translate};
+use crate::{apply, health, lease, logs, marks, observe, preview, retire, support, translate};
 
 /// One environment in a cluster.
 pub struct KubernetesPlatform {
@@ -31,6 +32,7 @@ pub struct KubernetesPlatform {
     pub(crate) connection: Connection,
     pub(crate) discovery: Discovery,
     pub(crate) lease: Arc<lease::Standing>,
+    watched: health::Watched,
     apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
     namespace: OnceCell<()>,
 }
@@ -39,7 +41,15 @@ impl KubernetesPlatform {
     /// Sends nothing yet.
     pub fn connect(config: EnvironmentConfig, connection: Connection) -> Self {
         let discovery = Discovery::new(connection.clone());
-        Self { config, connection, discovery, lease: Arc::default(), apply_sets: Mutex::default(), namespace: OnceCell::new() }
+        Self {
+            config,
+            connection,
+            discovery,
+            lease: Arc::default(),
+            watched: health::Watched::default(),
+            apply_sets: Mutex::default(),
+            namespace: OnceCell::new(),
+        }
     }
 
     /// The record of where an owner has objects.
@@ -114,7 +124,7 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError> {
-        Ok(ids.iter().map(|_| Health::missing("")).collect())
+        health::health(&self.connection, &self.discovery, &self.config, &self.watched, ids).await
     }
 
     async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
@@ -127,5 +137,20 @@ impl Platform for KubernetesPlatform {
 
     fn requests(&self) -> u64 {
         self.connection.requests()
+    }
+
+    fn logs(&self) -> Option<&dyn Logs> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Logs for KubernetesPlatform {
+    async fn logs(
+        &self,
+        of: &ResourceId,
+        options: &LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, PlatformError>>, PlatformError> {
+        logs::logs(&self.connection, &self.discovery, &self.config, of, options).await
     }
 }

@@ -17,6 +17,11 @@ type Lines = BoxStream<'static, Result<LogLine, PlatformError>>;
 /// The lines of all instances of a workload.
 pub(crate) async fn logs(platform: &LocalPlatform, of: &ResourceId, options: &LogOptions) -> Result<Lines, PlatformError> {
     let attempted = format!("reading the logs of {of}");
+    if options.previous {
+        let why = "the lines of an instance before its last restart are not kept apart here";
+        let error = PlatformError::new(PlatformErrorKind::Rejected, attempted, why);
+        return Err(error.with_hint("they are among the others: leave `--previous` away"));
+    }
     if let Some(stream) = platform.client.connect().await? {
         let request = Request::Logs { of: of.clone(), follow: options.follow, tail: options.tail };
         let opened = platform.client.open::<()>(stream, request, &attempted).await;

@@ -70,7 +70,7 @@ async fn all(lines: Stream) -> Vec<String> {
     lines.map(|line| line.map(|line| format!("{} {}", line.instance, line.line)).unwrap()).collect().await
 }
 
-const FOLLOW: LogOptions = LogOptions { follow: true, tail: None };
+const FOLLOW: LogOptions = LogOptions { follow: true, tail: None, previous: false };
 
 #[tokio::test]
 async fn all_replicas_of_a_service_are_heard_and_new_ones_when_they_start() {
@@ -101,7 +101,7 @@ async fn what_a_slot_wrote_before_it_crashed_is_there() {
     for wanted in ["begin", "end", "begin", "end", "begin"] {
         assert_eq!(next(&mut lines).await, format!("crashing.1 {wanted}"));
     }
-    let tail = LogOptions { follow: false, tail: Some(3) };
+    let tail = LogOptions { follow: false, tail: Some(3), previous: false };
     let newest = all(logs(&connection, Of::Service("crashing".into()), &tail).await.unwrap()).await;
     assert_eq!(newest.len(), 3, "of the instance, and not of each of its tasks: {newest:?}");
 }
@@ -135,7 +135,7 @@ async fn containers_are_merged_in_the_order_of_time() {
     let expected = ["turn-a 1", "turn-b 1", "turn-a 2", "turn-b 2", "turn-a 3", "turn-b 3"];
     assert_eq!(until(&mut following, "turn-b 3").await, expected);
     assert_eq!(all(logs(&connection, labelled("turns"), &LogOptions::default()).await.unwrap()).await, expected);
-    let tail = LogOptions { follow: false, tail: Some(1) };
+    let tail = LogOptions { follow: false, tail: Some(1), previous: false };
     assert_eq!(all(logs(&connection, labelled("turns"), &tail).await.unwrap()).await, ["turn-a 3", "turn-b 3"]);
 }
 
@@ -146,7 +146,7 @@ async fn following_goes_on_after_the_tail_and_over_a_restart() {
     let _container = container("restarted", &["--label", "restarted=1"], script);
     let mut lines = logs(&connection, labelled("restarted"), &FOLLOW).await.unwrap();
     assert_eq!(next(&mut lines).await, "restarted begin");
-    let mut later = logs(&connection, labelled("restarted"), &LogOptions { follow: true, tail: Some(1) }).await.unwrap();
+    let mut later = logs(&connection, labelled("restarted"), &LogOptions { follow: true, tail: Some(1), previous: false }).await.unwrap();
     assert_eq!(next(&mut later).await, "restarted begin");
     engines.docker(0, &["exec", "restarted", "sh", "-c", "echo > /go"]);
     assert_eq!(next(&mut lines).await, "restarted went");
@@ -164,7 +164,7 @@ async fn a_tail_of_nothing_is_only_what_is_new() {
     let (engines, connection, _) = swarm();
     let _container = container("silent", &["--label", "silent=1"], "echo old; echo old >&2; while true; do sleep 1; done");
     assert_eq!(next(&mut logs(&connection, labelled("silent"), &FOLLOW).await.unwrap()).await, "silent old");
-    let mut lines = logs(&connection, labelled("silent"), &LogOptions { follow: true, tail: Some(0) }).await.unwrap();
+    let mut lines = logs(&connection, labelled("silent"), &LogOptions { follow: true, tail: Some(0), previous: false }).await.unwrap();
     let first = tokio::spawn(async move { next(&mut lines).await });
     // When it has begun to follow cannot be seen from here: there is something new until it has.
     while !first.is_finished() {

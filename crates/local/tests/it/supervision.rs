@@ -111,7 +111,7 @@ async fn a_supervisor_may_have_many_files_open_and_its_programs_as_many_as_befor
     bench.deploy(bench.resources("web", json!({ "command": ["sh", "-c", says] }))).await;
     bench.healthy(&workload("web")).await;
     let logs = bench.platform.logs().unwrap();
-    let options = LogOptions { follow: false, tail: None };
+    let options = LogOptions { follow: false, tail: None, previous: false };
     let lines: Vec<_> = logs.logs(&workload("web"), &options).await.unwrap().collect().await;
     assert_eq!(lines[0].as_ref().unwrap().line, soft.to_string());
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", bench.supervisor().unwrap())).unwrap();
@@ -237,7 +237,7 @@ async fn logs_are_read_followed_and_read_again_when_the_supervisor_is_gone() {
     bench.deploy(bench.resources("job", body)).await;
     bench.healthy(&workload("job")).await;
     let logs = bench.platform.logs().unwrap();
-    let followed = logs.logs(&workload("job"), &LogOptions { follow: true, tail: Some(1) }).await.unwrap();
+    let followed = logs.logs(&workload("job"), &LogOptions { follow: true, tail: Some(1), previous: false }).await.unwrap();
     let volume = std::fs::read_dir(bench.state().join("volumes")).unwrap().flatten().next().unwrap().path();
     std::fs::write(volume.join("0/go"), "").unwrap();
     let lines: Vec<String> = followed.take(2).map(|line| line.unwrap().line).collect().await;
