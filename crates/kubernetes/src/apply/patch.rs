@@ -145,7 +145,8 @@ pub(crate) fn is_by_hand(failure: &Failure) -> bool {
     let managers = managers(failure);
     let by_hand = |manager: &String| {
         let written = |operation: &str| Managed { manager: manager.clone(), operation: operation.to_owned(), ..Managed::default() };
-        manager.starts_with("kubectl-") || written("Update").writer() == Writer::ByHand
+        // What made it is managed apart from what was applied, also where both were ours.
+        manager == MANAGER || manager.starts_with("kubectl-") || written("Update").writer() == Writer::ByHand
     };
     !managers.is_empty() && managers.iter().all(by_hand)
 }
