@@ -7,6 +7,7 @@ use stratos_engine::desired::owner::Owner;
 use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::platform::{Platform, PlatformError, PlatformErrorKind};
 use stratos_kubernetes::access::{self, Options, Settings, Surroundings};
+use stratos_kubernetes::config::WATCH;
 use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 
@@ -45,6 +46,7 @@ fn config(project: &Project, name: &Name, environment: &Environment, options: &O
         namespace,
         create_namespace: options.create_namespace,
         force_conflicts: options.force_conflicts,
+        watch: WATCH,
     })
 }
 

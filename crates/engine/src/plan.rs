@@ -221,6 +221,7 @@ pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
     succeed::find(&mut choices, &observed);
     prune::hold_unread(&mut choices, &observed.gaps);
     prune::limit(&mut choices, &ours, has_apps, policy);
+    order::hold_halves(&mut choices, &observed);
     order::hold_dependents(&mut choices, &observed);
     order::hold_needed(&mut choices, &observed);
     let unchanged = order::follow(&mut choices, unchanged, &observed);

@@ -16,4 +16,10 @@ pub struct EnvironmentConfig {
     pub create_namespace: bool,
     /// Take fields over from other managers that have set them to other values (`force_conflicts`, false unless written otherwise).
     pub force_conflicts: bool,
+    /// For so many seconds a new instance without a readiness check is watched before it counts: one that ends right after its
+    /// start would count otherwise. An app's `rollout.timeout` may make it shorter.
+    pub watch: u64,
 }
+
+/// How long a new instance is watched where nothing else is said, in seconds.
+pub const WATCH: u64 = 5;

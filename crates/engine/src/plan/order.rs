@@ -46,6 +46,26 @@ pub fn follow(choices: &mut Choices, unchanged: Vec<Resource>, observed: &Observ
     left
 }
 
+/// Holds what would be made beside something that runs and is not made, because somebody else has its name: half an app is none.
+pub fn hold_halves(choices: &mut Choices, observed: &Observed) {
+    let taken = choices.held.iter().filter(|held| matches!(held.why, HeldReason::NotOurs { .. }));
+    let taken: HashMap<Name, ResourceId> = taken.filter_map(|held| Some((held.app.clone()?, held.id.clone()))).collect();
+    let runs = |change: &&Change| change.desired.as_ref().is_some_and(|desired| desired.shape.has_health);
+    let running: HashSet<Name> = choices.changes.iter().filter(runs).map(|change| change.app.clone()).collect();
+    let there: HashSet<&Name> = observed.resources.values().filter_map(|live| Some(&live.ownership.marks()?.app)).collect();
+    let half = |change: &mut Change| {
+        change.action == Action::Create
+            && taken.contains_key(&change.app)
+            && !running.contains(&change.app)
+            && !there.contains(&change.app)
+    };
+    let held = choices.changes.extract_if(.., half).filter_map(|change| {
+        let why = HeldReason::Follows(taken.get(&change.app)?.clone());
+        Some(Held { id: change.id, app: Some(change.app), instead_of: "create".into(), why })
+    });
+    choices.held.extend(held.collect::<Vec<_>>());
+}
+
 /// Holds what needs something that is held and not there.
 pub fn hold_dependents(choices: &mut Choices, observed: &Observed) {
     let there = |id: &ResourceId| observed.resources.get(id).is_some_and(|live| live.ownership.marks().is_some());

@@ -8,10 +8,6 @@ use stratos_engine::manifest::schema::{HealthCheck, Rollout, Strategy};
 use super::files::Files;
 use super::{Maker, ROLLOUT_TIMEOUT, pod, seconds, storage};
 
-/// A new instance without a readiness check is watched for this long before it counts: one that ends right after its start would
-/// count otherwise.
-const WATCH: u64 = 5;
-
 /// The workload of an app. It comes after what its pods need.
 pub(crate) fn workload(maker: &Maker<'_>, files: &Files<'_>, needs: Vec<ResourceId>) -> Resource {
     let rollout = maker.app.app.rollout.clone().unwrap_or_default();
@@ -47,7 +43,7 @@ pub(crate) fn workload(maker: &Maker<'_>, files: &Files<'_>, needs: Vec<Resource
 
 fn watch(maker: &Maker<'_>, timeout: Duration) -> u64 {
     let checked = maker.app.app.health.as_ref().and_then(HealthCheck::ready).is_some();
-    if checked { 0 } else { WATCH.min(timeout.0 / 10_000) }
+    if checked { 0 } else { maker.config.watch.min(timeout.0 / 10_000) }
 }
 
 fn strategy(rollout: &Rollout) -> Value {

@@ -1,7 +1,7 @@
 //! An environment in the shared cluster, for the conformance suite.
 
 use std::sync::{Arc, Mutex};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,6 +20,7 @@ use stratos_engine::plan::Plan;
 use stratos_engine::platform::contract::stage::KnownValues;
 use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
 use stratos_engine::platform::{Field, Platform, PlatformError, Support};
+use stratos_kubernetes::config::WATCH;
 use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
@@ -34,6 +35,8 @@ pub struct KubernetesSubject {
     pub proxy: Proxy,
     admin: kube::Client,
     cpus: Mutex<Option<SemaphorePermit<'static>>>,
+    /// Whether an app of the case ends right after its start.
+    crashes: AtomicBool,
 }
 
 /// The node's CPUs. A case that reserves some has them for itself.
@@ -43,6 +46,7 @@ static CPUS: Semaphore = Semaphore::const_new(1);
 pub struct Connect {
     url: String,
     namespace: String,
+    watch: u64,
 }
 
 #[async_trait]
@@ -55,6 +59,7 @@ impl Connector for Connect {
             namespace: self.namespace.clone(),
             create_namespace: true,
             force_conflicts: false,
+            watch: self.watch,
         };
         let connection = Connection::new(kube::Config::new(self.url.parse().unwrap()))?;
         Ok(Arc::new(KubernetesPlatform::connect(config, connection)))
@@ -89,7 +94,9 @@ pub async fn ask(admin: &kube::Client, method: &str, path: &str, content: Option
 
 impl KubernetesSubject {
     fn connect_through(&self, proxy: &Proxy) -> Connect {
-        Connect { url: proxy.url(), namespace: self.namespace.clone() }
+        // Most cases are about what works: nothing there ends right after its start.
+        let watch = if self.crashes.load(Ordering::Relaxed) { WATCH } else { 0 };
+        Connect { url: proxy.url(), namespace: self.namespace.clone(), watch }
     }
 
     /// The path of a kind's objects in this namespace.
@@ -135,7 +142,7 @@ impl Subject for KubernetesSubject {
         let namespace = format!("case{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
         tokio::task::spawn_blocking(Cluster::shared).await.unwrap();
         let admin = admin().await;
-        Self { proxy: Proxy::new(admin.clone()).await, namespace, admin, cpus: Mutex::default() }
+        Self { proxy: Proxy::new(admin.clone()).await, namespace, admin, cpus: Mutex::default(), crashes: AtomicBool::default() }
     }
 
     async fn clean_up(&self) {
@@ -169,6 +176,7 @@ impl Subject for KubernetesSubject {
             namespace: self.namespace.clone(),
             create_namespace: true,
             force_conflicts: false,
+            watch: WATCH,
         };
         let connection = Connection::new(kube::Config::new(self.proxy.url().parse().unwrap())).unwrap();
         KubernetesPlatform::connect(config, connection).support(field)
@@ -180,7 +188,10 @@ impl Subject for KubernetesSubject {
             Body::Web(version) => vec![image(&version.to_string())],
             Body::WebByCommand(version) => vec![image("1"), format!("command = [\"/bin/web\", \"$(PORT_HTTP)\", \"{version}\"]")],
             Body::NeverHealthy => vec![image("sick")],
-            Body::CrashLoop => vec![image("crash")],
+            Body::CrashLoop => {
+                self.crashes.store(true, Ordering::Relaxed);
+                vec![image("crash")]
+            }
             Body::Missing => vec![image("missing")],
             // No node has as much.
             Body::NeverSettles => vec![image("1"), "resources.cpu = 1000".into()],
@@ -309,7 +320,13 @@ impl Subject for KubernetesSubject {
         let metadata = map.get_mut("metadata")?.as_object_mut()?;
         metadata.remove("resourceVersion");
         metadata.remove("managedFields");
-        metadata.get_mut("annotations").and_then(Value::as_object_mut).map(|map| map.remove("deployment.kubernetes.io/revision"));
+        metadata.remove("generation");
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove("deployment.kubernetes.io/revision");
+            if annotations.is_empty() {
+                metadata.remove("annotations");
+            }
+        }
         object.sort_all_objects();
         Some(object.to_string())
     }
