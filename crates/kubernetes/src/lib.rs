@@ -8,6 +8,7 @@ pub mod access;
 pub mod config;
 pub mod connection;
 mod discovery;
+mod exec;
 mod failure;
 mod health;
 mod kind;

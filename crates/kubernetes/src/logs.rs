@@ -27,7 +27,7 @@ use crate::query::Query;
 use cursor::Cursor;
 use follow::Follower;
 use lines::Line;
-pub(crate) use parts::Part;
+pub(crate) use parts::{Part, of_pod as parts_of};
 
 /// What a reader of logs gets.
 pub(crate) type LogLines = BoxStream<'static, Result<LogLine, PlatformError>>;
