@@ -11,6 +11,7 @@ mod discovery;
 mod exec;
 mod failure;
 mod health;
+mod jobs;
 mod kind;
 mod list;
 mod logs;

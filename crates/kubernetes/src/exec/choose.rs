@@ -54,7 +54,10 @@ mod tests {
     use super::*;
 
     fn pod(name: &str, ready: bool, containers: &[(&str, bool)]) -> Pod {
-        let statuses: Vec<_> = containers.iter().map(|(name, runs)| json!({ "name": name, "state": if *runs { json!({ "running": {} }) } else { json!({}) } })).collect();
+        let statuses: Vec<_> = containers
+            .iter()
+            .map(|(name, runs)| json!({ "name": name, "state": if *runs { json!({ "running": {} }) } else { json!({}) } }))
+            .collect();
         let specs: Vec<_> = containers.iter().rev().map(|(name, _)| json!({ "name": name })).collect();
         let ready = json!([{ "type": "Ready", "status": if ready { "True" } else { "False" } }]);
         serde_json::from_value(json!({

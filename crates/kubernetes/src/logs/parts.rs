@@ -21,12 +21,12 @@ pub(crate) struct Part {
 
 impl Part {
     /// A container that is known to have a log.
-    pub(super) fn only(pod: &str, container: &str) -> Self {
+    pub(super) fn only(pod: &str, container: &str, instance: &str) -> Self {
         Self {
             uid: String::new(),
             pod: pod.to_owned(),
             container: container.to_owned(),
-            instance: pod.to_owned(),
+            instance: instance.to_owned(),
             runs: true,
             restarts: 0,
             has_run: true,
