@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
-use kube::client::Body;
+use kube::client::{Body, ConfigExt as _};
 use kube::core::Status;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 
+use crate::access::plugin::{Plugin, Printed};
 use crate::failure::{self, Failure};
 
 /// So many requests are under way at once: more would only wait in the server's queue of one user (priority and fairness).
@@ -27,9 +30,47 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A cluster's API, as one user.
 #[derive(Clone)]
 pub struct Connection {
-    client: kube::Client,
+    access: Arc<Access>,
+    made: Arc<Mutex<Option<Made>>>,
     sent: Arc<AtomicU64>,
     limit: Arc<Semaphore>,
+}
+
+/// What makes clients. It holds secrets.
+struct Access {
+    config: kube::Config,
+    plugin: Option<Plugin>,
+    printed: Mutex<Option<Arc<Printed>>>,
+}
+
+/// A client, and what its plugin printed for it.
+struct Made {
+    client: kube::Client,
+    printed: Option<Arc<Printed>>,
+}
+
+impl Access {
+    /// What the plugin says of us: what it printed before, as long as that is valid. None where there is no plugin.
+    async fn printed(&self) -> Result<Option<Arc<Printed>>, Failure> {
+        let Some(plugin) = &self.plugin else { return Ok(None) };
+        let mut printed = self.printed.lock().await;
+        if printed.as_ref().is_none_or(|printed| !printed.is_valid()) {
+            *printed = Some(Arc::new(plugin.run().await.map_err(Failure::unknown_to_us)?));
+        }
+        Ok(printed.clone())
+    }
+
+    fn client(&self, printed: Option<&Printed>) -> Result<kube::Client, Failure> {
+        let mut config = self.config.clone();
+        if let Some(token) = printed.and_then(|printed| printed.token.as_ref()) {
+            config.auth_info.token = Some(token.as_str().to_owned().into());
+        }
+        if let Some((certificate, key)) = printed.and_then(|printed| printed.certificate.as_ref()) {
+            config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+            config.auth_info.client_key_data = Some(STANDARD.encode(key.as_bytes()).into());
+        }
+        kube::Client::try_from(config).map_err(|error| Failure::of(&error))
+    }
 }
 
 /// A body and how it is encoded.
@@ -45,6 +86,8 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// What the server wants people to know: `Warning` headers, one sentence each.
     pub(crate) warnings: Vec<String>,
+    /// What time it is there.
+    pub(crate) date: Option<jiff::Timestamp>,
 }
 
 impl Connection {
@@ -52,16 +95,41 @@ impl Connection {
     ///
     /// # Errors
     /// Where a certificate or a key is none.
-    pub fn new(mut config: kube::Config) -> Result<Self, PlatformError> {
+    pub fn new(config: kube::Config) -> Result<Self, PlatformError> {
+        Self::with_plugin(config, None)
+    }
+
+    /// The same, where a program says who we are. It runs when the first request is sent.
+    ///
+    /// # Errors
+    /// Where a certificate or a key is none.
+    pub(crate) fn with_plugin(mut config: kube::Config, plugin: Option<Plugin>) -> Result<Self, PlatformError> {
         // Who asks is told of each attempt; a retry that nobody sees would hide it.
         config.default_retry = false;
         config.read_timeout = None;
-        let url = config.cluster_url.to_string();
-        let client = kube::Client::try_from(config).map_err(|error| {
+        // Whoever was first in this process has installed the same provider.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // Certificates and keys that are none are found here, and not in the middle of something.
+        config.rustls_client_config().map_err(|error| {
             let why = failure::with_causes(&error);
-            PlatformError::new(PlatformErrorKind::Rejected, format!("preparing the connection to {url}"), why)
+            let roots = why.contains("No CA certificates were loaded");
+            let error = PlatformError::new(PlatformErrorKind::Rejected, format!("preparing the connection to {}", config.cluster_url), why);
+            match roots {
+                true => error.with_hint("name the cluster's own authority with the option `ca`, or install the package `ca-certificates`"),
+                false => error,
+            }
         })?;
-        Ok(Self { client, sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) })
+        Ok(Self::of(Arc::new(Access { config, plugin, printed: Mutex::default() })))
+    }
+
+    fn of(access: Arc<Access>) -> Self {
+        Self { access, made: Arc::default(), sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) }
+    }
+
+    /// A second one of its own, for another thread: a client lives on the runtime that it was made on. What a plugin printed is
+    /// for both.
+    pub(crate) fn again(&self) -> Self {
+        Self::of(Arc::clone(&self.access))
     }
 
     /// How many requests were sent.
@@ -70,8 +138,30 @@ impl Connection {
     }
 
     /// The client itself, for streams that outlive a request (logs, exec). Count what is sent through it with [`Connection::count`].
-    pub(crate) fn client(&self) -> &kube::Client {
-        &self.client
+    pub(crate) async fn client(&self) -> Result<kube::Client, Failure> {
+        Ok(self.current().await?.0)
+    }
+
+    /// The client, and what its plugin printed for it.
+    async fn current(&self) -> Result<(kube::Client, Option<Arc<Printed>>), Failure> {
+        let mut made = self.made.lock().await;
+        let is_valid = |made: &&Made| made.printed.as_ref().is_none_or(|printed| printed.is_valid());
+        if let Some(Made { client, printed }) = made.as_ref().filter(is_valid) {
+            return Ok((client.clone(), printed.clone()));
+        }
+        let printed = self.access.printed().await?;
+        let client = self.access.client(printed.as_deref())?;
+        *made = Some(Made { client: client.clone(), printed: printed.clone() });
+        Ok((client, printed))
+    }
+
+    /// Lets the plugin say anew who we are: the server does not know this. Others may have been told so at the same time, and one
+    /// run is for all.
+    async fn renew(&self, unknown: &Arc<Printed>) {
+        let mut made = self.made.lock().await;
+        made.take_if(|made| made.printed.as_ref().is_some_and(|printed| Arc::ptr_eq(printed, unknown)));
+        let mut latest = self.access.printed.lock().await;
+        latest.take_if(|latest| Arc::ptr_eq(latest, unknown));
     }
 
     /// Counts a request that is sent past [`Connection::send`].
@@ -95,13 +185,20 @@ impl Connection {
 
     /// Sends one request, and reads its answer. A server that is too busy is asked again, when it said to.
     pub(crate) async fn send(&self, method: Method, path: &str, accept: &str, content: Option<&Content>) -> Result<Answer, Failure> {
-        let mut attempt = 1;
+        let (mut attempt, mut renewed) = (1, false);
         loop {
-            let failed = match tokio::time::timeout(TIMEOUT, self.once(&method, path, accept, content)).await {
+            // A plugin may wait for somebody to log in: that is no time of the server's.
+            let (client, printed) = self.current().await?;
+            let failed = match tokio::time::timeout(TIMEOUT, self.once(client, &method, path, accept, content)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => return Err(Failure::no_answer(TIMEOUT)),
             };
+            if let Some(printed) = printed.filter(|_| failed.is_unauthenticated() && !renewed) {
+                renewed = true;
+                self.renew(&printed).await;
+                continue;
+            }
             // Nothing of what was asked for has happened yet.
             match failed.retry_after().filter(|_| failed.is_busy() && attempt < BUSY_ATTEMPTS) {
                 Some(wait) if wait <= LONGEST_WAIT => tokio::time::sleep(wait).await,
@@ -117,7 +214,8 @@ impl Connection {
         let request = Request::get(path).header(header::ACCEPT_ENCODING, "identity").body(Body::empty());
         let request = request.map_err(|error| Failure::unsent(&error))?;
         self.count();
-        let response = tokio::time::timeout(TIMEOUT, self.client.send(request)).await.map_err(|_| Failure::no_answer(TIMEOUT))?;
+        let client = self.client().await?;
+        let response = tokio::time::timeout(TIMEOUT, client.send(request)).await.map_err(|_| Failure::no_answer(TIMEOUT))?;
         let (parts, body) = response.map_err(|error| Failure::of(&error))?.into_parts();
         if parts.status.is_success() {
             return Ok(body.into_data_stream().map_err(|error| Failure::of(&error)));
@@ -126,7 +224,14 @@ impl Connection {
         Err(Failure::answered(parts.status, &parts.headers, status(parts.status, &body)))
     }
 
-    async fn once(&self, method: &Method, path: &str, accept: &str, content: Option<&Content>) -> Result<Answer, Failure> {
+    async fn once(
+        &self,
+        client: kube::Client,
+        method: &Method,
+        path: &str,
+        accept: &str,
+        content: Option<&Content>,
+    ) -> Result<Answer, Failure> {
         let request = Request::builder().method(method.clone()).uri(path).header(header::ACCEPT, accept);
         let request = match content {
             Some(content) => request.header(header::CONTENT_TYPE, content.kind).body(Body::from(content.bytes.clone())),
@@ -135,11 +240,12 @@ impl Connection {
         let request = request.map_err(|error| Failure::unsent(&error))?;
         let _permit = self.limit.acquire().await.map_err(|error| Failure::unsent(&error))?;
         self.count();
-        let response = self.client.send(request).await.map_err(|error| Failure::of(&error))?;
+        let response = client.send(request).await.map_err(|error| Failure::of(&error))?;
         let (parts, body) = response.into_parts();
         let body = body.collect_bytes().await.map_err(|error| Failure::of(&error))?;
         if parts.status.is_success() {
-            return Ok(Answer { body, warnings: warnings(&parts.headers) });
+            let date = parts.headers.get(header::DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
+            return Ok(Answer { body, warnings: warnings(&parts.headers), date: date.map(|date| date.timestamp()) });
         }
         Err(Failure::answered(parts.status, &parts.headers, status(parts.status, &body)))
     }
@@ -147,11 +253,13 @@ impl Connection {
 
 /// What a server says about a failure. A proxy in between may answer with anything.
 fn status(code: StatusCode, body: &[u8]) -> Status {
-    serde_json::from_slice(body).unwrap_or_else(|_| {
+    let status = serde_json::from_slice(body).unwrap_or_else(|_| {
         let text = String::from_utf8_lossy(body);
         let first = text.lines().next().unwrap_or_default().trim();
-        Status { code: code.as_u16(), message: first.chars().take(200).collect(), ..Status::default() }
-    })
+        Status { message: first.chars().take(200).collect(), ..Status::default() }
+    });
+    // Other JSON than a Status has no code in it.
+    Status { code: code.as_u16(), ..status }
 }
 
 /// The texts of `Warning: 299 - "text"` headers.

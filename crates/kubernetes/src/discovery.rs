@@ -1,41 +1,134 @@
 //! Where the API has each kind: known for what comes with every cluster, asked for otherwise.
 
+mod answer;
+mod built_in;
+
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use http::Method;
+use tokio::sync::Mutex;
+
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::kind::{GroupKind, Resource};
+use answer::{Catalogue, Groups};
 
-/// What a cluster serves.
+/// Asks for everything in one document; a server that has none answers in the old form.
+const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                      application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+/// So many groups are asked for at once, where each is asked for by itself.
+const AT_ONCE: usize = 16;
+
+/// What a cluster serves. It is asked at most once, and once more for a kind that it did not have then.
 pub(crate) struct Discovery {
-    #[allow(dead_code)]
     connection: Connection,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    catalogue: Option<Arc<Catalogue>>,
+    /// Whether the cluster was asked again since the last [`Discovery::forget`].
+    again: bool,
+}
+
+/// The kinds that a namespace may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listable {
+    /// Each kind once, in the version that the server prefers.
+    pub(crate) resources: Vec<Resource>,
+    /// Groups whose kinds are not known: their servers do not answer.
+    pub(crate) undiscovered: Vec<String>,
 }
 
 impl Discovery {
     /// Asks nothing yet.
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self { connection, known: Mutex::default() }
     }
 
     /// Where a kind is, in this version; in the one that the server prefers where none is asked for. None where the cluster has
-    /// no such kind (yet: it is asked again next time).
-    #[allow(clippy::unused_async)]
+    /// no such kind. A definition may have been made since the cluster was asked, so it is asked once more; later ones are seen
+    /// after [`Discovery::forget`].
+    ///
+    /// # Errors
+    /// Where the cluster could not be asked, or the server that the kind's group is on does not answer it.
     pub(crate) async fn find(&self, kind: &GroupKind, api_version: Option<&str>) -> Result<Option<Resource>, Failure> {
-        Ok(built_in(kind, api_version))
+        if let Some(resource) = built_in::find(kind, api_version) {
+            return Ok(Some(resource));
+        }
+        let mut known = self.known.lock().await;
+        let (mut catalogue, old) = self.catalogue(&mut known).await?;
+        if old && !known.again && catalogue.find(kind, api_version).is_none() {
+            known.again = true;
+            catalogue = self.ask(&mut known).await?;
+        }
+        match catalogue.find(kind, api_version) {
+            Some(resource) => Ok(Some(resource.clone())),
+            None if catalogue.is_undiscovered(&kind.group) => Err(Failure::undiscovered(&kind.group)),
+            None => Ok(None),
+        }
+    }
+
+    /// All kinds that are in namespaces and can be listed and deleted.
+    ///
+    /// # Errors
+    /// Where the cluster could not be asked.
+    pub(crate) async fn listable(&self) -> Result<Listable, Failure> {
+        let (catalogue, _) = self.catalogue(&mut *self.known.lock().await).await?;
+        Ok(catalogue.listable())
+    }
+
+    /// The cluster has other kinds now: a definition was applied or deleted.
+    pub(crate) async fn forget(&self) {
+        *self.known.lock().await = Known::default();
+    }
+
+    /// What the cluster answered, and whether that was before.
+    async fn catalogue(&self, known: &mut Known) -> Result<(Arc<Catalogue>, bool), Failure> {
+        match &known.catalogue {
+            Some(catalogue) => Ok((Arc::clone(catalogue), true)),
+            None => Ok((self.ask(known).await?, false)),
+        }
+    }
+
+    async fn ask(&self, known: &mut Known) -> Result<Arc<Catalogue>, Failure> {
+        let root = |path: &'static str| async move { Ok::<_, Failure>(self.connection.send(Method::GET, path, ACCEPT, None).await?.body) };
+        let (own, others) = tokio::try_join!(root("/api"), root("/apis"))?;
+        let mut catalogue = Catalogue::default();
+        for body in [own, others] {
+            match answer::read(&body).map_err(|error| Failure::unsent(&error))? {
+                Groups::Aggregated(found) => catalogue.extend(found),
+                Groups::Listed(versions) => self.each(versions, &mut catalogue).await?,
+            }
+        }
+        let catalogue = Arc::new(catalogue);
+        known.catalogue = Some(Arc::clone(&catalogue));
+        Ok(catalogue)
+    }
+
+    /// Asks for each version of each group by itself: before Kubernetes 1.26 there is no other way. A group whose server does not
+    /// answer is no reason to know nothing of the others.
+    async fn each(&self, api_versions: Vec<String>, catalogue: &mut Catalogue) -> Result<(), Failure> {
+        let asked = futures::stream::iter(api_versions).map(|api_version| async move {
+            let root = if api_version.contains('/') { "/apis" } else { "/api" };
+            let answer = self.connection.get(&format!("{root}/{api_version}")).await;
+            (api_version, answer)
+        });
+        let answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
+        for (api_version, answer) in answers {
+            match answer {
+                Ok(body) => catalogue.add(&api_version, &body),
+                Err(failure) if failure.is_not_found() => {}
+                // It is not this group alone.
+                Err(failure) if failure.is_denied() || failure.is_busy() => return Err(failure),
+                Err(_) => catalogue.is_missing(&api_version),
+            }
+        }
+        Ok(())
     }
 }
 
-/// Kinds that every cluster has had in this version since Kubernetes 1.25: no request is needed for them.
-const BUILT_IN: [(&str, &str, &str, bool); 4] = [
-    ("v1", "ConfigMap", "configmaps", true),
-    ("v1", "Service", "services", true),
-    ("v1", "Secret", "secrets", true),
-    ("apps/v1", "Deployment", "deployments", true),
-];
-
-fn built_in(kind: &GroupKind, api_version: Option<&str>) -> Option<Resource> {
-    let found = BUILT_IN.iter().find(|(version, name, _, _)| {
-        GroupKind::of(version, name) == *kind && api_version.is_none_or(|wanted| wanted == *version)
-    })?;
-    let (api_version, kind, plural, namespaced) = *found;
-    Some(Resource { api_version: api_version.into(), kind: kind.into(), plural: plural.into(), namespaced })
-}
+#[cfg(test)]
+mod tests;

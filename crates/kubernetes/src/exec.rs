@@ -50,7 +50,7 @@ pub(crate) async fn exec(
     let refused = |failure: Failure| failure.error(attempted.clone());
     let request = Request::get(query.as_str()).body(vec![]).map_err(|error| refused(Failure::unsent(&error)))?;
     connection.count();
-    let opened = connection.client().connect(request).await.map_err(|error| refused(Failure::of(&error)))?;
+    let opened = connection.client().await.map_err(refused)?.connect(request).await.map_err(|error| refused(Failure::of(&error)))?;
     let begin = stream::iter([Ok(ExecEvent::Started { instance })]);
     let place = Place { connection: connection.clone(), pod: path, container, attempted };
     Ok(begin.chain(session::events(place, opened, terminal, input)).boxed())

@@ -6,6 +6,9 @@ use http::{HeaderMap, StatusCode, header};
 use kube::core::Status;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 
+/// Why a kind is neither known nor known to be missing.
+const UNDISCOVERED: &str = "could not be discovered: its server does not answer the cluster";
+
 /// A request that failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -24,6 +27,12 @@ impl Failure {
         Self { status: None, kind: PlatformErrorKind::Internal, why: with_causes(error), retry_after: None, lost: false }
     }
 
+    /// An answer that was not understood.
+    pub(crate) fn unreadable(error: &dyn std::error::Error) -> Self {
+        let why = format!("the server's answer was not understood: {}", with_causes(error));
+        Self { status: None, kind: PlatformErrorKind::Internal, why, retry_after: None, lost: true }
+    }
+
     /// A connection that failed.
     pub(crate) fn of(error: &kube::Error) -> Self {
         // What comes over a connection of its own (exec) is answered like everything else.
@@ -36,6 +45,17 @@ impl Failure {
         let auth = matches!(error, kube::Error::Auth(_));
         let kind = if refused || auth { PlatformErrorKind::Denied } else { PlatformErrorKind::Unreachable };
         Self { status: None, kind, why, retry_after: None, lost: !auth }
+    }
+
+    /// Who says who we are does not: nothing was sent.
+    pub(crate) fn unknown_to_us(why: String) -> Self {
+        Self { status: None, kind: PlatformErrorKind::Denied, why, retry_after: None, lost: false }
+    }
+
+    /// Whether the server has a kind cannot be told: nothing was sent about it.
+    pub(crate) fn undiscovered(group: &str) -> Self {
+        let why = format!("what the group {group} has {UNDISCOVERED}");
+        Self { status: None, kind: PlatformErrorKind::Unreachable, why, retry_after: None, lost: false }
     }
 
     /// No answer came.
@@ -72,6 +92,11 @@ impl Failure {
     /// A page of a list, or a place in a watch, that the server has forgotten.
     pub(crate) fn is_expired(&self) -> bool {
         self.code() == 410
+    }
+
+    /// The server does not know who we are.
+    pub(crate) fn is_unauthenticated(&self) -> bool {
+        self.code() == 401
     }
 
     /// We may not.
@@ -130,6 +155,9 @@ impl Failure {
                 "the server's certificate is not one that we trust: name its authority with `ca` in the environment's options, or use a kubeconfig"
                     .to_owned(),
             );
+        }
+        if why.contains(UNDISCOVERED) {
+            return Some("`kubectl get apiservice` says why; who installed it must mend or remove it".to_owned());
         }
         match (self.kind, self.code()) {
             (_, 401) => Some("the server does not know who we are: is the token or the certificate still valid?".to_owned()),

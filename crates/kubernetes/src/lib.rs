@@ -5,6 +5,10 @@
 //! (`docs/design/kubernetes.md`).
 
 pub mod access;
+#[cfg(test)]
+mod answering;
+mod apply;
+mod apply_set;
 pub mod config;
 pub mod connection;
 mod discovery;
@@ -13,10 +17,24 @@ mod failure;
 mod health;
 mod jobs;
 mod kind;
-mod list;
+mod lease;
+mod lists;
 mod logs;
 mod marks;
+mod names;
+mod object;
+mod observe;
+mod pages;
+mod platform;
 mod pods;
+mod preview;
 mod query;
+mod read;
+mod retire;
+mod settings;
+mod shape;
+mod support;
+mod translate;
 
 pub use config::EnvironmentConfig;
+pub use platform::KubernetesPlatform;

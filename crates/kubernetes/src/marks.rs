@@ -23,6 +23,22 @@ pub(crate) const SPECIFICATION: &str = "stratos/specification";
 /// What labels and annotations of ours begin with: users' own may not.
 pub(crate) const PREFIX: &str = "stratos/";
 
+/// Annotation: what it comes after, so that it is deleted before that: ids, with a comma between them.
+pub(crate) const NEEDS: &str = "stratos/needs";
+/// Annotation: the generated objects that it refers to, whose live names its fields hold: ids, with a comma between them.
+pub(crate) const REFERS: &str = "stratos/refers";
+/// Annotation of a Secret: the fingerprints of its entries, as JSON.
+pub(crate) const FINGERPRINTS: &str = "stratos/fingerprints";
+/// Annotation of a Secret that is made of an app: the number of its generation.
+pub(crate) const GENERATION: &str = "stratos/generation";
+/// Label: the ApplySet that an object is a member of (KEP-3659).
+pub(crate) const APPLY_SET: &str = "applyset.kubernetes.io/part-of";
+
+/// Whether a label or an annotation is ours, and no part of a document.
+pub(crate) fn is_ours(key: &str) -> bool {
+    key.starts_with(PREFIX) || key == APPLY_SET
+}
+
 /// Labels or annotations.
 pub(crate) type Map = BTreeMap<String, String>;
 

@@ -199,7 +199,8 @@ if [[ $kind == whole ]]; then
     start_dns
 fi
 "$program" kubectl create -f "$folder/cluster.yml"
-until_well controller-manager "$program" kubectl wait --for=create serviceaccount/default --timeout=60s
+# No pod starts without these two.
+until_well controller-manager "$program" kubectl wait --for=create serviceaccount/default configmap/kube-root-ca.crt --timeout=60s
 if [[ $kind == whole ]]; then
     until_well kubelet "$program" kubectl wait --for=create node/node --timeout=60s
     until_well kubelet "$program" kubectl wait --for=condition=Ready node/node --timeout=60s
@@ -208,11 +209,9 @@ trap - EXIT
 echo ready >&3
 while read -r what part; do
     case $what in
-        kill)
-            # Waiting for it makes sure that its port is free.
-            kill -KILL "${pids[$part]}" && { wait "${pids[$part]}" || true; } && unset "pids[$part]" && echo killed >&3 ;;
-        start)
-            "start_$part" >&3 && api_answers >&3 && echo started >&3 ;;
-        *) echo "unknown: $what" >&3 ;;
-    esac
+        # Waiting for its end makes sure that its port is free.
+        kill) kill -KILL "${pids[$part]:-}" && { wait "${pids[$part]}" || true; } && unset "pids[$part]" && echo killed >&3 ;;
+        start) "start_$part" >&3 && api_answers >&3 && echo started >&3 ;;
+        *) false ;;
+    esac || echo "$what $part: see $folder/logs" >&3
 done

@@ -40,7 +40,7 @@ pub fn build(engines: &Engines, engine: usize) {
 /// The tags of `web`, and what `$BEHAVIOUR` is in each.
 pub(crate) const VERSIONS: [(&str, &str); 4] = [("1", "well"), ("2", "well"), ("sick", "sick"), ("crash", "crash")];
 
-/// The root file system of `web`, as a tar archive in the folder.
+/// The root file system of `web`, as a tar archive in the folder. Its `wget` crashes with `-T`, as Debian built it.
 pub(crate) fn archive(folder: &Path, version: &str) -> PathBuf {
     lay_out(folder, version).unwrap_or_else(|error| panic!("the image web:{version} (busybox-static is needed): {error}"));
     let archive = folder.join("image.tar");

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Reader, words};
 use crate::connection::Connection;
-use crate::list;
+use crate::pages;
 use crate::pods::Meta;
 use crate::query::Query;
 
@@ -64,7 +64,7 @@ pub(super) async fn read(connection: &Connection, namespace: &str, uid: &str, ki
         selector.push_str(",type=Warning");
     }
     let query = Query::of(format!("/api/v1/namespaces/{namespace}/events")).with("fieldSelector", &selector);
-    let events = list::all::<Event>(connection, &query).await;
+    let events = pages::all::<Event>(connection, &query).await;
     let events = events.inspect_err(|failure| tracing::debug!(why = failure.why(), "events were not listed")).unwrap_or_default();
     sentences(events)
 }

@@ -11,7 +11,7 @@ use super::pod::{self, Seen};
 use super::verdict::Verdict;
 use super::{Reader, judge, last_log, words};
 use crate::kind::GroupKind;
-use crate::list;
+use crate::pages;
 use crate::pods::{Pod, Selector};
 use crate::query::Query;
 
@@ -141,7 +141,7 @@ impl<'a> Workload<'a> {
     async fn newest(&self, reader: &Reader<'_>) -> Option<Newest> {
         let path = format!("/apis/apps/v1/namespaces/{}/replicasets", self.namespace);
         let query = Query::of(path).with("labelSelector", &self.selector.text());
-        let sets = list::all::<Object>(reader.connection, &query).await;
+        let sets = pages::all::<Object>(reader.connection, &query).await;
         let sets = sets.inspect_err(|failure| tracing::debug!(why = failure.why(), "replica sets were not listed")).ok()?;
         let ours = sets.iter().filter(|set| set.metadata.controller().is_some_and(|owner| owner.uid == self.object.metadata.uid));
         let revision = |set: &&Object| -> i64 {

@@ -1,0 +1,66 @@
+//! Deleting objects, and waiting until they are gone.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::json;
+use stratos_engine::platform::PlatformErrorKind;
+use tokio::time::Instant;
+
+use super::body::content;
+use super::{Answer, Call, Found};
+use crate::object::live::Live;
+
+/// What an object may take to go: its pods get 30 s to end where they do not say more, one after another in a StatefulSet.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Between two looks at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+const JSON: &str = "application/json";
+
+impl Call<'_> {
+    /// Deletes it with what depends on it, if it is what was just read; and waits until it is gone.
+    pub(super) async fn remove(&self, found: &Found, live: &Live) -> Result<(), Answer> {
+        let options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground",
+            "preconditions": { "uid": live.meta.uid, "resourceVersion": live.meta.resource_version },
+        });
+        let path = found.path(&live.meta.name);
+        match self.platform.connection.send(Method::DELETE, &path, JSON, Some(&content(JSON, &options))).await {
+            Ok(_) => self.platform.lease.has_deleted(),
+            Err(failure) if failure.is_not_found() => return Ok(()),
+            Err(failure) => return Err(self.unwritten(&failure)),
+        }
+        self.wait_until_gone(found, live).await
+    }
+
+    /// Waits until an object that is being deleted is gone.
+    pub(super) async fn wait_until_gone(&self, found: &Found, live: &Live) -> Result<(), Answer> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = PAUSE.0;
+        loop {
+            let Some(there) = self.get(found, &live.meta.name).await?.filter(|there| there.meta.uid == live.meta.uid) else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                return Err(self.stays(&there));
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    fn stays(&self, live: &Live) -> Answer {
+        let waits_for: Vec<&str> = live.meta.finalizers.iter().map(String::as_str).collect();
+        let why = match waits_for.as_slice() {
+            [] => format!("it is being deleted, and is still there after {}s", PATIENCE.as_secs()),
+            names => format!("it is being deleted, and waits for its finalizers: {}", names.join(", ")),
+        };
+        let hint = match waits_for.as_slice() {
+            [] => "`kubectl describe` shows what it waits for",
+            ["foregroundDeletion"] => "what depends on it does not end: `kubectl get pods` shows which pods are terminating",
+            ["kubernetes.io/pvc-protection", ..] => "a pod still uses this claim: `kubectl describe` names it",
+            _ => "a finalizer is removed by the controller that put it there: does that one still run?",
+        };
+        Answer::Failed(self.error(PlatformErrorKind::Internal, &why).with_hint(hint))
+    }
+}

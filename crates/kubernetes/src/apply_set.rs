@@ -1,0 +1,153 @@
+//! The record of where an environment has objects: kinds and namespaces (the parent of an ApplySet, KEP-3659).
+//!
+//! It says where to look, never what is there. It is widened before the first write of a kind, and narrowed when a run ends that
+//! deleted something. Where it is lost, everything is looked through.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Method;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use stratos_engine::desired::owner::Owner;
+use tokio::sync::Mutex;
+
+use crate::connection::{Connection, Content};
+use crate::failure::Failure;
+use crate::kind::GroupKind;
+use crate::object::live::{Live, MANAGER};
+use crate::{marks, names};
+
+const ID: &str = "applyset.kubernetes.io/id";
+const TOOLING: &str = "applyset.kubernetes.io/tooling";
+const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+/// What we call ourselves in it.
+const TOOL: &str = "stratos/v1";
+
+/// Kinds, and namespaces beside the environment's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    pub(crate) kinds: BTreeSet<GroupKind>,
+    pub(crate) namespaces: BTreeSet<String>,
+}
+
+impl Places {
+    fn contain(&self, other: &Self) -> bool {
+        other.kinds.is_subset(&self.kinds) && other.namespaces.is_subset(&self.namespaces)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.kinds.extend(other.kinds.iter().cloned());
+        self.namespaces.extend(other.namespaces.iter().cloned());
+    }
+}
+
+/// The record of one environment.
+pub(crate) struct ApplySet {
+    namespace: String,
+    name: String,
+    owner: Owner,
+    /// As we know that it is written. None before it was read.
+    written: Mutex<Option<Places>>,
+}
+
+impl ApplySet {
+    pub(crate) fn new(namespace: &str, owner: &Owner) -> Self {
+        let name = format!("stratos-{}", names::hash(&owner.to_string()));
+        Self { namespace: namespace.to_owned(), name, owner: owner.clone(), written: Mutex::default() }
+    }
+
+    /// What its members are labelled with: `applyset-<base64 of the SHA-256 of name.namespace.kind.group>-v1`.
+    pub(crate) fn id(&self) -> String {
+        let digest = Sha256::digest(format!("{}.{}.ConfigMap.", self.name, self.namespace).as_bytes());
+        format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(digest))
+    }
+
+    fn path(&self) -> String {
+        format!("/api/v1/namespaces/{}/configmaps/{}", self.namespace, self.name)
+    }
+
+    /// What is written down. None where there is no record.
+    pub(crate) async fn read(&self, connection: &Connection) -> Result<Option<Places>, Failure> {
+        let Some(body) = connection.find(&self.path()).await? else { return Ok(None) };
+        let live = Live::parse(&body).map_err(|error| Failure::unreadable(&error))?;
+        let list = |key: &str| {
+            let text = live.meta.annotations.get(key).map(String::as_str).unwrap_or_default();
+            text.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let kinds = list(KINDS).iter().map(|kind| GroupKind::parse(kind)).collect();
+        Ok(Some(Places { kinds, namespaces: list(NAMESPACES).into_iter().collect() }))
+    }
+
+    /// Writes these places down beside those that are there, if they are not.
+    pub(crate) async fn widen(&self, connection: &Connection, places: &Places) -> Result<(), Failure> {
+        let mut written = self.written.lock().await;
+        let mut known = match written.take() {
+            Some(known) => known,
+            None => self.read(connection).await?.unwrap_or_default(),
+        };
+        if !known.contain(places) {
+            known.add(places);
+            self.write(connection, &known).await?;
+        }
+        *written = Some(known);
+        Ok(())
+    }
+
+    /// Writes just these places down; removes the record where there are none.
+    pub(crate) async fn narrow(&self, connection: &Connection, places: &Places) -> Result<(), Failure> {
+        let mut written = self.written.lock().await;
+        if places.kinds.is_empty() {
+            match connection.send(Method::DELETE, &self.path(), "application/json", None).await {
+                Err(failure) if !failure.is_not_found() => return Err(failure),
+                _ => {}
+            }
+            *written = None;
+        } else {
+            self.write(connection, places).await?;
+            *written = Some(places.clone());
+        }
+        Ok(())
+    }
+
+    async fn write(&self, connection: &Connection, places: &Places) -> Result<(), Failure> {
+        let mut labels = marks::labels_of_owner(&self.owner);
+        labels.insert(ID.to_owned(), self.id());
+        let kinds: Vec<String> = places.kinds.iter().map(GroupKind::to_string).collect();
+        let namespaces: Vec<&str> = places.namespaces.iter().map(String::as_str).collect();
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": self.name, "namespace": self.namespace, "labels": labels,
+                "annotations": { TOOLING: TOOL, KINDS: kinds.join(","), NAMESPACES: namespaces.join(",") },
+            },
+        });
+        let content = Content { kind: "application/apply-patch+yaml", bytes: object.to_string().into_bytes() };
+        let path = format!("{}?fieldManager={MANAGER}&force=true", self.path());
+        connection.send(Method::PATCH, &path, "application/json", Some(&content)).await.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratos_engine::desired::name::Name;
+
+    #[test]
+    fn nothing_is_in_nothing() {
+        assert!(Places::default().contain(&Places::default()));
+    }
+
+    /// Members are found by other tools by this id.
+    #[test]
+    fn the_id_is_that_of_the_specification() {
+        let owner = Owner { project: "k3v9q2xw".into(), environment: Name::new("dev").unwrap() };
+        let set = ApplySet::new("shop-dev", &owner);
+        let digest = Sha256::digest(format!("{}.shop-dev.ConfigMap.", set.name).as_bytes());
+        assert_eq!(set.id(), format!("applyset-{}-v1", URL_SAFE_NO_PAD.encode(digest)));
+        // At most what a label's value may be.
+        assert!(set.id().len() <= 63);
+    }
+}

@@ -1,0 +1,219 @@
+//! An object as the server returns it.
+
+use serde::Deserialize;
+use serde_json::Value;
+use stratos_engine::desired::owner::{Owner, Ownership};
+
+use super::fields::FieldSet;
+use crate::marks::{self, Map};
+
+/// The name that we write under, in `metadata.managedFields`.
+pub(crate) const MANAGER: &str = "stratos";
+/// The name that restarts are written under: what it sets is no part of any document.
+pub(crate) const RESTARTER: &str = "stratos-restart";
+
+/// An object.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) meta: Meta,
+    /// The whole object, but for `metadata.managedFields`.
+    pub(crate) body: Value,
+}
+
+/// `metadata`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Meta {
+    pub(crate) name: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) uid: String,
+    pub(crate) resource_version: String,
+    pub(crate) deletion_timestamp: Option<String>,
+    pub(crate) finalizers: Vec<String>,
+    pub(crate) labels: Map,
+    pub(crate) annotations: Map,
+    pub(crate) managed_fields: Vec<Managed>,
+}
+
+/// What one manager has written in one way.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Managed {
+    pub(crate) manager: String,
+    /// `Apply` or `Update`.
+    pub(crate) operation: String,
+    pub(crate) api_version: String,
+    pub(crate) time: Option<String>,
+    /// `scale`, `status`; empty for the object itself.
+    pub(crate) subresource: String,
+    #[serde(rename = "fieldsV1")]
+    pub(crate) fields: FieldSet,
+}
+
+/// Who wrote something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// We did, by server-side apply.
+    Us,
+    /// We did when we made the object. It is taken over before fields can be removed.
+    UsAtFirst,
+    /// A person did, with a tool that edits single objects. What is ours is set right again.
+    ByHand,
+    /// A controller, another tool, or we ourselves beside the document: it is left alone.
+    Another,
+}
+
+/// Tools with which people change single objects. What they leave in an object of ours is a change by hand.
+const BY_HAND: [&str; 7] = ["kubectl", "before-first-apply", "k9s", "rancher", "node-fetch", "Mozilla", "oc"];
+/// Uses of these tools that are no changes: a restart, a number of instances that an autoscaler has as well.
+const NOT_BY_HAND: [&str; 3] = ["kubectl-rollout", "kubectl-label", "kubectl-annotate"];
+
+impl Managed {
+    /// Who wrote it.
+    pub(crate) fn writer(&self) -> Writer {
+        let by_hand = |name: &str| BY_HAND.iter().any(|tool| name == *tool || name.starts_with(&format!("{tool}-")));
+        match (self.manager.as_str(), self.operation.as_str()) {
+            _ if !self.subresource.is_empty() => Writer::Another,
+            (MANAGER, "Apply") => Writer::Us,
+            (MANAGER, _) => Writer::UsAtFirst,
+            (name, _) if by_hand(name) && !NOT_BY_HAND.contains(&name) => Writer::ByHand,
+            _ => Writer::Another,
+        }
+    }
+}
+
+impl Live {
+    /// Reads one object.
+    pub(crate) fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
+        let mut body: Value = serde_json::from_slice(bytes)?;
+        let meta = match body.get_mut("metadata") {
+            Some(metadata) => {
+                let managed = metadata.as_object_mut().and_then(|metadata| metadata.remove("managedFields"));
+                let meta = Meta::deserialize(&*metadata)?;
+                let managed_fields = managed.map(Vec::<Managed>::deserialize).transpose()?.unwrap_or_default();
+                Meta { managed_fields, ..meta }
+            }
+            None => Meta::default(),
+        };
+        Ok(Self { meta, body })
+    }
+
+    /// Whose it is.
+    pub(crate) fn ownership(&self, us: &Owner) -> Ownership {
+        marks::ownership(&self.meta.labels, &self.meta.annotations, us)
+    }
+
+    /// It is being deleted, and is there only until its finalizers are done.
+    pub(crate) fn is_going(&self) -> bool {
+        self.meta.deletion_timestamp.is_some()
+    }
+
+    /// The fields that are ours to say, whoever changed them.
+    pub(crate) fn ours(&self) -> FieldSet {
+        let mut out = FieldSet::default();
+        for managed in &self.meta.managed_fields {
+            match managed.writer() {
+                Writer::Us | Writer::UsAtFirst => out.add(managed.fields.clone()),
+                // Labels and annotations are where tools and people leave notes.
+                Writer::ByHand => out.add(managed.fields.clone().without("metadata")),
+                Writer::Another => {}
+            }
+        }
+        out
+    }
+
+    /// Whether others than our server-side apply hold fields that are ours to say: they could not be removed.
+    pub(crate) fn must_be_taken_over(&self) -> bool {
+        let holds = |managed: &Managed| match managed.writer() {
+            Writer::UsAtFirst => true,
+            Writer::ByHand => !managed.fields.clone().without("metadata").parts.is_empty(),
+            Writer::Us | Writer::Another => false,
+        };
+        self.meta.managed_fields.iter().any(holds)
+    }
+
+    /// `metadata.managedFields` in which everything that is ours to say is managed by our server-side apply.
+    pub(crate) fn taken_over(&self, api_version: &str) -> Value {
+        let entry = |manager: &str, operation: &str, version: &str, time: Option<&str>, subresource: &str, fields: &FieldSet| {
+            let mut entry = serde_json::json!({
+                "manager": manager, "operation": operation, "apiVersion": version, "fieldsType": "FieldsV1", "fieldsV1": fields.to_value(),
+            });
+            if let Some(time) = time {
+                entry["time"] = Value::from(time);
+            }
+            if !subresource.is_empty() {
+                entry["subresource"] = Value::from(subresource);
+            }
+            entry
+        };
+        let ours = self.ours();
+        let mut out = vec![entry(MANAGER, "Apply", api_version, None, "", &ours)];
+        for managed in &self.meta.managed_fields {
+            let kept = match managed.writer() {
+                Writer::Us | Writer::UsAtFirst => continue,
+                Writer::ByHand => {
+                    let parts = managed.fields.parts.iter().filter(|(step, _)| *step == super::fields::Step::Field("metadata".to_owned()));
+                    FieldSet { itself: false, parts: parts.cloned().collect() }
+                }
+                Writer::Another => managed.fields.clone(),
+            };
+            if !kept.parts.is_empty() {
+                let Managed { manager, operation, api_version, time, subresource, fields: _ } = managed;
+                out.push(entry(manager, operation, api_version, time.as_deref(), subresource, &kept));
+            }
+        }
+        Value::Array(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn live(managed: Value) -> Live {
+        Live::parse(json!({ "metadata": { "name": "web", "managedFields": managed } }).to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn nobody_manages_what_says_nothing() {
+        let live = Live::parse(b"{}").unwrap();
+        assert_eq!(live.ours(), FieldSet::default());
+        assert!(!live.must_be_taken_over());
+    }
+
+    #[test]
+    fn hands_are_told_from_controllers() {
+        let entry = |manager: &str, operation: &str, subresource: &str| json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "subresource": subresource, "fieldsV1": { "f:spec": {} } });
+        let writer = |manager: &str, operation: &str, subresource: &str| {
+            live(json!([entry(manager, operation, subresource)])).meta.managed_fields[0].writer()
+        };
+        assert_eq!(writer("stratos", "Apply", ""), Writer::Us);
+        assert_eq!(writer("stratos", "Update", ""), Writer::UsAtFirst);
+        assert_eq!(writer("stratos-restart", "Update", ""), Writer::Another);
+        for hand in ["kubectl-edit", "kubectl", "kubectl-client-side-apply", "k9s", "before-first-apply"] {
+            assert_eq!(writer(hand, "Update", ""), Writer::ByHand, "{hand}");
+        }
+        for other in ["kubectl-rollout", "kube-controller-manager", "helm", "octant"] {
+            assert_eq!(writer(other, "Update", ""), Writer::Another, "{other}");
+        }
+        assert_eq!(writer("kubectl-scale", "Update", "scale"), Writer::Another);
+    }
+
+    #[test]
+    fn what_is_taken_over_is_managed_by_us_alone_and_notes_stay_whose_they_are() {
+        let live = live(json!([
+            { "manager": "stratos", "operation": "Update", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {} } } },
+            { "manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1",
+              "fieldsV1": { "f:data": { "f:b": {} }, "f:metadata": { "f:labels": { "f:note": {} } } } },
+            { "manager": "controller", "operation": "Update", "apiVersion": "v1", "subresource": "status", "fieldsV1": { "f:status": {} } },
+        ]));
+        assert!(live.must_be_taken_over());
+        let after = live.taken_over("v1");
+        let after = Live::parse(json!({ "metadata": { "managedFields": after } }).to_string().as_bytes()).unwrap();
+        assert!(!after.must_be_taken_over());
+        assert_eq!(after.ours().to_value(), json!({ "f:data": { "f:a": {}, "f:b": {} } }));
+        let left: Vec<&str> = after.meta.managed_fields.iter().map(|managed| managed.manager.as_str()).collect();
+        assert_eq!(left, ["stratos", "kubectl-edit", "controller"]);
+    }
+}

@@ -1,0 +1,320 @@
+//! A live object becomes a document: what is ours to say, and what is wanted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use stratos_engine::desired::document::{Document, Leaf};
+use stratos_engine::desired::path::Path;
+use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::desired::text::{Segment, Text};
+use stratos_engine::render::secret::Fingerprint;
+use zeroize::Zeroizing;
+
+use super::desired::{At, BASE64, MAPS, leaves};
+use super::fields::{FieldSet, Step};
+use super::live::Live;
+use super::{leaf, lists, references, segment};
+use crate::kind::GroupKind;
+use crate::marks;
+
+/// The attribute that references to generated objects are about: their live name.
+pub(crate) const NAME: &str = "name";
+
+/// How an object is looked at.
+pub(crate) struct View<'a> {
+    /// Its kind.
+    pub(crate) kind: &'a GroupKind,
+    /// What should be, where something should.
+    pub(crate) desired: Option<&'a Document>,
+    /// The objects that it refers to by what they are, not by a name: see [`marks::REFERS`].
+    pub(crate) refers: &'a [ResourceId],
+    /// The live names of generated objects that are there, and the present ones among generations, by kind. None where nobody
+    /// looked: then all of them are.
+    pub(crate) present: Option<&'a BTreeSet<(Arc<str>, String)>>,
+    /// Fingerprints that were written with a Secret's entries.
+    pub(crate) fingerprints: &'a BTreeMap<String, Fingerprint>,
+}
+
+/// What an object is, looked at so.
+#[derive(Debug, Default)]
+pub(crate) struct Projection {
+    pub(crate) document: Document,
+    /// The values of secret leaves.
+    pub(crate) secret_values: Vec<(Path, Zeroizing<String>)>,
+}
+
+/// Projects a live object.
+pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
+    let mut projector = Projector {
+        view,
+        known: leaf::is_known(&view.kind.group),
+        secret: view.kind.group.is_empty() && view.kind.kind == "Secret",
+        leaves: BTreeMap::new(),
+        secret_values: Vec::new(),
+    };
+    projector.ours(&live.ours(), &live.body);
+    projector.wanted(&live.body);
+    projector.order(&live.body);
+    if let Some(version) = live.body.get("apiVersion").and_then(Value::as_str) {
+        projector.leaves.insert(Path::new(["apiVersion"]), Leaf::Text(version.into()));
+    }
+    Projection { document: projector.leaves.into_iter().collect(), secret_values: projector.secret_values }
+}
+
+struct Projector<'a> {
+    view: &'a View<'a>,
+    known: bool,
+    secret: bool,
+    leaves: BTreeMap<Path, Leaf>,
+    secret_values: Vec<(Path, Zeroizing<String>)>,
+}
+
+/// The parts of `metadata` that people say something in.
+const METADATA: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
+
+impl Projector<'_> {
+    /// What our manager, or somebody's hand, has written.
+    fn ours(&mut self, set: &FieldSet, body: &Value) {
+        for (step, part) in &set.parts {
+            let Step::Field(name) = step else { continue };
+            match name.as_str() {
+                "apiVersion" | "kind" | "status" => {}
+                "metadata" => {
+                    for (step, part) in &part.parts {
+                        let Step::Field(field) = step else { continue };
+                        let value = body.get("metadata").and_then(|metadata| metadata.get(field));
+                        if let (true, Some(value)) = (METADATA.contains(&field.as_str()), value) {
+                            let (mut at, mut names) =
+                                (vec!["metadata".to_owned(), field.clone()], vec!["metadata".to_owned(), field.clone()]);
+                            self.set(part, value, &mut at, &mut names);
+                        }
+                    }
+                }
+                _ => {
+                    if let Some(value) = body.get(name) {
+                        self.set(part, value, &mut vec![name.clone()], &mut vec![name.clone()]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, set: &FieldSet, value: &Value, at: &mut At, names: &mut At) {
+        if set.parts.is_empty() {
+            return self.put_all(at, names, value);
+        }
+        let before = self.leaves.len();
+        let keys = self.keys(names);
+        for (step, part) in &set.parts {
+            match step {
+                Step::Field(name) => {
+                    // A key of a list's element is in its segment.
+                    let is_key = at.last().is_some_and(|last| last.starts_with('[')) && part.parts.is_empty() && is_key(at, name);
+                    if let (false, Some(value)) = (is_key, value.get(name)) {
+                        at.push(name.clone());
+                        names.push(name.clone());
+                        self.set(part, value, at, names);
+                        at.pop();
+                        names.pop();
+                    }
+                }
+                Step::Keys(wanted) => {
+                    let matches = |item: &Value| wanted.iter().all(|(key, value)| item.get(key) == Some(value));
+                    self.item(value, matches, keys, part, at, names);
+                }
+                Step::Member(member) => self.item(value, |item| item == member, keys, part, at, names),
+                Step::Place(index) => {
+                    if let Some(item) = value.get(index) {
+                        at.push(segment::place(*index));
+                        self.set(part, item, at, names);
+                        at.pop();
+                    }
+                }
+                Step::Other(_) => {}
+            }
+        }
+        let is_element = at.last().is_some_and(|last| last.contains('='));
+        let is_map = names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
+        let is_empty = value.as_object().is_some_and(|map| map.is_empty()) && !(self.known && is_map);
+        if set.itself && self.leaves.len() == before && (is_element || is_empty) {
+            self.put(&[at.as_slice(), &[segment::EMPTY_OBJECT.to_owned()]].concat(), Leaf::Bool(true));
+        }
+    }
+
+    fn item(
+        &mut self,
+        list: &Value,
+        matches: impl Fn(&Value) -> bool,
+        keys: Option<&'static [&'static str]>,
+        part: &FieldSet,
+        at: &mut At,
+        names: &mut At,
+    ) {
+        let Some((index, item)) = list.as_array().and_then(|list| list.iter().enumerate().find(|(_, item)| matches(item))) else { return };
+        let keyed = keys.and_then(|keys| segment::element(item.as_object()?, keys));
+        at.push(keyed.unwrap_or_else(|| segment::place(index)));
+        self.set(part, item, at, names);
+        at.pop();
+    }
+
+    fn keys(&self, names: &[String]) -> Option<&'static [&'static str]> {
+        lists::keys(&names.iter().map(String::as_str).collect::<Vec<_>>()).filter(|_| self.known)
+    }
+
+    /// What should be, as far as something is there.
+    fn wanted(&mut self, body: &Value) {
+        let Some(desired) = self.view.desired else { return };
+        for (path, wanted) in desired.leaves() {
+            if self.leaves.contains_key(path) {
+                continue;
+            }
+            let segments: Vec<&str> = path.segments().collect();
+            match segments[..] {
+                ["apiVersion"] | [.., segment::ORDER] => {}
+                [ref parent @ .., segment::EMPTY_OBJECT] => {
+                    if at(body, parent).is_some_and(Value::is_object) {
+                        self.leaves.insert(path.clone(), Leaf::Bool(true));
+                    }
+                }
+                [ref parent @ .., segment::EMPTY_LIST] => {
+                    if at(body, parent).is_some_and(Value::is_array) {
+                        self.leaves.insert(path.clone(), Leaf::Bool(true));
+                    }
+                }
+                ["data", key, BASE64] if self.secret => self.secret_entry(body, key),
+                ["data", key] if self.secret => self.secret_entry(body, key),
+                _ => {
+                    let Some(value) = at(body, &segments) else { continue };
+                    if *wanted == Leaf::ServerChosen {
+                        self.leaves.insert(path.clone(), Leaf::ServerChosen);
+                    } else {
+                        let mut at: At = segments.iter().map(|segment| (*segment).to_owned()).collect();
+                        let mut names = at.iter().filter(|segment| !segment.starts_with('[')).cloned().collect();
+                        self.put_all(&mut at, &mut names, value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn secret_entry(&mut self, body: &Value, key: &str) {
+        if let Some(value) = body.get("data").and_then(|data| data.get(key)) {
+            self.put_secret(key, value);
+        }
+    }
+
+    /// The order of keyed lists, where it means something.
+    fn order(&mut self, body: &Value) {
+        let mut lists: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
+        for path in self.leaves.keys() {
+            let segments: Vec<&str> = path.segments().collect();
+            for (i, pair) in segments.windows(2).enumerate() {
+                if lists::is_ordered(pair[0]) && pair[1].contains('=') && pair[1].starts_with('[') {
+                    let list = segments[..=i].iter().map(|segment| (*segment).to_owned()).collect();
+                    lists.entry(list).or_default().insert(pair[1].to_owned());
+                }
+            }
+        }
+        for (list, elements) in lists.into_iter().filter(|(_, elements)| elements.len() > 1) {
+            let path: Vec<&str> = list.iter().map(String::as_str).collect();
+            let names: Vec<String> = list.iter().filter(|segment| !segment.starts_with('[')).cloned().collect();
+            let (Some(keys), Some(live)) = (self.keys(&names), at(body, &path).and_then(Value::as_array)) else { continue };
+            let order = live.iter().filter_map(|item| segment::element(item.as_object()?, keys)).filter(|name| elements.contains(name));
+            let order: Vec<String> = order.collect();
+            if !order.is_sorted() {
+                self.put(&[list.as_slice(), &[segment::ORDER.to_owned()]].concat(), Leaf::Text(order.join(" ").into()));
+            }
+        }
+    }
+
+    /// A value with everything in it.
+    fn put_all(&mut self, at: &mut At, names: &mut At, value: &Value) {
+        match (&at[..], value) {
+            // Our own marks are no part of a document.
+            ([metadata, map, key], _) if metadata == "metadata" && is_noted(map) && marks::is_ours(key) => return,
+            ([metadata, map], Value::Object(entries)) if metadata == "metadata" && is_noted(map) => {
+                for (key, value) in entries.iter().filter(|(key, _)| !marks::is_ours(key)) {
+                    let at = [at.as_slice(), std::slice::from_ref(key)].concat();
+                    self.put(&at, Leaf::Text(value.as_str().unwrap_or_default().into()));
+                }
+                return;
+            }
+            ([data], Value::Object(entries)) if self.secret && data == "data" => {
+                return entries.iter().for_each(|(key, value)| self.put_secret(key, value));
+            }
+            ([data, key], value) if self.secret && data == "data" => return self.put_secret(&key.clone(), value),
+            _ => {}
+        }
+        for (path, leaf) in leaves(self.known, at, names, value) {
+            let leaf = self.referring(&path, leaf);
+            self.leaves.insert(path, leaf);
+        }
+    }
+
+    fn put(&mut self, at: &[String], leaf: Leaf) {
+        self.leaves.insert(Path::new(at.iter().map(String::as_str)), leaf);
+    }
+
+    /// An entry of a Secret. It is shown only where it is just what is openly declared.
+    fn put_secret(&mut self, key: &str, value: &Value) {
+        let path = Path::new(["data", key]);
+        let text = value.as_str().and_then(|encoded| String::from_utf8(STANDARD.decode(encoded).ok()?).ok()).map(Zeroizing::new);
+        let declared = |path: &Path| self.view.desired.and_then(|desired| desired.get(path));
+        let hidden = Leaf::Secret { text: None, fingerprint: self.view.fingerprints.get(key).copied() };
+        match text {
+            Some(text) => match declared(&path) {
+                Some(Leaf::Text(openly)) if **openly == **text => drop(self.leaves.insert(path, Leaf::Text(openly.clone()))),
+                _ => {
+                    self.leaves.insert(path.clone(), hidden);
+                    self.secret_values.push((path, text));
+                }
+            },
+            None => {
+                let path = Path::new(["data", key, BASE64]);
+                let same = declared(&path).filter(|leaf| matches!(leaf, Leaf::Text(text) if value.as_str() == Some(&**text))).cloned();
+                self.leaves.insert(path, same.unwrap_or(hidden));
+            }
+        }
+    }
+
+    /// A name of something that we make is a reference to it.
+    fn referring(&self, path: &Path, leaf: Leaf) -> Leaf {
+        let Leaf::Text(name) = &leaf else { return leaf };
+        let segments: Vec<&str> = path.segments().filter(|segment| !segment.starts_with('[')).collect();
+        let Some(kind) = references::kind(&segments).filter(|_| !self.view.refers.is_empty()) else { return leaf };
+        let Some(of) = self.view.refers.iter().find(|id| &*id.kind == kind && is_name_of(name, id)) else { return leaf };
+        if self.view.present.is_some_and(|present| !present.contains(&(of.kind.clone(), name.to_string()))) {
+            return Leaf::Unknown;
+        }
+        Leaf::Ref(Arc::new(Text::from_iter([Segment::Attribute { of: Box::new(of.clone()), name: NAME.to_owned() }])))
+    }
+}
+
+/// Whether a live name is that of a resource: its own, or that of one of its generations.
+pub(crate) fn is_name_of(live: &str, id: &ResourceId) -> bool {
+    match id.name.strip_suffix('*') {
+        Some(prefix) => live.strip_prefix(prefix).is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())),
+        None => live == &*id.name,
+    }
+}
+
+fn is_noted(map: &str) -> bool {
+    map == "labels" || map == "annotations"
+}
+
+/// Whether a field is one of the keys in the last segment.
+fn is_key(at: &[String], name: &str) -> bool {
+    let element = at.last().and_then(|last| segment::parse(last));
+    matches!(element, Some(segment::Element::With(pairs)) if pairs.iter().any(|(key, _)| key == name))
+}
+
+/// What is at a path.
+pub(crate) fn at<'a>(value: &'a Value, segments: &[&str]) -> Option<&'a Value> {
+    segments.iter().try_fold(value, |value, segment| match segment::parse(segment) {
+        Some(element) => segment::find(value.as_array()?, &element),
+        None => value.get(*segment),
+    })
+}

@@ -1,0 +1,272 @@
+//! What is there: one list for each kind and namespace in use, all at once; and one request for each thing that is wanted and not
+//! among what is ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+use futures::stream;
+use stratos_engine::desired::document::Leaf;
+use stratos_engine::desired::path::Path;
+use stratos_engine::desired::resource::ResourceId;
+use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink, Wanted};
+
+use crate::apply_set::Places;
+use crate::failure::Failure;
+use crate::kind::{GroupKind, Resource};
+use crate::lists;
+use crate::marks;
+use crate::names;
+use crate::object::live::Live;
+use crate::platform::KubernetesPlatform;
+use crate::read::{Present, Reader, generation};
+
+/// So many requests are asked for at once; the connection has a limit of its own.
+const AT_ONCE: usize = 32;
+
+/// A kind in a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    kind: GroupKind,
+    resource: Resource,
+    /// None where the kind has no namespaces.
+    namespace: Option<String>,
+}
+
+/// Reports what is ours and in scope, and what has a wanted id.
+pub(crate) async fn observe(
+    platform: &KubernetesPlatform,
+    scope: &Scope,
+    wanted: &Wanted<'_>,
+    sink: &mut Sink,
+) -> Result<(), PlatformError> {
+    let mut reading =
+        Reading { platform, scope, wanted, found: BTreeMap::new(), present: Present::new(), gaps: Vec::new(), failed: Vec::new() };
+    let read = platform.apply_set(&scope.owner).read(&platform.connection).await;
+    let recorded = match read {
+        Ok(recorded) => recorded,
+        Err(failure) if failure.is_denied() => {
+            let why = failure.error(format!("reading which kinds {} has", scope.owner)).to_string();
+            reading.gaps.push(Gap { environment: platform.config.environment.clone(), kind: None, name: None, why });
+            None
+        }
+        Err(failure) => return Err(failure.error(format!("reading which kinds {} has", scope.owner))),
+    };
+    let known = recorded.clone().unwrap_or_default();
+    let places = reading.places(&known).await?;
+    reading.list(&places).await?;
+    if recorded.is_none() && reading.gaps.is_empty() && reading.found.values().any(|live| live.ownership.marks().is_some()) {
+        // The record was lost: what is not wanted may be of any kind.
+        let everywhere = reading.everywhere(&places).await?;
+        reading.list(&everywhere).await?;
+    }
+    if !places.is_empty() && reading.failed.len() >= places.len() {
+        return Err(reading.failed.swap_remove(0));
+    }
+    reading.get_wanted().await?;
+    sink.gaps.append(&mut reading.gaps);
+    let in_scope = |live: &ObservedResource| {
+        let app_in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
+        wanted.contains_key(&live.id) || live.ownership.marks().is_some_and(|marks| app_in_scope(&marks.app))
+    };
+    sink.resources.extend(reading.found.into_values().filter(in_scope));
+    Ok(())
+}
+
+struct Reading<'a> {
+    platform: &'a KubernetesPlatform,
+    scope: &'a Scope,
+    wanted: &'a Wanted<'a>,
+    found: BTreeMap<ResourceId, ObservedResource>,
+    present: Present,
+    gaps: Vec<Gap>,
+    /// What could not be listed.
+    failed: Vec<PlatformError>,
+}
+
+impl Reading<'_> {
+    /// Where to look: for what is wanted, and where the record says that something may be.
+    async fn places(&self, recorded: &Places) -> Result<Vec<Place>, PlatformError> {
+        let own = self.platform.config.namespace.clone();
+        let mut kinds: BTreeMap<GroupKind, (Option<String>, BTreeSet<String>)> = BTreeMap::new();
+        for (id, document) in self.wanted {
+            let (version, namespaces) = kinds.entry(GroupKind::parse(&id.kind)).or_default();
+            if version.is_none() {
+                *version = document.and_then(|document| self::version(document)).map(str::to_owned);
+            }
+            namespaces.insert(id.namespace.as_deref().map_or_else(|| own.clone(), str::to_owned));
+        }
+        for kind in &recorded.kinds {
+            let (_, namespaces) = kinds.entry(kind.clone()).or_default();
+            namespaces.insert(own.clone());
+            namespaces.extend(recorded.namespaces.iter().cloned());
+        }
+        let mut out = Vec::new();
+        for (kind, (version, namespaces)) in kinds {
+            let found = self.platform.discovery.find(&kind, version.as_deref()).await;
+            let found = found.map_err(|failure| failure.error(format!("asking which kinds the cluster has, for {kind}")))?;
+            // A kind that the cluster does not have has no objects.
+            let Some(resource) = found else { continue };
+            let namespaces = if resource.namespaced { namespaces.into_iter().map(Some).collect() } else { vec![None] };
+            out.extend(namespaces.into_iter().map(|namespace| Place { kind: kind.clone(), resource: resource.clone(), namespace }));
+        }
+        Ok(out)
+    }
+
+    /// All kinds of the environment's namespace that were not listed.
+    async fn everywhere(&mut self, listed: &[Place]) -> Result<Vec<Place>, PlatformError> {
+        let all = self.platform.discovery.listable().await;
+        let all = all.map_err(|failure| failure.error("asking which kinds the cluster has"))?;
+        let namespace = Some(self.platform.config.namespace.clone());
+        let place = |resource: Resource| {
+            let kind = GroupKind::of(&resource.api_version, &resource.kind);
+            Place { kind, resource, namespace: namespace.clone() }
+        };
+        let missing = all.undiscovered.iter().map(|group| Gap {
+            environment: self.platform.config.environment.clone(),
+            kind: None,
+            name: None,
+            why: format!("the record of kinds in use was lost, and the server of the group {group} does not answer"),
+        });
+        self.gaps.extend(missing);
+        Ok(all.resources.into_iter().map(place).filter(|place| listed.iter().all(|other| other.kind != place.kind)).collect())
+    }
+
+    /// Lists: first what others refer to, since it tells what is a reference.
+    async fn list(&mut self, places: &[Place]) -> Result<(), PlatformError> {
+        let referred = |place: &&Place| place.kind.group.is_empty() && ["ConfigMap", "Secret"].contains(&place.kind.kind.as_str());
+        let (first, then): (Vec<&Place>, Vec<&Place>) = places.iter().partition(referred);
+        self.list_some(first).await?;
+        self.list_some(then).await
+    }
+
+    async fn list_some(&mut self, places: Vec<&Place>) -> Result<(), PlatformError> {
+        let selector = marks::selector(&self.scope.owner);
+        let (platform, wanted, owner) = (self.platform, self.wanted, &self.scope.owner);
+        let present = &self.present;
+        let reader = Reader { config: &platform.config, owner, present: Some(present) };
+        let reader = &reader;
+        let selector = &selector;
+        let list = |place: Place| async move {
+            let keep = |live: Live| {
+                // What is being deleted is as good as gone: whoever wants it again waits for that.
+                let desired = (!live.is_going()).then(|| wanted.get(&reader.id(&place.kind, &live)).copied().flatten());
+                desired.map(|desired| {
+                    (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.observed(&place.kind, &live, desired))
+                })
+            };
+            let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
+            (place, listed)
+        };
+        let answers: Vec<_> = stream::iter(places.into_iter().cloned()).map(list).buffered(AT_ONCE).collect().await;
+        for (place, listed) in answers {
+            match listed {
+                Ok(listed) => self.add(listed.into_iter().flatten()),
+                Err(failure) => self.unlisted(&place, &failure)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, listed: impl Iterator<Item = (String, Option<u64>, ObservedResource)>) {
+        let mut newest: BTreeMap<ResourceId, (u64, String)> = BTreeMap::new();
+        for (name, number, observed) in listed {
+            match number {
+                None => {
+                    self.present.insert((observed.id.kind.clone(), name));
+                    self.found.insert(observed.id.clone(), observed);
+                }
+                Some(number) if newest.get(&observed.id).is_none_or(|(known, _)| *known < number) => {
+                    newest.insert(observed.id.clone(), (number, name));
+                    self.found.insert(observed.id.clone(), observed);
+                }
+                Some(_) => {}
+            }
+        }
+        self.present.extend(newest.into_iter().map(|(id, (_, name))| (id.kind, name)));
+    }
+
+    /// What may not be read is a gap; what may be readable in a moment is asked for again; of a kind that has just gone there is
+    /// nothing.
+    fn unlisted(&mut self, place: &Place, failure: &Failure) -> Result<(), PlatformError> {
+        if failure.is_not_found() {
+            return Ok(());
+        }
+        let within = place.namespace.as_ref().map(|namespace| format!(" in the namespace {namespace}")).unwrap_or_default();
+        let error = failure.error(format!("listing {}{within}", place.resource.plural));
+        if error.kind.is_transient() {
+            return Err(error);
+        }
+        let environment = self.platform.config.environment.clone();
+        self.gaps.push(Gap { environment, kind: Some(place.kind.to_string()), name: None, why: error.to_string() });
+        self.failed.push(error);
+        Ok(())
+    }
+
+    /// Asks for what is wanted and does not carry our mark.
+    async fn get_wanted(&mut self) -> Result<(), PlatformError> {
+        let unreadable = |id: &ResourceId| self.gaps.iter().any(|gap| gap.kind.is_some() && gap.contains(id));
+        let missing: Vec<ResourceId> = self
+            .wanted
+            .keys()
+            .filter(|id| !self.found.contains_key(*id) && !id.name.ends_with(names::GENERATIONS) && !unreadable(id))
+            .cloned()
+            .collect();
+        let (platform, wanted) = (self.platform, self.wanted);
+        let answers: Vec<_> = stream::iter(missing)
+            .map(|id| async move {
+                let found = find(platform, &id, wanted.get(&id).copied().flatten().and_then(version)).await;
+                (id, found)
+            })
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let mut gaps = Vec::new();
+        for (id, found) in answers {
+            match found {
+                Ok(Some((kind, live))) if !live.is_going() => {
+                    let reader = Reader { config: &platform.config, owner: &self.scope.owner, present: Some(&self.present) };
+                    let observed = reader.observed(&kind, &live, wanted.get(&id).copied().flatten());
+                    self.found.insert(id.clone(), ObservedResource { id, ..observed });
+                }
+                Ok(_) => {}
+                Err(failure) => {
+                    let error = failure.error(format!("reading {id}"));
+                    if error.kind.is_transient() {
+                        return Err(error);
+                    }
+                    let environment = id.environment.clone();
+                    gaps.push(Gap {
+                        environment,
+                        kind: Some(id.kind.to_string()),
+                        name: Some(id.name.to_string()),
+                        why: error.to_string(),
+                    });
+                }
+            }
+        }
+        self.gaps.extend(gaps);
+        Ok(())
+    }
+}
+
+/// The version of the API that a document is written in.
+pub(crate) fn version(document: &stratos_engine::desired::document::Document) -> Option<&str> {
+    match document.get(&Path::new(["apiVersion"])) {
+        Some(Leaf::Text(version)) => Some(version),
+        _ => None,
+    }
+}
+
+/// One object by its id. None where it is not there, or its kind is not.
+pub(crate) async fn find(
+    platform: &KubernetesPlatform,
+    id: &ResourceId,
+    api_version: Option<&str>,
+) -> Result<Option<(GroupKind, Live)>, Failure> {
+    let kind = GroupKind::parse(&id.kind);
+    let Some(resource) = platform.discovery.find(&kind, api_version).await? else { return Ok(None) };
+    let namespace = id.namespace.as_deref().unwrap_or(&platform.config.namespace);
+    let Some(body) = platform.connection.find(&resource.object(Some(namespace), &id.name)).await? else { return Ok(None) };
+    let live = Live::parse(&body).map_err(|error| Failure::unreadable(&error))?;
+    Ok(Some((kind, live)))
+}

@@ -1,0 +1,131 @@
+//! One environment in a cluster, connected.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use http::Method;
+use serde_json::json;
+use stratos_engine::compare::Difference;
+use stratos_engine::desired::document::Document;
+use stratos_engine::desired::name::Name;
+use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::resource::{Resource, ResourceId};
+use stratos_engine::health::Health;
+use stratos_engine::manifest::schema::App;
+use stratos_engine::plan::change::Change;
+use stratos_engine::platform::{
+    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted,
+};
+use tokio::sync::OnceCell;
+
+use crate::apply_set::ApplySet;
+use crate::config::EnvironmentConfig;
+use crate::connection::{Connection, Content};
+use crate::discovery::Discovery;
+use crate::{apply, lease, marks, observe, preview, retire, support, translate};
+
+/// One environment in a cluster.
+pub struct KubernetesPlatform {
+    pub(crate) config: EnvironmentConfig,
+    pub(crate) connection: Connection,
+    pub(crate) discovery: Discovery,
+    pub(crate) lease: Arc<lease::Standing>,
+    apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
+    namespace: OnceCell<()>,
+}
+
+impl KubernetesPlatform {
+    /// Sends nothing yet.
+    pub fn connect(config: EnvironmentConfig, connection: Connection) -> Self {
+        let discovery = Discovery::new(connection.clone());
+        Self { config, connection, discovery, lease: Arc::default(), apply_sets: Mutex::default(), namespace: OnceCell::new() }
+    }
+
+    /// The record of where an owner has objects.
+    pub(crate) fn apply_set(&self, owner: &Owner) -> Arc<ApplySet> {
+        let mut sets = self.apply_sets.lock().unwrap_or_else(PoisonError::into_inner);
+        sets.entry(owner.clone()).or_insert_with(|| Arc::new(ApplySet::new(&self.config.namespace, owner))).clone()
+    }
+
+    /// Makes the environment's namespace where it is missing, once.
+    pub(crate) async fn ensure_namespace(&self) -> Result<(), PlatformError> {
+        self.namespace.get_or_try_init(|| self.make_namespace()).await.map(|()| ())
+    }
+
+    async fn make_namespace(&self) -> Result<(), PlatformError> {
+        let namespace = &self.config.namespace;
+        let path = format!("/api/v1/namespaces/{namespace}");
+        let attempted = format!("looking for the namespace {namespace}");
+        match self.connection.find(&path).await {
+            Ok(Some(_)) => return Ok(()),
+            // Who may only use one namespace may not look at namespaces: it is there, or the first write says that it is not.
+            Err(failure) if failure.is_denied() => return Ok(()),
+            Err(failure) => return Err(failure.error(attempted)),
+            Ok(None) => {}
+        }
+        if !self.config.create_namespace {
+            let why = format!("there is no namespace {namespace}, and `create_namespace` is false");
+            let error = PlatformError::new(stratos_engine::platform::PlatformErrorKind::Rejected, attempted, why);
+            return Err(error.with_hint(format!("`kubectl create namespace {namespace}` makes it")));
+        }
+        let labels = marks::labels_of_owner(&self.config.owner);
+        let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels } });
+        let content = Content { kind: "application/json", bytes: object.to_string().into_bytes() };
+        match self.connection.send(Method::POST, "/api/v1/namespaces?fieldManager=stratos", "application/json", Some(&content)).await {
+            Err(failure) if !failure.is_there_already() => Err(failure.error(format!("making the namespace {namespace}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Platform for KubernetesPlatform {
+    fn support(&self, field: Field) -> Support {
+        support::support(field)
+    }
+
+    fn check(&self, app: &App) -> Vec<String> {
+        support::check(app)
+    }
+
+    fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {
+        translate::translate(&self.config, app)
+    }
+
+    fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {
+        translate::address(app, port)
+    }
+
+    async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
+        observe::observe(self, scope, wanted, sink).await
+    }
+
+    async fn preview(&self, differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
+        preview::preview(self, differences).await
+    }
+
+    async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for change in batch {
+            outcomes.push(apply::apply(self, change, context).await);
+        }
+        outcomes
+    }
+
+    async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError> {
+        Ok(ids.iter().map(|_| Health::missing("")).collect())
+    }
+
+    async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
+        lease::take(self, owner, holder).await
+    }
+
+    async fn retire(&self, owner: &Owner) -> Result<(), PlatformError> {
+        retire::retire(self, owner).await
+    }
+
+    fn requests(&self) -> u64 {
+        self.connection.requests()
+    }
+}

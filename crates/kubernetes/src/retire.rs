@@ -1,0 +1,98 @@
+//! What the environment itself needed goes when nothing of anybody is left in it.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use stratos_engine::desired::owner::Owner;
+use stratos_engine::platform::PlatformError;
+
+use crate::apply_set::Places;
+use crate::connection::Content;
+use crate::failure::Failure;
+use crate::marks;
+use crate::object::live::Live;
+use crate::platform::KubernetesPlatform;
+
+/// What is in every namespace, or goes with what it belongs to.
+const NOBODYS: [(&str, &str); 6] = [
+    ("serviceaccounts", "default"),
+    ("configmaps", "kube-root-ca.crt"),
+    ("events", ""),
+    ("endpoints", ""),
+    ("endpointslices", ""),
+    ("leases", "stratos-"),
+];
+
+/// Deletes the namespace if we made it and nothing is in it. Everything in a namespace goes with it, so that everything is looked at.
+pub(crate) async fn retire(platform: &KubernetesPlatform, owner: &Owner) -> Result<(), PlatformError> {
+    let namespace = &platform.config.namespace;
+    let attempted = format!("removing the namespace {namespace}");
+    let failed = |failure: Failure| failure.error(&attempted);
+    let path = format!("/api/v1/namespaces/{namespace}");
+    let Some(body) = platform
+        .connection
+        .find(&path)
+        .await
+        .or_else(|failure| if failure.is_denied() { Ok(None) } else { Err(failure) })
+        .map_err(failed)?
+    else {
+        return Ok(());
+    };
+    let live = Live::parse(&body).map_err(|error| failed(Failure::unreadable(&error)))?;
+    let ours = marks::labels_of_owner(owner).iter().all(|(key, value)| live.meta.labels.get(key) == Some(value));
+    let set = platform.apply_set(owner);
+    set.narrow(&platform.connection, &Places::default()).await.map_err(failed)?;
+    if !ours || live.is_going() || !is_empty(platform).await.map_err(failed)? {
+        return Ok(());
+    }
+    let options = json!({ "preconditions": { "uid": live.meta.uid } });
+    let content = Content { kind: "application/json", bytes: options.to_string().into_bytes() };
+    match platform.connection.send(Method::DELETE, &path, "application/json", Some(&content)).await {
+        Err(failure) if failure.is_denied() || failure.is_not_found() => Ok(()),
+        Err(failure) => Err(failed(failure)),
+        Ok(_) => Ok(()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Names {
+    #[serde(default)]
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    metadata: ItemName,
+}
+
+#[derive(Deserialize)]
+struct ItemName {
+    #[serde(default)]
+    name: String,
+}
+
+async fn is_empty(platform: &KubernetesPlatform) -> Result<bool, Failure> {
+    let metadata = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    let namespace = Some(platform.config.namespace.as_str());
+    let listable = platform.discovery.listable().await?;
+    // What cannot be looked at may be there.
+    if !listable.undiscovered.is_empty() {
+        return Ok(false);
+    }
+    for resource in listable.resources {
+        let path = format!("{}?limit=20", resource.collection(namespace));
+        let body = match platform.connection.send(Method::GET, &path, metadata, None).await {
+            Ok(answer) => answer.body,
+            Err(failure) if failure.is_not_found() => continue,
+            // What may not be seen may be there.
+            Err(failure) if failure.is_denied() => return Ok(false),
+            Err(failure) => return Err(failure),
+        };
+        let names: Names = serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))?;
+        let nobodys = |name: &str| NOBODYS.iter().any(|(plural, known)| *plural == resource.plural && name.starts_with(known));
+        if names.items.iter().any(|item| !nobodys(&item.metadata.name)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
