@@ -14,8 +14,10 @@ use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::Health;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
+use stratos_engine::platform::exec::{ExecEvents, ExecRequest};
 use stratos_engine::platform::{
-    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted,
+    Address, ApplyContext, Exec, Field, Lease, LogOptions, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Wanted,
 };
 use tokio::sync::OnceCell;
 
@@ -23,7 +25,7 @@ use crate::apply_set::ApplySet;
 use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::discovery::Discovery;
-use crate::{apply, lease, marks, observe, preview, retire, support, translate};
+use crate::{apply, exec, health, lease, logs, marks, observe, preview, retire, support, translate};
 
 /// One environment in a cluster.
 pub struct KubernetesPlatform {
@@ -33,13 +35,22 @@ pub struct KubernetesPlatform {
     pub(crate) lease: Arc<lease::Standing>,
     apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
     namespace: OnceCell<()>,
+    watched: health::Watched,
 }
 
 impl KubernetesPlatform {
     /// Sends nothing yet.
     pub fn connect(config: EnvironmentConfig, connection: Connection) -> Self {
         let discovery = Discovery::new(connection.clone());
-        Self { config, connection, discovery, lease: Arc::default(), apply_sets: Mutex::default(), namespace: OnceCell::new() }
+        Self {
+            config,
+            connection,
+            discovery,
+            lease: Arc::default(),
+            apply_sets: Mutex::default(),
+            namespace: OnceCell::new(),
+            watched: health::Watched::default(),
+        }
     }
 
     /// The record of where an owner has objects.
@@ -114,7 +125,7 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError> {
-        Ok(ids.iter().map(|_| Health::missing("")).collect())
+        health::health(&self.connection, &self.discovery, &self.config, &self.watched, ids).await
     }
 
     async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
@@ -127,5 +138,27 @@ impl Platform for KubernetesPlatform {
 
     fn requests(&self) -> u64 {
         self.connection.requests()
+    }
+
+    fn logs(&self) -> Option<&dyn Logs> {
+        Some(self)
+    }
+
+    fn exec(&self) -> Option<&dyn Exec> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Logs for KubernetesPlatform {
+    async fn logs(&self, of: &ResourceId, options: &LogOptions) -> Result<logs::LogLines, PlatformError> {
+        logs::logs(&self.connection, &self.discovery, &self.config, of, options).await
+    }
+}
+
+#[async_trait]
+impl Exec for KubernetesPlatform {
+    async fn exec(&self, of: &ResourceId, request: ExecRequest) -> Result<ExecEvents, PlatformError> {
+        exec::exec(&self.connection, &self.discovery, &self.config, of, request).await
     }
 }
