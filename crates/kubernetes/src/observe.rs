@@ -39,8 +39,7 @@ pub(crate) async fn observe(
     wanted: &Wanted<'_>,
     sink: &mut Sink,
 ) -> Result<(), PlatformError> {
-    let mut reading =
-        Reading { platform, scope, wanted, found: BTreeMap::new(), present: Present::new(), gaps: Vec::new(), failed: Vec::new() };
+    let mut reading = Reading { platform, scope, wanted, found: BTreeMap::new(), present: Present::new(), gaps: Vec::new(), failed: Vec::new() };
     let read = platform.apply_set(&scope.owner).read(&platform.connection).await;
     let recorded = match read {
         Ok(recorded) => recorded,
@@ -150,9 +149,7 @@ impl Reading<'_> {
             let keep = |live: Live| {
                 // What is being deleted is as good as gone: whoever wants it again waits for that.
                 let desired = (!live.is_going()).then(|| wanted.get(&reader.id(&place.kind, &live)).copied().flatten());
-                desired.map(|desired| {
-                    (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.observed(&place.kind, &live, desired))
-                })
+                desired.map(|desired| (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.planned(&place.kind, &live, desired)))
             };
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
             (place, listed)
@@ -225,7 +222,7 @@ impl Reading<'_> {
             match found {
                 Ok(Some((kind, live))) if !live.is_going() => {
                     let reader = Reader { config: &platform.config, owner: &self.scope.owner, present: Some(&self.present) };
-                    let observed = reader.observed(&kind, &live, wanted.get(&id).copied().flatten());
+                    let observed = reader.planned(&kind, &live, wanted.get(&id).copied().flatten());
                     self.found.insert(id.clone(), ObservedResource { id, ..observed });
                 }
                 Ok(_) => {}
@@ -235,12 +232,7 @@ impl Reading<'_> {
                         return Err(error);
                     }
                     let environment = id.environment.clone();
-                    gaps.push(Gap {
-                        environment,
-                        kind: Some(id.kind.to_string()),
-                        name: Some(id.name.to_string()),
-                        why: error.to_string(),
-                    });
+                    gaps.push(Gap { environment, kind: Some(id.kind.to_string()), name: Some(id.name.to_string()), why: error.to_string() });
                 }
             }
         }

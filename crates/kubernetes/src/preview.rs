@@ -38,8 +38,7 @@ pub(crate) async fn preview(
 
 /// What is made anew is no dry run of a change; nor is one that only its marks differ in.
 fn is_in_place(desired: &Resource, observed: &ObservedResource, fields: &[stratos_engine::compare::FieldChange]) -> bool {
-    let replaces =
-        |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
+    let replaces = |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
     let marks = |field: &stratos_engine::compare::FieldChange| stratos_engine::plan::change::is_mark(&field.path);
     desired.id == observed.id && !desired.id.name.ends_with(names::GENERATIONS) && !fields.iter().any(replaces) && !fields.iter().all(marks)
 }

@@ -82,8 +82,7 @@ impl Maker<'_> {
 
     /// The same, with another shape than that of its kind.
     pub(crate) fn shaped(&self, object: Value, shape: Option<&'static Shape>) -> Resource {
-        let identity =
-            Identity::of(&object).unwrap_or_else(|wrong| unreachable!("an object that is made here says what it is: {}", wrong.why));
+        let identity = Identity::of(&object).unwrap_or_else(|wrong| unreachable!("an object that is made here says what it is: {}", wrong.why));
         let kind = identity.group_kind();
         let document = desired::document(&identity, &object).unwrap_or_else(|wrong| unreachable!("{} at {:?}", wrong.why, wrong.at));
         Resource {
@@ -133,3 +132,4 @@ pub(crate) fn volume_before<'a>(app: &'a TranslatedApp<'a>, volume: &'a Name) ->
     let before = app.moved_from.get(&Some(volume.clone()))?;
     Some((&before.app, before.volume.as_ref().unwrap_or(volume)))
 }
+

@@ -11,7 +11,7 @@ use crate::lists;
 use crate::marks;
 use crate::names;
 use crate::object::live::Live;
-use crate::read::{attributes, generation};
+use crate::read::generation;
 
 /// Carries out the change of such a Secret.
 pub(super) async fn apply(call: &Call<'_>, found: &Found) -> Result<Answer, Answer> {
@@ -69,16 +69,12 @@ async fn create(call: &Call<'_>, found: &Found, of: &str, first: u64) -> Result<
         let name = format!("{of}-{number}");
         let mut object = call.object(found, &name, None)?;
         object["metadata"]["annotations"][marks::GENERATION] = number.to_string().into();
-        let path = format!(
-            "{}?fieldManager={}&fieldValidation=Strict",
-            found.resource.collection(Some(&found.namespace)),
-            crate::object::live::MANAGER
-        );
+        let path = format!("{}?fieldManager={}&fieldValidation=Strict", found.resource.collection(Some(&found.namespace)), crate::object::live::MANAGER);
         let content = super::body::content("application/json", &object);
         match call.platform.connection.send(Method::POST, &path, "application/json", Some(&content)).await {
             Ok(answer) => {
                 let live = Live::parse(&answer.body).map_err(|error| call.unread(&crate::failure::Failure::unreadable(&error)))?;
-                return Ok(Answer::Done(attributes(&found.kind, &live)));
+                return call.finish(found, &live).await;
             }
             Err(failure) if failure.is_there_already() => {}
             Err(failure) => return Err(call.without_secrets(call.unwritten(&failure))),

@@ -16,17 +16,31 @@ const JSON_PATCH: &str = "application/json-patch+json";
 const JSON: &str = "application/json";
 
 impl Call<'_> {
-    /// Makes it, if nothing has its name: an apply would write over what somebody made a moment ago.
+    /// Makes it, if nothing has its name: an apply would write over what somebody made a moment ago. Then it is applied, since
+    /// what is made is managed with everything that the server filled in.
     pub(super) async fn create(&self, found: &Found) -> Result<Answer, Answer> {
         self.prepare(found).await?;
-        self.create_as(found, &self.change.id.name).await
-    }
-
-    pub(super) async fn create_as(&self, found: &Found, name: &str) -> Result<Answer, Answer> {
-        let object = self.object(found, name, None)?;
+        let object = self.object(found, &self.change.id.name, None)?;
         let path = format!("{}?fieldManager={MANAGER}&fieldValidation=Strict", found.resource.collection(Some(&found.namespace)));
         let sent = self.platform.connection.send(Method::POST, &path, JSON, Some(&content(JSON, &object))).await;
         match sent {
+            Ok(answer) => {
+                let live = Live::parse(&answer.body).map_err(|error| Answer::Lost(Failure::unreadable(&error).error(&self.attempted)))?;
+                self.finish(found, &live).await
+            }
+            Err(failure) => Err(self.without_secrets(self.unwritten(&failure))),
+        }
+    }
+
+    /// Says which fields of what was made are ours. Controllers write to it already: only its identity must be the same.
+    pub(super) async fn finish(&self, found: &Found, live: &Live) -> Result<Answer, Answer> {
+        let mut object = self.object(found, &live.meta.name, Some(live))?;
+        object["metadata"].as_object_mut().map(|metadata| metadata.remove("resourceVersion"));
+        if let Some(number) = live.meta.annotations.get(marks::GENERATION) {
+            object["metadata"]["annotations"][marks::GENERATION] = json!(number);
+        }
+        let path = format!("{}?fieldManager={MANAGER}&force=true&fieldValidation=Strict", found.path(&live.meta.name));
+        match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
             Ok(answer) => self.done(found, &answer.body).await,
             Err(failure) => Err(self.without_secrets(self.unwritten(&failure))),
         }
@@ -37,7 +51,8 @@ impl Call<'_> {
         self.prepare(found).await?;
         self.hand_replicas_over(found, live).await?;
         let taken_over;
-        let live = if live.must_be_taken_over() {
+        let removes = self.change.differences.iter().any(|difference| difference.new.is_none());
+        let live = if live.must_be_taken_over(removes) {
             taken_over = self.take_over(found, live).await?;
             &taken_over
         } else {

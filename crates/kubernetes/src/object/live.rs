@@ -55,7 +55,7 @@ pub(crate) struct Managed {
 pub(crate) enum Writer {
     /// We did, by server-side apply.
     Us,
-    /// We did when we made the object. It is taken over before fields can be removed.
+    /// We did when we made the object. It has what the server filled in as well, so that it says nothing about what is ours.
     UsAtFirst,
     /// A person did, with a tool that edits single objects. What is ours is set right again.
     ByHand,
@@ -113,19 +113,25 @@ impl Live {
         let mut out = FieldSet::default();
         for managed in &self.meta.managed_fields {
             match managed.writer() {
-                Writer::Us | Writer::UsAtFirst => out.add(managed.fields.clone()),
+                Writer::Us => out.add(managed.fields.clone()),
                 // Labels and annotations are where tools and people leave notes.
                 Writer::ByHand => out.add(managed.fields.clone().without("metadata")),
-                Writer::Another => {}
+                Writer::UsAtFirst | Writer::Another => {}
             }
         }
         out
     }
 
+    /// We made it, and were interrupted before we said which of its fields are ours.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        let by = |writer| self.meta.managed_fields.iter().any(|managed| managed.writer() == writer);
+        by(Writer::UsAtFirst) && !by(Writer::Us)
+    }
+
     /// Whether others than our server-side apply hold fields that are ours to say: they could not be removed.
-    pub(crate) fn must_be_taken_over(&self) -> bool {
+    pub(crate) fn must_be_taken_over(&self, removes: bool) -> bool {
         let holds = |managed: &Managed| match managed.writer() {
-            Writer::UsAtFirst => true,
+            Writer::UsAtFirst => removes,
             Writer::ByHand => !managed.fields.clone().without("metadata").parts.is_empty(),
             Writer::Us | Writer::Another => false,
         };
@@ -179,12 +185,14 @@ mod tests {
     fn nobody_manages_what_says_nothing() {
         let live = Live::parse(b"{}").unwrap();
         assert_eq!(live.ours(), FieldSet::default());
-        assert!(!live.must_be_taken_over());
+        assert!(!live.must_be_taken_over(true));
     }
 
     #[test]
     fn hands_are_told_from_controllers() {
-        let entry = |manager: &str, operation: &str, subresource: &str| json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "subresource": subresource, "fieldsV1": { "f:spec": {} } });
+        let entry = |manager: &str, operation: &str, subresource: &str| {
+            json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "subresource": subresource, "fieldsV1": { "f:spec": {} } })
+        };
         let writer = |manager: &str, operation: &str, subresource: &str| {
             live(json!([entry(manager, operation, subresource)])).meta.managed_fields[0].writer()
         };
@@ -203,15 +211,16 @@ mod tests {
     #[test]
     fn what_is_taken_over_is_managed_by_us_alone_and_notes_stay_whose_they_are() {
         let live = live(json!([
-            { "manager": "stratos", "operation": "Update", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {} } } },
+            { "manager": "stratos", "operation": "Update", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {}, "f:filled-in": {} } } },
+            { "manager": "stratos", "operation": "Apply", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {} } } },
             { "manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1",
               "fieldsV1": { "f:data": { "f:b": {} }, "f:metadata": { "f:labels": { "f:note": {} } } } },
             { "manager": "controller", "operation": "Update", "apiVersion": "v1", "subresource": "status", "fieldsV1": { "f:status": {} } },
         ]));
-        assert!(live.must_be_taken_over());
+        assert!(live.must_be_taken_over(false));
         let after = live.taken_over("v1");
         let after = Live::parse(json!({ "metadata": { "managedFields": after } }).to_string().as_bytes()).unwrap();
-        assert!(!after.must_be_taken_over());
+        assert!(!after.must_be_taken_over(true));
         assert_eq!(after.ours().to_value(), json!({ "f:data": { "f:a": {}, "f:b": {} } }));
         let left: Vec<&str> = after.meta.managed_fields.iter().map(|managed| managed.manager.as_str()).collect();
         assert_eq!(left, ["stratos", "kubectl-edit", "controller"]);
