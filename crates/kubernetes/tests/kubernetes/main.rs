@@ -1,0 +1,6 @@
+//! Against a real cluster.
+
+mod exec;
+mod health;
+mod logs;
+mod support;
