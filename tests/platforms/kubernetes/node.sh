@@ -52,11 +52,13 @@ api_answers() {
     [[ -z ${pids[apiserver]:-} ]] ||
         until_well apiserver curl --silent --fail --max-time 5 --cacert "$keys/ca.crt" "https://$node:6443/readyz"
 }
+# With the rates that it has otherwise, its some forty controllers wait seconds for their tokens.
 start_controller-manager() {
     run controller-manager "$program" controller-manager --kubeconfig="$keys/controller-manager.kubeconfig" --leader-elect=false \
-        --secure-port=0 --use-service-account-credentials --root-ca-file="$keys/ca.crt" --service-account-private-key-file="$keys/service-accounts.key" \
+        --secure-port=0 --use-service-account-credentials --service-account-private-key-file="$keys/service-accounts.key" \
+        --root-ca-file="$keys/ca.crt" \
         --cluster-signing-cert-file="$keys/ca.crt" --cluster-signing-key-file="$keys/ca.key" --pvclaimbinder-sync-period=2s \
-        --node-monitor-period=2s --node-monitor-grace-period=20s
+        --node-monitor-period=2s --node-monitor-grace-period=20s --kube-api-qps=500 --kube-api-burst=1000
 }
 start_scheduler() {
     run scheduler "$program" scheduler --kubeconfig="$keys/scheduler.kubeconfig" --leader-elect=false --secure-port=0

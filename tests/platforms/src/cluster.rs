@@ -131,7 +131,7 @@ impl Cluster {
         for (version, behaviour) in image::VERSIONS {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let archive = image::archive(folder.path(), version);
-            let settings = format!(r#"{{"Env": ["PATH=/bin", "BEHAVIOUR={behaviour}"], "Cmd": ["/bin/web"]}}"#);
+            let settings = format!(r#"{{"Env": ["PATH=/bin", "BEHAVIOUR={behaviour}"], "Cmd": ["/bin/web"], "User": "1000"}}"#);
             self.push(&format!("web:{version}"), &archive, &settings);
             if version == "1" {
                 // What holds a pod's network.

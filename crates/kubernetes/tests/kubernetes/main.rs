@@ -1,6 +1,13 @@
-//! Against a real cluster.
+//! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
+mod edit;
 mod exec;
 mod health;
 mod logs;
+mod proxy;
+mod subject;
 mod support;
+
+use subject::KubernetesSubject;
+
+stratos_engine::contract_suite!(kubernetes: KubernetesSubject);

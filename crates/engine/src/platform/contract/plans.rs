@@ -237,11 +237,16 @@ pub async fn an_edit_after_the_plan_is_refused<S: Subject>(subject: &S) {
     stage.converge().await;
 }
 
+/// Whether a segment is a variable's name, or the element of a list that has this name.
+fn is_named(segment: &str, name: &str) -> bool {
+    segment == name || segment.strip_prefix("[name=").and_then(|rest| rest.strip_suffix(']')) == Some(name)
+}
+
 /// The leaf of an environment variable, where leaves are named after them.
 fn variable(plan: &Plan, name: &str) -> Option<(ResourceId, Path)> {
     let mut desired = plan.changes.iter().filter_map(|change| change.desired.as_ref());
     desired.find_map(|desired| {
-        let named = |(path, _): &&(Path, Leaf)| path.segments().last().is_some_and(|segment| segment == name);
+        let named = |(path, _): &&(Path, Leaf)| path.segments().any(|segment| is_named(segment, name));
         let (path, _) = desired.document.leaves().iter().find(named)?;
         Some((desired.id.clone(), path.clone()))
     })
@@ -255,8 +260,8 @@ pub async fn what_was_added_by_hand_is_removed<S: Subject>(subject: &S) {
     let Some((id, path)) = variable(&first, "MODE") else {
         return note::<S>("no leaf is named after the variable");
     };
-    let segments = path.segments().map(|segment| if segment == "MODE" { "BY_HAND" } else { segment });
-    let added = Path::new(segments);
+    let segments: Vec<String> = path.segments().map(|s| if is_named(s, "MODE") { s.replace("MODE", "BY_HAND") } else { s.into() }).collect();
+    let added = Path::new(segments.iter().map(String::as_str));
     if !possible::<S>("an added variable", &subject.edit(&id, &added, Some(&super::fields::by_hand())).await) {
         return;
     }
