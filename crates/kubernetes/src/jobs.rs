@@ -8,6 +8,7 @@ mod end;
 mod follow;
 mod objects;
 mod record;
+mod work;
 
 use std::collections::BTreeMap;
 
@@ -22,15 +23,18 @@ use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::failure::Failure;
 use end::Live;
-use record::Record;
-pub(crate) use record::name;
+use record::{Record, name};
+pub(crate) use work::pod;
+
+/// The entries of a Secret.
+pub(crate) type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 /// What a job runs. It may hold secrets: it is never printed.
 pub(crate) struct JobPod {
     /// A complete pod template: values resolved but secrets, which are references to the Secret below.
     pub(crate) pod_template: Value,
     /// Its Secret, with [`name`] as its name: an app's own may go or change while the job runs.
-    pub(crate) secret: Option<(String, BTreeMap<String, Zeroizing<Vec<u8>>>)>,
+    pub(crate) secret: Option<(String, Values)>,
     /// Complete ConfigMaps for it alone.
     pub(crate) config_maps: Vec<Value>,
 }

@@ -15,8 +15,9 @@ use stratos_engine::health::Health;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::exec::{ExecEvents, ExecRequest};
+use stratos_engine::platform::jobs::{JobEvents, JobRequest};
 use stratos_engine::platform::{
-    Address, ApplyContext, Exec, Field, Lease, LogOptions, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
     Wanted,
 };
 use tokio::sync::OnceCell;
@@ -25,7 +26,7 @@ use crate::apply_set::ApplySet;
 use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::discovery::Discovery;
-use crate::{apply, exec, health, lease, logs, marks, observe, preview, retire, support, translate};
+use crate::{apply, exec, health, jobs, lease, logs, marks, observe, preview, retire, support, translate};
 
 /// One environment in a cluster.
 pub struct KubernetesPlatform {
@@ -147,6 +148,10 @@ impl Platform for KubernetesPlatform {
     fn exec(&self) -> Option<&dyn Exec> {
         Some(self)
     }
+
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        Some(self)
+    }
 }
 
 #[async_trait]
@@ -160,5 +165,18 @@ impl Logs for KubernetesPlatform {
 impl Exec for KubernetesPlatform {
     async fn exec(&self, of: &ResourceId, request: ExecRequest) -> Result<ExecEvents, PlatformError> {
         exec::exec(&self.connection, &self.discovery, &self.config, of, request).await
+    }
+}
+
+#[async_trait]
+impl Jobs for KubernetesPlatform {
+    async fn run(&self, job: &JobRequest<'_>, context: &ApplyContext<'_>) -> Result<JobEvents, PlatformError> {
+        self.ensure_namespace().await?;
+        let pod = jobs::pod(&self.config, job, context)?;
+        jobs::run(&self.connection, &self.config, job, pod).await
+    }
+
+    async fn remove(&self, app: &Name, key: &str) -> Result<(), PlatformError> {
+        jobs::remove(&self.connection, &self.config, app, key).await
     }
 }

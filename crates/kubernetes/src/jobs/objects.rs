@@ -44,6 +44,12 @@ fn template(of_app: &Value) -> Value {
     let mut template = of_app.clone();
     template["metadata"]["labels"] = json!({ "app.kubernetes.io/managed-by": "stratos" });
     template["spec"]["restartPolicy"] = json!("Never");
+    if let Some(spec) = template["spec"].as_object_mut() {
+        // A migration runs before the app's account is there, and what spreads instances does not concern it.
+        for field in ["serviceAccountName", "topologySpreadConstraints"] {
+            spec.remove(field);
+        }
+    }
     for container in template["spec"]["containers"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
             container.remove(probe);

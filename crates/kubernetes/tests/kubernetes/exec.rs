@@ -82,11 +82,11 @@ async fn what_cannot_be_run_says_why() {
 #[tokio::test]
 async fn a_command_ends_with_its_pod() {
     let place = place("e-ends");
-    let running = run(&place, command(&["sleep", "1000"]));
-    let deleting = async {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        place.kubectl(&["delete", "pod", "web", "--wait=false"]);
-    };
-    let (ended, ()) = tokio::join!(running, deleting);
-    assert!(ended.is_err() || ended.as_ref().is_ok_and(|(_, _, code)| *code == 137), "{ended:?}");
+    let request = command(&["sh", "-c", "echo begin; sleep 1000"]);
+    let mut events = place.platform.exec().expect("exec").exec(&id("Pod", "web"), request).await.unwrap();
+    while !matches!(events.next().await.expect("it begins").unwrap(), ExecEvent::Output(_)) {}
+    place.kubectl(&["delete", "pod", "web", "--wait=false"]);
+    let end = tokio::time::timeout(LIMIT, events.next()).await.expect("it hangs").expect("it has an end");
+    assert!(end.is_err() || matches!(end, Ok(ExecEvent::Ended { code: 137 })), "{end:?}");
+    assert!(events.next().await.is_none());
 }

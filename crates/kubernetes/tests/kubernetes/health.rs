@@ -66,11 +66,12 @@ async fn an_image_that_is_not_there_ends_with_the_deadline_and_says_so() {
     assert!(why.contains("one of the version before still serves"), "{why}");
     // Going back is no failure, although the controller has not taken its last word back yet.
     place.apply(&deployment("image: 'IMAGE:1'", "progressDeadlineSeconds: 10,"));
-    place.until(DEPLOYMENT, "web", |health| {
-        assert!(!is_failed(health), "{health:#?}");
-        is_healthy(health)
-    })
-    .await;
+    place
+        .until(DEPLOYMENT, "web", |health| {
+            assert!(!is_failed(health), "{health:#?}");
+            is_healthy(health)
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -94,7 +95,11 @@ async fn a_program_that_is_not_there_is_a_failure() {
     let place = Place::new("h-program", "");
     place.apply(&deployment("image: 'IMAGE:1', command: [/nosuch]", ""));
     let health = place.until(DEPLOYMENT, "web", is_failed).await;
-    assert!(health.message.contains("the program of the container web cannot be started") && health.message.contains("/nosuch"), "{}", health.message);
+    assert!(
+        health.message.contains("the program of the container web cannot be started") && health.message.contains("/nosuch"),
+        "{}",
+        health.message
+    );
 }
 
 #[tokio::test]
@@ -141,7 +146,7 @@ async fn what_the_namespace_forbids_says_so() {
 #[tokio::test]
 async fn an_image_that_runs_as_root_where_it_may_not_comes_with_what_helps() {
     let place = Place::new("h-root", "");
-    place.apply(&deployment("image: 'IMAGE:1', securityContext: {runAsNonRoot: true}", ""));
+    place.apply(&deployment("image: 'IMAGE:1', securityContext: {runAsNonRoot: true, runAsUser: 0}", ""));
     let health = place.until(DEPLOYMENT, "web", |health| health.message.contains("CreateContainerConfigError")).await;
     assert!(health.message.contains("platform.kubernetes.run_as_user"), "{}", health.message);
 }
@@ -177,14 +182,20 @@ async fn other_kinds_are_judged_too() {
     );
     place.until("Job.batch", "good", is_healthy).await;
     let bad = place.until("Job.batch", "bad", is_failed).await;
-    assert!(bad.message.contains("the container c ended with exit code 4") && bad.message.contains("BackoffLimitExceeded"), "{}", bad.message);
+    assert!(
+        bad.message.contains("the container c ended with exit code 4") && bad.message.contains("BackoffLimitExceeded"),
+        "{}",
+        bad.message
+    );
     assert_eq!(bad.instances[0].last_log, ["no"]);
     let set = place.until("StatefulSet.apps", "set", is_healthy).await;
     let names: Vec<&str> = set.instances.iter().map(|instance| instance.name.as_str()).collect();
     assert_eq!(names, ["set-0", "set-1"]);
     let daemon = place.until("DaemonSet.apps", "daemon", is_failed).await;
     assert!(daemon.message.contains("exit code 3"), "{}", daemon.message);
-    let claim = place.until("PersistentVolumeClaim", "data", |health| health.status == Status::Healthy || health.message.contains("no volume")).await;
+    let claim = place
+        .until("PersistentVolumeClaim", "data", |health| health.status == Status::Healthy || health.message.contains("no volume"))
+        .await;
     assert_ne!(claim.status, Status::Failed);
     assert_eq!(place.health("Service", "out").await.status, Status::Progressing);
     assert_eq!(place.health("ConfigMap", "kube-root-ca.crt").await.status, Status::Healthy);

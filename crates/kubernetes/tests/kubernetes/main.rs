@@ -3,6 +3,7 @@
 mod edit;
 mod exec;
 mod health;
+mod jobs;
 mod logs;
 mod proxy;
 mod subject;
