@@ -2,6 +2,8 @@
 
 #[cfg(feature = "docker")]
 mod docker;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,8 @@ pub const BUILT: &[PlatformKind] = &[
     PlatformKind::Docker,
     #[cfg(feature = "docker")]
     PlatformKind::Swarm,
+    #[cfg(feature = "kubernetes")]
+    PlatformKind::Kubernetes,
 ];
 
 /// The command, hidden from help, whose further arguments [`supervise`] takes.
@@ -45,7 +49,10 @@ pub struct Connect {
     folder: PathBuf,
     /// What this machine and its user say about engines.
     #[cfg(feature = "docker")]
-    surroundings: stratos_docker::endpoint::Surroundings,
+    engines: stratos_docker::endpoint::Surroundings,
+    /// The same about clusters.
+    #[cfg(feature = "kubernetes")]
+    clusters: stratos_kubernetes::access::Surroundings,
 }
 
 /// What is wrong with an environment as it is written.
@@ -66,17 +73,20 @@ impl Connect {
             state,
             folder: folder.to_owned(),
             #[cfg(feature = "docker")]
-            surroundings: stratos_docker::endpoint::Surroundings::new(|name| std::env::var_os(name), folder),
+            engines: stratos_docker::endpoint::Surroundings::new(|name| std::env::var_os(name), folder),
+            #[cfg(feature = "kubernetes")]
+            clusters: stratos_kubernetes::access::Surroundings::new(|name| std::env::var_os(name), folder),
         }
     }
 
     /// How an environment's platform will be reached from this machine, and how each side shows who it is. None where there is
     /// nothing to say. Nothing is sent.
-    #[cfg_attr(not(feature = "docker"), allow(unused_variables, reason = "the platform local is reached in one way"))]
     pub fn describe(&self, environment: &Environment) -> Option<Result<String, PlatformError>> {
         match environment.platform {
             #[cfg(feature = "docker")]
-            PlatformKind::Docker | PlatformKind::Swarm => Some(docker::describe(environment, &self.surroundings)),
+            PlatformKind::Docker | PlatformKind::Swarm => Some(docker::describe(environment, &self.engines)),
+            #[cfg(feature = "kubernetes")]
+            PlatformKind::Kubernetes => Some(kubernetes::describe(environment, &self.clusters)),
             _ => None,
         }
     }
@@ -123,21 +133,37 @@ impl Connect {
 ///
 /// # Errors
 /// Where the settings are wrong, which [`check`] says before.
-#[cfg_attr(not(feature = "docker"), allow(unused_variables, reason = "the other platforms have no native parts"))]
+#[cfg_attr(
+    not(any(feature = "docker", feature = "kubernetes")),
+    allow(unused_variables, reason = "the other platforms have no native parts")
+)]
 pub fn unconnected(project: &Project, name: &Name, environment: &Environment) -> Result<Option<Arc<dyn Platform>>, PlatformError> {
     match environment.platform {
         #[cfg(feature = "docker")]
         PlatformKind::Docker | PlatformKind::Swarm => docker::unconnected(project, name, environment).map(Some),
+        #[cfg(feature = "kubernetes")]
+        PlatformKind::Kubernetes => kubernetes::unconnected(project, name, environment).map(Some),
         _ => Ok(None),
     }
 }
 
 /// What is wrong with an environment's settings for its platform, on whatever machine. What a build lacks is not checked.
-#[cfg_attr(not(feature = "docker"), allow(unused_variables, reason = "the platform local has no settings"))]
 pub fn check(environment: &Environment) -> Vec<Problem> {
     match environment.platform {
         #[cfg(feature = "docker")]
         PlatformKind::Docker | PlatformKind::Swarm => docker::check(environment),
+        #[cfg(feature = "kubernetes")]
+        PlatformKind::Kubernetes => kubernetes::check(environment),
+        _ => Vec::new(),
+    }
+}
+
+/// What is wrong with the place that an environment's name leads to.
+#[cfg_attr(not(feature = "kubernetes"), allow(unused_variables, reason = "the names of the other platforms' places are always right"))]
+fn check_name(project: &Project, name: &Name, environment: &Environment) -> Vec<Problem> {
+    match environment.platform {
+        #[cfg(feature = "kubernetes")]
+        PlatformKind::Kubernetes => kubernetes::check_name(project, name, environment),
         _ => Vec::new(),
     }
 }
@@ -146,7 +172,8 @@ pub fn check(environment: &Environment) -> Vec<Problem> {
 pub fn check_all(manifest: &Manifest) -> Result<(), Report> {
     let mut problems = Vec::new();
     for (name, environment) in &manifest.environments {
-        problems.extend(check(environment).into_iter().map(|problem| {
+        let found = check(environment).into_iter().chain(check_name(&manifest.project, name, environment));
+        problems.extend(found.map(|problem| {
             let place = place(manifest, name, &problem.at);
             let diagnostic = Diagnostic::new(problem.message, place);
             Diagnostic { help: problem.help, ..diagnostic }
@@ -165,7 +192,7 @@ fn place(manifest: &Manifest, name: &Name, keys: &[String]) -> Option<Span> {
 }
 
 /// What live objects are marked with: the project's id, or its name where it has none.
-#[cfg(any(feature = "local", feature = "docker"))]
+#[cfg(any(feature = "local", feature = "docker", feature = "kubernetes"))]
 fn owner_of(project: &Project) -> &str {
     project.id.as_deref().unwrap_or(&project.name)
 }
@@ -177,7 +204,7 @@ impl Connector for Connect {
     }
 
     #[cfg_attr(
-        not(any(feature = "local", feature = "docker")),
+        not(any(feature = "local", feature = "docker", feature = "kubernetes")),
         allow(unused_variables, reason = "a build without any platform only refuses")
     )]
     async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
@@ -185,7 +212,9 @@ impl Connector for Connect {
             #[cfg(feature = "local")]
             PlatformKind::Local => self.local(project, name),
             #[cfg(feature = "docker")]
-            PlatformKind::Docker | PlatformKind::Swarm => docker::connect(project, name, environment, &self.surroundings),
+            PlatformKind::Docker | PlatformKind::Swarm => docker::connect(project, name, environment, &self.engines),
+            #[cfg(feature = "kubernetes")]
+            PlatformKind::Kubernetes => kubernetes::connect(project, name, environment, &self.clusters),
             kind => {
                 let there: Vec<&str> = BUILT.iter().map(|kind| kind.as_str()).collect();
                 let why = format!("this build does not have the platform {kind} yet");
@@ -195,9 +224,14 @@ impl Connector for Connect {
         }
     }
 
-    /// A local environment is a folder that is named after it, and its processes run in there.
+    /// A local environment is a folder that is named after it, and its processes run in there. A namespace that is not written is
+    /// named after its environment.
     fn place_follows_name(&self, environment: &Environment) -> bool {
-        environment.platform == PlatformKind::Local
+        match environment.platform {
+            PlatformKind::Local => true,
+            PlatformKind::Kubernetes => environment.namespace.is_none(),
+            _ => false,
+        }
     }
 
     /// This machine's own environments. What is on a server may be another branch's, or another machine's.
@@ -232,4 +266,18 @@ pub fn supervise(arguments: &[OsString]) -> Result<(), Box<dyn std::error::Error
     return Ok(stratos_local::supervisor::run(arguments)?);
     #[cfg(not(feature = "local"))]
     return Err(format!("this build does not have the platform local (arguments: {arguments:?})").into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_is_not_written_follows_the_name_of_its_environment() {
+        let connect = Connect::new(Path::new("."), None);
+        let environment = Environment::new(PlatformKind::Kubernetes);
+        assert!(connect.place_follows_name(&environment));
+        assert!(!connect.place_follows_name(&Environment { namespace: Some("shop".to_owned()), ..environment }));
+        assert!(!connect.place_follows_name(&Environment::new(PlatformKind::Swarm)));
+    }
 }

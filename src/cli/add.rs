@@ -20,6 +20,8 @@ Examples:
   stratos add env dev --platform local
   stratos add env myswarm --platform swarm https://swarm-host/
   stratos add env here --platform docker               the engine that `docker` uses
+  stratos add env myk8s --platform kubernetes https://kubernetes-master/
+  stratos add env staging --platform kubernetes --option context=staging
   stratos add env prod --platform kubernetes --namespace shop --after myswarm
   stratos add app redis --parameter 'password={{ secrets.redis }}'   from its cartridge
   stratos add app web --image nginx:1.27 --port http=80:8080

@@ -68,9 +68,9 @@ impl Global {
         let wish = match (wish, self.verbose) {
             (Some(wish), _) => wish,
             (None, 0) => return Ok(()),
-            (None, 1) => {
-                "stratos=debug,stratos_engine=debug,stratos_docker=debug,stratos_local=debug,stratos_registry=debug,info".to_owned()
-            }
+            (None, 1) => "stratos=debug,stratos_engine=debug,stratos_docker=debug,stratos_kubernetes=debug,stratos_local=debug,\
+                 stratos_registry=debug,info"
+                .to_owned(),
             (None, _) => "trace".to_owned(),
         };
         let filter = tracing_subscriber::EnvFilter::try_new(&wish)
@@ -86,7 +86,19 @@ impl Global {
 /// Whether a library's log may hold what it sends or receives: bodies and headers, with the values of secrets and credentials.
 /// It is not written, whatever is asked for.
 fn tells_secrets(target: &str) -> bool {
-    const TALKATIVE: [&str; 7] = ["bollard", "hyper", "hyper_util", "h2", "reqwest", "rustls", "tokio_util"];
+    const TALKATIVE: [&str; 11] = [
+        "bollard",
+        "h2",
+        "hyper",
+        "hyper_util",
+        "kube_client",
+        "reqwest",
+        "rustls",
+        "tokio_tungstenite",
+        "tokio_util",
+        "tower_http",
+        "tungstenite",
+    ];
     let library = target.split("::").next().unwrap_or_default();
     TALKATIVE.contains(&library)
 }
@@ -106,6 +118,7 @@ mod tests {
     #[test]
     fn libraries_that_see_bodies_and_headers_are_not_heard() {
         assert!(tells_secrets("bollard::docker") && tells_secrets("hyper") && tells_secrets("hyper_util::client::legacy"));
+        assert!(tells_secrets("kube_client::client::builder") && tells_secrets("tungstenite::protocol"));
         assert!(!tells_secrets("stratos_docker::exec") && !tells_secrets("stratos") && !tells_secrets("hyperlocal"));
     }
 

@@ -25,7 +25,7 @@ fn an_environment_is_added_as_the_documentation_has_it() {
     assert_eq!(table["environments"]["myswarm"]["options"]["publish"].as_str(), Some("host"));
     let again = place.run(&["add", "env", "myswarm", "--platform", "swarm", "https://swarm-host/", "--option", "publish=host"]).code(0);
     assert!(again.err.contains("is there already"), "{}", again.err);
-    place.run(&["add", "env", "prod", "--platform", "kubernetes"]).code(0);
+    place.run(&["add", "env", "prod", "--platform", "mesos"]).code(0);
     let listed = place.run(&["list", "envs"]).code(0).out;
     assert!(listed.contains("myswarm  swarm"), "{listed}");
     assert!(listed.contains("this build does not have it yet"), "{listed}");

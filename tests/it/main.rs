@@ -15,6 +15,7 @@ mod examples;
 mod hello;
 mod images;
 mod init;
+mod kubernetes;
 mod layout;
 mod plan;
 mod plan_display;

@@ -78,9 +78,9 @@ fn every_mistake_is_shown_at_its_place() {
 
 #[test]
 fn a_platform_that_is_not_built_says_what_is() {
-    let place = Place::with("[project]\nname = \"shop\"\n[environments.prod]\nplatform = \"kubernetes\"\n");
+    let place = Place::with("[project]\nname = \"shop\"\n[environments.prod]\nplatform = \"mesos\"\n");
     let run = place.run(&["plan"]).code(1);
-    assert!(run.err.contains("this build does not have the platform kubernetes yet"), "{}", run.err);
+    assert!(run.err.contains("this build does not have the platform mesos yet"), "{}", run.err);
     assert!(run.err.contains("it has: local"), "{}", run.err);
 }
 

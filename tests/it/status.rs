@@ -123,9 +123,9 @@ fn an_environment_that_holds_something_is_not_removed() {
 
 #[test]
 fn the_matrix_says_what_each_environment_honours() {
-    let place = Place::with(&format!("{MANIFEST}[environments.prod]\nplatform = \"kubernetes\"\n"));
+    let place = Place::with(&format!("{MANIFEST}[environments.prod]\nplatform = \"mesos\"\n"));
     let run = place.run(&["check"]).code(0);
-    for words in ["image", "ignored", "ports", "adapted", "honoured", "prod: this build does not have the platform kubernetes yet"] {
+    for words in ["image", "ignored", "ports", "adapted", "honoured", "prod: this build does not have the platform mesos yet"] {
         assert!(run.out.contains(words), "{words}: {}", run.out);
     }
     let json = place.run(&["check", "--output", "json"]).code(0).json();

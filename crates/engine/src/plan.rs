@@ -217,10 +217,10 @@ pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
     for difference in differences {
         choices.add(difference, &observed.gaps, policy);
     }
-    let ours = observed.resources.values().filter(|live| live.ownership.marks().is_some()).count();
+    let ours: Vec<Name> = observed.resources.values().filter_map(|live| Some(live.ownership.marks()?.app.clone())).collect();
     succeed::find(&mut choices, &observed);
     prune::hold_unread(&mut choices, &observed.gaps);
-    prune::limit(&mut choices, ours, has_apps, policy);
+    prune::limit(&mut choices, &ours, has_apps, policy);
     order::hold_dependents(&mut choices, &observed);
     order::hold_needed(&mut choices, &observed);
     let unchanged = order::follow(&mut choices, unchanged, &observed);

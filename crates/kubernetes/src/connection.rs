@@ -122,6 +122,17 @@ impl Connection {
         Ok(Self::of(Arc::new(Access { config, plugin, printed: Mutex::default() })))
     }
 
+    /// To no cluster at all, for what is done without asking one.
+    ///
+    /// # Errors
+    /// As [`Connection::new`].
+    pub fn nowhere() -> Result<Self, PlatformError> {
+        // Nothing can listen on this port.
+        let mut config = kube::Config::new(http::Uri::from_static("http://127.0.0.1:0/"));
+        config.root_cert = Some(Vec::new());
+        Self::new(config)
+    }
+
     fn of(access: Arc<Access>) -> Self {
         Self { access, made: Arc::default(), sent: Arc::default(), limit: Arc::new(Semaphore::new(IN_FLIGHT)) }
     }

@@ -51,7 +51,7 @@ impl Call<'_> {
         self.prepare(found).await?;
         self.hand_replicas_over(found, live).await?;
         let taken_over;
-        let removes = self.change.differences.iter().any(|difference| difference.new.is_none());
+        let removes = self.change.differences.iter().any(|difference| difference.new.is_none()) || self.removes_notes(found, live)?;
         let live = if live.must_be_taken_over(removes) {
             taken_over = self.take_over(found, live).await?;
             &taken_over
@@ -69,6 +69,13 @@ impl Call<'_> {
                 Err(failure) => return Err(self.without_secrets(self.not_applied(&failure))),
             }
         }
+    }
+
+    /// Whether one of our own annotations goes.
+    fn removes_notes(&self, found: &Found, live: &Live) -> Result<bool, Answer> {
+        let object = self.object(found, &live.meta.name, None)?;
+        let ours = live.meta.annotations.keys().filter(|key| marks::is_ours(key));
+        Ok(ours.into_iter().any(|key| object["metadata"]["annotations"].get(key).is_none()))
     }
 
     fn not_applied(&self, failure: &Failure) -> Answer {
@@ -145,7 +152,8 @@ pub(crate) fn is_by_hand(failure: &Failure) -> bool {
     let managers = managers(failure);
     let by_hand = |manager: &String| {
         let written = |operation: &str| Managed { manager: manager.clone(), operation: operation.to_owned(), ..Managed::default() };
-        manager.starts_with("kubectl-") || written("Update").writer() == Writer::ByHand
+        // What made it is managed apart from what was applied, also where both were ours.
+        manager == MANAGER || manager.starts_with("kubectl-") || written("Update").writer() == Writer::ByHand
     };
     !managers.is_empty() && managers.iter().all(by_hand)
 }

@@ -164,6 +164,8 @@ impl Writer {
                 self.put(at, Leaf::from_text(&text));
                 Ok(())
             }
+            // In what is known the server drops it; but in maps of the user's own, in lists, and where it says "none".
+            Value::String(text) if self.known && text.is_empty() && is_nothing(at, names) => Ok(()),
             scalar => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 if let Some(leaf) = leaf::scalar(self.known, &names, scalar) {
@@ -182,7 +184,10 @@ impl Writer {
             self.field(at, names, key, &Value::String((*value).to_owned()))?;
         }
         for (key, value) in map {
-            self.field(at, names, key, value)?;
+            // A template has no status, although the server writes one.
+            if !(self.known && key == "status" && names.last().is_some_and(|name| name == "volumeClaimTemplates")) {
+                self.field(at, names, key, value)?;
+            }
         }
         let dropped = || self.known && names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
         if map.is_empty() && self.out.len() == before && !dropped() {
@@ -285,6 +290,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Whether an empty text in this field is as good as none.
+fn is_nothing(at: &[String], names: &[String]) -> bool {
+    let within = |place: usize| names.len().checked_sub(place).and_then(|index| names.get(index)).map_or("", String::as_str);
+    let in_list = at.last().is_some_and(|segment| segment.starts_with('['));
+    !in_list && !MAPS.contains(&within(2)) && !["storageClassName", "volumeAttributesClassName", "loadBalancerClass"].contains(&within(1))
 }
 
 /// Below an entry of a Secret whose bytes are no text.

@@ -1,6 +1,6 @@
 //! An environment in the shared cluster, for the conformance suite.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use stratos_engine::platform::{Field, Platform, PlatformError, Support};
 use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::edit;
 use crate::proxy::Proxy;
@@ -32,7 +33,11 @@ pub struct KubernetesSubject {
     pub namespace: String,
     pub proxy: Proxy,
     admin: kube::Client,
+    cpus: Mutex<Option<SemaphorePermit<'static>>>,
 }
+
+/// The node's CPUs. A case that reserves some has them for itself.
+static CPUS: Semaphore = Semaphore::const_new(1);
 
 /// Connects to it, as another process each time.
 pub struct Connect {
@@ -107,6 +112,14 @@ impl KubernetesSubject {
         Some(format!("{collection}/{of}{}", numbers.max()?))
     }
 
+    fn reserve_cpus(&self) {
+        let mut cpus = self.cpus.lock().unwrap();
+        if cpus.is_none() {
+            let wait = || tokio::runtime::Handle::current().block_on(CPUS.acquire());
+            *cpus = Some(tokio::task::block_in_place(wait).unwrap());
+        }
+    }
+
     async fn expire_lease(&self) {
         let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.namespace);
         let _ = ask(&self.admin, "DELETE", &leases, None).await;
@@ -122,7 +135,7 @@ impl Subject for KubernetesSubject {
         let namespace = format!("case{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
         tokio::task::spawn_blocking(Cluster::shared).await.unwrap();
         let admin = admin().await;
-        Self { proxy: Proxy::new(admin.clone()).await, namespace, admin }
+        Self { proxy: Proxy::new(admin.clone()).await, namespace, admin, cpus: Mutex::default() }
     }
 
     async fn clean_up(&self) {
@@ -146,6 +159,10 @@ impl Subject for KubernetesSubject {
     }
 
     fn support(&self, field: Field) -> Support {
+        // Who asks this is about to reserve some, and would wait for a node that has them free.
+        if field == Field::ResourcesCpu {
+            self.reserve_cpus();
+        }
         let config = EnvironmentConfig {
             environment: Name::new("dev").unwrap(),
             owner: Owner { project: self.namespace.clone(), environment: Name::new("dev").unwrap() },
