@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use stratos_engine::platform::{LogLine, LogOptions, Platform as _, PlatformError};
+use stratos_test_platforms::{Cluster, Part};
 
 use crate::support::{LIMIT, Place, id};
 
@@ -77,6 +78,30 @@ async fn what_is_followed_goes_on_over_restarts_without_a_line_twice_or_lost() {
     assert_eq!(seen, expected);
     let previous = all(&place, "Pod", "count", &LogOptions { previous: true, ..LogOptions::default() }).await;
     assert_eq!(previous.iter().filter(|(_, line)| line.starts_with("line")).count(), 3, "{previous:?}");
+}
+
+/// The API server is away while lines are written.
+#[tokio::test]
+async fn a_stream_that_breaks_is_read_on_from_where_it_broke() {
+    // It ends with the process.
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start()));
+    let place = Place::of(cluster, "l-break", "");
+    place.apply(&pod("count", "n=0; while true; do n=$((n+1)); echo line $n; sleep 0.1; done", ""));
+    place.kubectl(&["wait", "--for=condition=Ready", "pod/count", "--timeout=60s"]);
+    let mut lines = open(&place, "Pod", "count", &LogOptions { follow: true, ..LogOptions::default() }).await;
+    let mut seen = next(&mut lines, 20).await;
+    cluster.kill(Part::ApiServer);
+    // What was on its way still comes, and then nothing.
+    while let Ok(Some(line)) = tokio::time::timeout(Duration::from_secs(2), lines.next()).await {
+        seen.push(line.unwrap_or_else(|error| panic!("{error}")).line);
+    }
+    cluster.revive(Part::ApiServer);
+    let last = seen.len() + 50;
+    while seen.len() < last {
+        seen.extend(next(&mut lines, 1).await);
+    }
+    let expected: Vec<String> = (1..=last).map(|n| format!("line {n}")).collect();
+    assert_eq!(seen, expected);
 }
 
 #[tokio::test]

@@ -24,7 +24,11 @@ pub struct Place {
 impl Place {
     /// A namespace of this name, with these labels beside.
     pub fn new(name: &str, labels: &str) -> Self {
-        let cluster = Cluster::shared();
+        Self::of(Cluster::shared(), name, labels)
+    }
+
+    /// The same, in another cluster.
+    pub fn of(cluster: &'static Cluster, name: &str, labels: &str) -> Self {
         cluster.apply_yaml(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{{labels}}}}}}}"));
         // Without it no pod is made.
         cluster.kubectl(&["wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=60s"]);
