@@ -204,3 +204,61 @@ async fn other_kinds_are_judged_too() {
     let found: Vec<Status> = place.platform.health(&ids).await.unwrap().iter().map(|health| health.status).collect();
     assert_eq!(found, [Status::Failed, Status::Healthy, Status::Healthy, Status::Missing]);
 }
+
+/// Three workloads with the labels of the portable model: as many requests as for one.
+#[tokio::test]
+async fn many_workloads_are_asked_about_at_once() {
+    let place = Place::new("h-many", "");
+    let ours = "stratos/project: k3v9q2xw, stratos/environment: dev, stratos/app";
+    for name in ["a", "b", "c"] {
+        let labels = format!("app.kubernetes.io/name: {name}, app.kubernetes.io/instance: {name}");
+        place.apply(&format!(
+            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {name}, namespace: NAMESPACE, labels: {{{ours}: {name}}}}}, spec: {{
+              selector: {{matchLabels: {{{labels}}}}}, template: {{metadata: {{labels: {{{labels}}}}}, spec: {{containers: [{{name: c, image: 'IMAGE:1'}}]}}}}}}}}"
+        ));
+    }
+    place.apply(&format!(
+        "{{apiVersion: v1, kind: Service, metadata: {{name: b-published, namespace: NAMESPACE, labels: {{{ours}: b}}}},
+          spec: {{type: NodePort, selector: {{app.kubernetes.io/instance: b}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}}}"
+    ));
+    for name in ["a", "b", "c"] {
+        place.until(DEPLOYMENT, name, is_healthy).await;
+    }
+    let ids = ["c", "a", "b"].map(|name| id(DEPLOYMENT, name));
+    let sent = place.platform.requests();
+    let health = place.platform.health(&ids).await.unwrap();
+    assert_eq!(place.platform.requests() - sent, 2);
+    let names: Vec<char> = health.iter().map(|health| health.instances[0].name.chars().next().unwrap()).collect();
+    assert_eq!(names, ['c', 'a', 'b']);
+    assert!(health[0].endpoints.is_empty() && health[1].endpoints.is_empty());
+    let port = place.kubectl(&["get", "service", "b-published", "--output=jsonpath={.spec.ports[0].nodePort}"]);
+    assert_eq!(health[2].endpoints, [format!("http://{}:{port}", place.cluster.node_address())]);
+}
+
+/// Whoever may read little is told less, and is told that.
+#[tokio::test]
+async fn what_may_not_be_read_is_left_out() {
+    let place = Place::new("h-denied", "");
+    place.apply(&deployment("image: 'IMAGE:crash'", ""));
+    place.until(DEPLOYMENT, "web", is_failed).await;
+    let some = place.as_somebody("reader", "[{apiGroups: [apps, ''], resources: [deployments, pods], verbs: [get, list]}]");
+    let little = place.as_somebody("blind", "[{apiGroups: [apps], resources: [deployments], verbs: [get]}]");
+    // A right is there a moment after it is given. Between two crashes the pod runs for a moment.
+    crate::support::eventually(|| async {
+        let health = some.health(&[id(DEPLOYMENT, "web")]).await.map_err(|error| error.to_string())?;
+        let [instance] = health[0].instances.as_slice() else { return Err(format!("{health:#?}")) };
+        let good = health[0].status == Status::Failed && instance.message.contains("exit code 3") && instance.last_log.is_empty();
+        if good { Ok(()) } else { Err(format!("{health:#?}")) }
+    })
+    .await;
+    crate::support::eventually(|| async {
+        let health = little.health(&[id(DEPLOYMENT, "web"), id("Service", "web")]).await.map_err(|error| error.to_string())?;
+        assert!(health[1].status == Status::Unknown && health[1].message.contains("cannot get resource"), "{health:#?}");
+        let good = health[0].status != Status::Unknown && health[0].instances.is_empty();
+        if good { Ok(()) } else { Err(format!("{health:#?}")) }
+    })
+    .await;
+    let logs = little.logs().unwrap();
+    let error = logs.logs(&id("Pod", "web"), &Default::default()).await.err().expect("an error");
+    assert!(error.why.contains("cannot get resource \"pods\""), "{error}");
+}

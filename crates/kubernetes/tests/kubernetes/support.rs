@@ -32,7 +32,18 @@ impl Place {
         cluster.apply_yaml(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: {{{labels}}}}}}}"));
         // Without it no pod is made.
         cluster.kubectl(&["wait", "--for=create", "serviceaccount/default", "--namespace", name, "--timeout=60s"]);
-        Self { cluster, namespace: name.to_owned(), platform: platform(cluster, name) }
+        Self { cluster, namespace: name.to_owned(), platform: platform(cluster.kubeconfig(), name) }
+    }
+
+    /// The same place, for somebody who may do there what these rules of a Role say.
+    pub fn as_somebody(&self, user: &str, rules: &str) -> KubernetesPlatform {
+        self.apply(&format!(
+            "{{apiVersion: v1, kind: List, items: [
+              {{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {{name: {user}, namespace: NAMESPACE}}, rules: {rules}}},
+              {{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: {user}, namespace: NAMESPACE}},
+                roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {user}}}, subjects: [{{kind: User, name: {user}}}]}}]}}"
+        ));
+        platform(&self.cluster.kubeconfig_of(user, &[]), &self.namespace)
     }
 
     /// Applies objects. `IMAGE` in them is the test's web server, without a tag; `NAMESPACE` is this place.
@@ -68,8 +79,8 @@ pub fn dev() -> Name {
     Name::new("dev").expect("a name")
 }
 
-fn platform(cluster: &Cluster, namespace: &str) -> KubernetesPlatform {
-    let kubeconfig = cluster.kubeconfig().to_owned();
+fn platform(kubeconfig: &std::path::Path, namespace: &str) -> KubernetesPlatform {
+    let kubeconfig = kubeconfig.to_owned();
     let surroundings = Surroundings::new(move |name| (name == "KUBECONFIG").then(|| kubeconfig.clone().into()), std::path::Path::new("/"));
     let options = Default::default();
     let settings = Settings { url: None, namespace: Some(namespace), options: &options };
