@@ -102,6 +102,7 @@ impl<'a> Workload<'a> {
         let mut refused = newest.as_ref().and_then(|newest| newest.failure.clone());
         if !works {
             self.explain(reader, &current, &mut seen).await;
+            refused = refused.or_else(|| self.stuck_on(&old, reader));
             if refused.is_none() && current.iter().all(Pod::has_ended) {
                 let of = newest.as_ref().map_or(&self.object.metadata.uid, |newest| &newest.uid);
                 refused = events::about(reader, self.namespace, of, Kinds::Warnings).await.into_iter().next();
@@ -169,6 +170,15 @@ impl<'a> Workload<'a> {
             }
             _ => true,
         }
+    }
+
+    /// A StatefulSet renews no pod before the others are ready, also where one of the version before never will be.
+    fn stuck_on(&self, old: &[Pod], reader: &Reader<'_>) -> Option<String> {
+        let broken = old.iter().filter(|_| self.is("StatefulSet")).find(|pod| pod::look(pod, reader.watched).status == Status::Failed)?;
+        let name = &broken.metadata.name;
+        Some(format!(
+            "{name}, of the version before, does not work, and a StatefulSet waits for it: `kubectl delete pod {name}` lets it go on"
+        ))
     }
 
     /// Lets events say what pods do not say themselves.

@@ -262,3 +262,25 @@ async fn what_may_not_be_read_is_left_out() {
     let error = logs.logs(&id("Pod", "web"), &Default::default()).await.err().expect("an error");
     assert!(error.why.contains("cannot get resource \"pods\""), "{error}");
 }
+
+/// A StatefulSet does not renew a pod that never gets ready: somebody must delete it, and it is said.
+#[tokio::test]
+async fn a_stateful_set_that_waits_for_a_broken_pod_says_so() {
+    let place = Place::new("h-stuck", "");
+    let set = |tag: &str| {
+        format!(
+            "{{apiVersion: apps/v1, kind: StatefulSet, metadata: {{name: set, namespace: NAMESPACE}}, spec: {{serviceName: set, selector: {{matchLabels: {{run: set}}}},
+              template: {{metadata: {{labels: {{run: set}}}}, spec: {{containers: [{{name: set, image: 'IMAGE:{tag}',
+              readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}}}]}}}}}}}}"
+        )
+    };
+    place.apply(&set("crash"));
+    place.until("StatefulSet.apps", "set", is_failed).await;
+    place.apply(&set("1"));
+    let health = place.until("StatefulSet.apps", "set", |health| health.message.contains("waits for it") || is_healthy(health)).await;
+    if !is_healthy(&health) {
+        assert_eq!(health.settled(), None, "what is broken is not the new version: {health:#?}");
+        place.kubectl(&["delete", "pod", "set-0", "--wait=false"]);
+        place.until("StatefulSet.apps", "set", is_healthy).await;
+    }
+}
