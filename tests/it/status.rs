@@ -41,6 +41,8 @@ fn logs_are_of_all_instances_and_can_be_cut() {
     let json = place.run(&["logs", "web", "--tail", "1", "--output", "json"]).code(0).out;
     let line: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!(line["environment"], "dev");
+    let run = place.run(&["logs", "web", "--previous"]).code(1);
+    assert!(run.err.contains("not kept apart here") && run.err.contains("leave `--previous` away"), "{}", run.err);
 }
 
 #[test]

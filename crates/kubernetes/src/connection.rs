@@ -225,7 +225,8 @@ impl Connection {
         let request = Request::get(path).header(header::ACCEPT_ENCODING, "identity").body(Body::empty());
         let request = request.map_err(|error| Failure::unsent(&error))?;
         self.count();
-        let response = tokio::time::timeout(TIMEOUT, self.client().await?.send(request)).await.map_err(|_| Failure::no_answer(TIMEOUT))?;
+        let client = self.client().await?;
+        let response = tokio::time::timeout(TIMEOUT, client.send(request)).await.map_err(|_| Failure::no_answer(TIMEOUT))?;
         let (parts, body) = response.map_err(|error| Failure::of(&error))?.into_parts();
         if parts.status.is_success() {
             return Ok(body.into_data_stream().map_err(|error| Failure::of(&error)));

@@ -34,7 +34,7 @@ use crate::config::EnvironmentConfig;
 use crate::connection::Connection;
 use crate::discovery::Discovery;
 use crate::kind::GroupKind;
-use crate::pods::Pod;
+use crate::pods::{ContainerStatus, Pod, Terminated};
 use object::Object;
 use read::{Asked, Found};
 use verdict::Verdict;
@@ -100,6 +100,22 @@ async fn one(reader: &Reader<'_>, asked: &Asked, found: &Found, workload: Option
         return volume_claim::with_events(verdict, &events).into_health();
     }
     verdict.into_health()
+}
+
+/// What keeps a pod from running, and whether waiting helps. None for one that is as it should be, or says nothing.
+pub(crate) fn trouble(pod: &Pod) -> Option<(Status, String)> {
+    let seen = pod::look(pod, &Watched::default());
+    (seen.status != Status::Healthy && !seen.is_vague).then_some((seen.status, seen.message))
+}
+
+/// How a container ended, in one sentence.
+pub(crate) fn ended(status: &ContainerStatus, ended: &Terminated) -> String {
+    container::end(status, ended)
+}
+
+/// What a cluster warns of about an object, newest first. Whoever may not read events is told nothing.
+pub(crate) async fn warnings(connection: &Connection, namespace: &str, uid: &str) -> Vec<String> {
+    events::read(connection, namespace, uid, events::Kinds::Warnings).await
 }
 
 /// By the rules of its kind.

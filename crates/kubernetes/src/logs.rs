@@ -27,7 +27,7 @@ use crate::query::Query;
 use cursor::Cursor;
 use follow::Follower;
 use lines::Line;
-pub(crate) use parts::Part;
+pub(crate) use parts::{Part, of_pod as parts_of};
 
 /// What a reader of logs gets.
 pub(crate) type LogLines = BoxStream<'static, Result<LogLine, PlatformError>>;
@@ -65,13 +65,35 @@ pub(crate) async fn logs(
     Ok(lines.map_ok(|line| line.line).map_err(move |failure| failure.error(attempted.clone())).boxed())
 }
 
-/// All lines of one container of a pod, from the first on; with `follow` until it ends.
-pub(crate) fn of_container(connection: &Connection, namespace: &str, pod: &str, container: &str, follow: bool) -> LogLines {
-    let part = Part::only(pod, container);
-    let reader = Reader { connection: connection.clone(), namespace: Arc::from(namespace) };
-    let attempted = format!("reading the logs of {pod}");
-    let lines = reader.read(&part, Arc::default(), if follow { Which::Following } else { Which::Latest }, None);
-    lines.map_ok(|line| line.line).map_err(move |failure| failure.error(attempted.clone())).boxed()
+/// The log of one container that runs once.
+pub(crate) struct ContainerLog {
+    reader: Reader,
+    part: Part,
+    cursor: Arc<Cursor>,
+}
+
+impl ContainerLog {
+    /// Its lines carry the name of this instance.
+    pub(crate) fn of(connection: &Connection, namespace: &str, pod: &str, container: &str, instance: &str) -> Self {
+        let reader = Reader { connection: connection.clone(), namespace: Arc::from(namespace) };
+        Self { reader, part: Part::only(pod, container, instance), cursor: Arc::default() }
+    }
+
+    /// The lines that were not told yet, as they come.
+    pub(crate) fn follow(&self) -> LogLines {
+        self.lines(Which::Following)
+    }
+
+    /// Those that are there and were not told yet.
+    pub(crate) fn rest(&self) -> LogLines {
+        self.lines(Which::Latest)
+    }
+
+    fn lines(&self, which: Which) -> LogLines {
+        let attempted = format!("reading the log of {}", self.part.instance);
+        let lines = self.reader.read(&self.part, Arc::clone(&self.cursor), which, None);
+        lines.map_ok(|line| line.line).map_err(move |failure| failure.error(attempted.clone())).boxed()
+    }
 }
 
 /// Which of a container's logs.

@@ -6,6 +6,9 @@ use stratos_engine::desired::name::Name;
 /// What the name of a resource ends with that has one live object for each of its contents: `web-*` is `web-1`, then `web-2`.
 pub(crate) const GENERATIONS: &str = "-*";
 
+/// What the name of the Service ends with that leads in from outside.
+pub(crate) const PUBLISHED: &str = "-published";
+
 /// The ConfigMap of an app's files. Its name holds a hash of what is in it: other content is another object.
 pub(crate) fn config_map(app: &Name, content: &str) -> String {
     format!("{app}-{}", hash(content))
@@ -28,7 +31,7 @@ pub(crate) fn replica_volume(app: &Name, volume: &Name, replica: u32) -> String 
 
 /// The Service that leads in from outside.
 pub(crate) fn published(app: &Name) -> String {
-    format!("{app}-published")
+    format!("{app}{PUBLISHED}")
 }
 
 /// The key of a file in a ConfigMap or a Secret: readable, and another one for each path.

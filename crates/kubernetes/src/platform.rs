@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
 use http::Method;
 use serde_json::json;
 use stratos_engine::compare::Difference;
@@ -15,8 +14,11 @@ use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::Health;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
+use stratos_engine::platform::exec::{ExecEvents, ExecRequest};
+use stratos_engine::platform::jobs::{JobEvents, JobRequest};
 use stratos_engine::platform::{
-    Address, ApplyContext, Field, Lease, LogLine, LogOptions, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
+    Wanted,
 };
 use tokio::sync::OnceCell;
 
@@ -24,7 +26,7 @@ use crate::apply_set::ApplySet;
 use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::discovery::Discovery;
-use crate::{apply, health, lease, logs, marks, observe, preview, retire, support, translate};
+use crate::{apply, exec, health, jobs, lease, logs, marks, observe, preview, retire, support, translate};
 
 /// One environment in a cluster.
 pub struct KubernetesPlatform {
@@ -32,9 +34,9 @@ pub struct KubernetesPlatform {
     pub(crate) connection: Connection,
     pub(crate) discovery: Discovery,
     pub(crate) lease: Arc<lease::Standing>,
-    watched: health::Watched,
     apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
     namespace: OnceCell<()>,
+    watched: health::Watched,
 }
 
 impl KubernetesPlatform {
@@ -46,9 +48,9 @@ impl KubernetesPlatform {
             connection,
             discovery,
             lease: Arc::default(),
-            watched: health::Watched::default(),
             apply_sets: Mutex::default(),
             namespace: OnceCell::new(),
+            watched: health::Watched::default(),
         }
     }
 
@@ -142,15 +144,39 @@ impl Platform for KubernetesPlatform {
     fn logs(&self) -> Option<&dyn Logs> {
         Some(self)
     }
+
+    fn exec(&self) -> Option<&dyn Exec> {
+        Some(self)
+    }
+
+    fn jobs(&self) -> Option<&dyn Jobs> {
+        Some(self)
+    }
 }
 
 #[async_trait]
 impl Logs for KubernetesPlatform {
-    async fn logs(
-        &self,
-        of: &ResourceId,
-        options: &LogOptions,
-    ) -> Result<BoxStream<'static, Result<LogLine, PlatformError>>, PlatformError> {
+    async fn logs(&self, of: &ResourceId, options: &LogOptions) -> Result<logs::LogLines, PlatformError> {
         logs::logs(&self.connection, &self.discovery, &self.config, of, options).await
+    }
+}
+
+#[async_trait]
+impl Exec for KubernetesPlatform {
+    async fn exec(&self, of: &ResourceId, request: ExecRequest) -> Result<ExecEvents, PlatformError> {
+        exec::exec(&self.connection, &self.discovery, &self.config, of, request).await
+    }
+}
+
+#[async_trait]
+impl Jobs for KubernetesPlatform {
+    async fn run(&self, job: &JobRequest<'_>, context: &ApplyContext<'_>) -> Result<JobEvents, PlatformError> {
+        self.ensure_namespace().await?;
+        let pod = jobs::pod(&self.config, job, context)?;
+        jobs::run(&self.connection, &self.config, job, pod).await
+    }
+
+    async fn remove(&self, app: &Name, key: &str) -> Result<(), PlatformError> {
+        jobs::remove(&self.connection, &self.config, app, key).await
     }
 }

@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::discovery::Discovery;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
-use crate::list;
+use crate::pages;
 use crate::query::Query;
 pub(crate) use pod::{Condition, ContainerStatus, Meta, Pod, Terminated};
 pub(crate) use selector::Selector;
@@ -100,7 +100,7 @@ impl Pods {
             }
             Self::Selected { namespace, selector } => selected(connection, namespace, &selector.text()).await?,
             Self::OfSchedule { namespace, uid } => {
-                let jobs: Vec<Workload> = list::all(connection, &Query::of(format!("/apis/batch/v1/namespaces/{namespace}/jobs"))).await?;
+                let jobs: Vec<Workload> = pages::all(connection, &Query::of(format!("/apis/batch/v1/namespaces/{namespace}/jobs"))).await?;
                 let ours = jobs.iter().filter(|job| job.metadata.controller().is_some_and(|owner| owner.uid == *uid));
                 let names: Vec<&str> = ours.map(|job| job.metadata.name.as_str()).collect();
                 match names.is_empty() {
@@ -121,5 +121,5 @@ pub(crate) fn collection(namespace: &str) -> String {
 
 /// The pods that have these labels.
 pub(crate) async fn selected(connection: &Connection, namespace: &str, selector: &str) -> Result<Vec<Pod>, Failure> {
-    list::all(connection, &Query::of(collection(namespace)).with("labelSelector", selector)).await
+    pages::all(connection, &Query::of(collection(namespace)).with("labelSelector", selector)).await
 }

@@ -1,4 +1,4 @@
-//! Where a workload is reached from outside: by a Service or an Ingress of its name.
+//! Where a workload is reached from outside: by a Service of its name, by the one that publishes it, or by an Ingress of its name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,8 +9,9 @@ use super::Reader;
 use super::address::given;
 use super::object::Object;
 use super::workload::Workload;
-use crate::list;
 use crate::marks;
+use crate::names;
+use crate::pages;
 use crate::query::Query;
 
 /// How long an answer is good: addresses stay.
@@ -65,11 +66,13 @@ pub(super) async fn of<'a>(reader: &Reader<'_>, workloads: impl Iterator<Item = 
     for (namespace, workloads) in unknown {
         let services = format!("/api/v1/namespaces/{namespace}/services");
         let ingresses = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses");
-        let (services, ingresses) = futures::future::join(read(reader, &services, &workloads), read(reader, &ingresses, &workloads)).await;
+        let (services, ingresses) = futures::future::join(read(reader, &services), read(reader, &ingresses)).await;
         for workload in workloads {
             let mut addresses = BTreeSet::new();
             let mut waits = false;
-            for service in services.iter().filter(|service| service.metadata.name == workload.name()) {
+            let published = format!("{}{}", workload.name(), names::PUBLISHED);
+            let is_its = |name: &str| name == workload.name() || name == published;
+            for service in services.iter().filter(|service| is_its(&service.metadata.name)) {
                 let spec: ServiceSpec = service.spec();
                 let nodes = if spec.r#type == "NodePort" { nodes(reader).await } else { vec![] };
                 let of_service = of_service(&spec, &given(service), &nodes);
@@ -87,20 +90,11 @@ pub(super) async fn of<'a>(reader: &Reader<'_>, workloads: impl Iterator<Item = 
     known
 }
 
-/// One by its name, or all of ours: two requests for any number of workloads.
-async fn read(reader: &Reader<'_>, collection: &str, workloads: &[&Workload<'_>]) -> Vec<Object> {
-    let failed = |why: &str| tracing::debug!(why, "addresses were not read");
-    match workloads {
-        [one] => {
-            let found = reader.connection.find(&format!("{collection}/{}", one.name())).await;
-            let found = found.inspect_err(|failure| failed(failure.why())).ok().flatten();
-            found.and_then(|body| serde_json::from_slice(&body).ok()).into_iter().collect()
-        }
-        _ => {
-            let query = Query::of(collection).with_encoded("labelSelector", &marks::selector(&reader.config.owner));
-            list::all(reader.connection, &query).await.inspect_err(|failure| failed(failure.why())).unwrap_or_default()
-        }
-    }
+/// All of ours: two requests for any number of workloads.
+async fn read(reader: &Reader<'_>, collection: &str) -> Vec<Object> {
+    let query = Query::of(collection).with_encoded("labelSelector", &marks::selector(&reader.config.owner));
+    let found = pages::all(reader.connection, &query).await;
+    found.inspect_err(|failure| tracing::debug!(why = failure.why(), "addresses were not read")).unwrap_or_default()
 }
 
 #[derive(Default, Deserialize)]
@@ -121,7 +115,7 @@ async fn nodes(reader: &Reader<'_>) -> Vec<String> {
     if let Some(known) = reader.watched.nodes.get("", GOOD_FOR) {
         return known;
     }
-    let nodes = list::all::<Object>(reader.connection, &Query::of("/api/v1/nodes")).await;
+    let nodes = pages::all::<Object>(reader.connection, &Query::of("/api/v1/nodes")).await;
     let nodes = nodes.inspect_err(|failure| tracing::debug!(why = failure.why(), "nodes were not listed")).unwrap_or_default();
     let addresses: Vec<String> = nodes.iter().filter_map(|node| outside(node.status())).collect();
     reader.watched.nodes.put(String::new(), addresses.clone());

@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Reader, words};
-use crate::list;
+use crate::connection::Connection;
+use crate::pages;
 use crate::pods::Meta;
 use crate::query::Query;
 
@@ -52,16 +53,20 @@ pub(super) async fn about(reader: &Reader<'_>, namespace: &str, uid: &str, kinds
     if let Some(known) = reader.watched.events.get(uid, GOOD_FOR) {
         return known;
     }
+    let sentences = read(reader.connection, namespace, uid, kinds).await;
+    reader.watched.events.put(uid.to_owned(), sentences.clone());
+    sentences
+}
+
+pub(super) async fn read(connection: &Connection, namespace: &str, uid: &str, kinds: Kinds) -> Vec<String> {
     let mut selector = format!("involvedObject.uid={uid}");
     if kinds == Kinds::Warnings {
         selector.push_str(",type=Warning");
     }
     let query = Query::of(format!("/api/v1/namespaces/{namespace}/events")).with("fieldSelector", &selector);
-    let events = list::all::<Event>(reader.connection, &query).await;
+    let events = pages::all::<Event>(connection, &query).await;
     let events = events.inspect_err(|failure| tracing::debug!(why = failure.why(), "events were not listed")).unwrap_or_default();
-    let sentences = sentences(events);
-    reader.watched.events.put(uid.to_owned(), sentences.clone());
-    sentences
+    sentences(events)
 }
 
 fn sentences(mut events: Vec<Event>) -> Vec<String> {

@@ -77,8 +77,9 @@ pub(super) fn look(pod: &Pod, watched: &Watched) -> Seen {
 /// The first container that does not work: those that come before the others first.
 fn troubles(pod: &Pod, goes_on: bool) -> Option<Trouble> {
     let before = pod.status.init_container_statuses.iter().filter_map(|status| {
-        let again =
-            goes_on && !(status.state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0) && !pod.is_sidecar(&status.name));
+        // One that has done its work is not started again, unless it is to run beside the others.
+        let done = status.state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0);
+        let again = goes_on && (!done || pod.is_sidecar(&status.name));
         container::trouble(status, again)
     });
     let all: Vec<Trouble> = before.chain(pod.status.container_statuses.iter().filter_map(|s| container::trouble(s, goes_on))).collect();

@@ -12,8 +12,8 @@ use super::workload::{INSTANCE, Workload};
 use crate::config::EnvironmentConfig;
 use crate::failure::Failure;
 use crate::kind::{GroupKind, Resource};
-use crate::list;
 use crate::marks;
+use crate::pages;
 use crate::pods::{self, Pod};
 use crate::query::Query;
 
@@ -49,7 +49,8 @@ pub(super) async fn objects(reader: &Reader<'_>, asked: &[Asked]) -> Result<Vec<
     for asked in asked {
         groups.entry((&asked.kind, &asked.namespace)).or_default().push(asked);
     }
-    let found = try_join_all(groups.into_values().map(|group| group_of(reader, group))).await?;
+    // The connection limits how many requests are under way at once.
+    let found: Vec<HashMap<&Asked, Found>> = try_join_all(groups.into_values().map(|group| group_of(reader, group))).await?;
     let found: HashMap<&Asked, Found> = found.into_iter().flatten().collect();
     let of = |asked: &Asked| found.get(asked).cloned().unwrap_or_else(|| Found::NotThere(String::new()));
     Ok(asked.iter().map(of).collect())
@@ -75,9 +76,9 @@ async fn group_of<'a>(reader: &Reader<'_>, group: Vec<&'a Asked>) -> Result<Hash
             None => missed.push(asked),
         }
     }
-    let resource = &resource;
-    let missed = missed.into_iter().map(|asked| async move { Ok::<_, PlatformError>((asked, get(reader, resource, asked).await?)) });
-    out.extend(try_join_all(missed).await?);
+    let missed = missed.into_iter().map(|asked| get(reader, &resource, asked));
+    let missed: Vec<(&Asked, Found)> = try_join_all(missed).await?;
+    out.extend(missed);
     Ok(out)
 }
 
@@ -85,23 +86,24 @@ async fn group_of<'a>(reader: &Reader<'_>, group: Vec<&'a Asked>) -> Result<Hash
 async fn list_of(reader: &Reader<'_>, resource: &Resource, of: &Asked) -> Result<HashMap<String, Object>, PlatformError> {
     let selector = marks::selector(&reader.config.owner);
     let query = Query::of(resource.collection(Some(&of.namespace))).with_encoded("labelSelector", &selector);
-    match list::all::<Object>(reader.connection, &query).await {
+    match pages::all::<Object>(reader.connection, &query).await {
         Ok(objects) => Ok(objects.into_iter().map(|object| (object.metadata.name.clone(), object)).collect()),
         Err(failure) if failure.is_denied() => Ok(HashMap::new()),
         Err(failure) => Err(failure.error(of.attempted())),
     }
 }
 
-async fn get(reader: &Reader<'_>, resource: &Resource, asked: &Asked) -> Result<Found, PlatformError> {
-    match reader.connection.find(&resource.object(Some(&asked.namespace), &asked.name)).await {
-        Ok(Some(body)) => Ok(match serde_json::from_slice(&body) {
+async fn get<'a>(reader: &Reader<'_>, resource: &Resource, asked: &'a Asked) -> Result<(&'a Asked, Found), PlatformError> {
+    let found = match reader.connection.find(&resource.object(Some(&asked.namespace), &asked.name)).await {
+        Ok(Some(body)) => match serde_json::from_slice(&body) {
             Ok(object) => Found::Is(Box::new(object)),
             Err(error) => Found::Unreadable(format!("the cluster's answer was not understood: {error}")),
-        }),
-        Ok(None) => Ok(Found::NotThere(format!("there is no {} {} in the namespace {}", asked.kind.kind, asked.name, asked.namespace))),
-        Err(failure) if failure.is_denied() => Ok(Found::Unreadable(failure.error(asked.attempted()).to_string())),
-        Err(failure) => Err(failure.error(asked.attempted())),
-    }
+        },
+        Ok(None) => Found::NotThere(format!("there is no {} {} in the namespace {}", asked.kind.kind, asked.name, asked.namespace)),
+        Err(failure) if failure.is_denied() => Found::Unreadable(failure.error(asked.attempted()).to_string()),
+        Err(failure) => return Err(failure.error(asked.attempted())),
+    };
+    Ok((asked, found))
 }
 
 /// The pods of each workload. Those that carry the label of the portable model are read together.
@@ -129,15 +131,7 @@ pub(super) async fn pods(reader: &Reader<'_>, workloads: &[Option<Workload<'_>>]
             requests.push((workload.selector.text(), workload.namespace, vec![i]));
         }
     }
-    let reads = requests.into_iter().map(|(selector, namespace, members)| async move {
-        match pods::selected(reader.connection, namespace, &selector).await {
-            Ok(pods) => Ok((pods, members)),
-            // The workload itself says enough.
-            Err(failure) if failure.is_denied() => Ok((vec![], members)),
-            Err(failure) => Err(failure),
-        }
-    });
-    let read: Result<Vec<(Vec<Pod>, Vec<usize>)>, Failure> = try_join_all(reads).await;
+    let read = try_join_all(requests.into_iter().map(|(selector, namespace, members)| pods_of(reader, selector, namespace, members))).await;
     let mut out = vec![Vec::new(); workloads.len()];
     for (pods, members) in read.map_err(|failure| failure.error("listing the pods of workloads"))? {
         for i in members {
@@ -147,4 +141,13 @@ pub(super) async fn pods(reader: &Reader<'_>, workloads: &[Option<Workload<'_>>]
         }
     }
     Ok(out)
+}
+
+async fn pods_of(reader: &Reader<'_>, selector: String, namespace: &str, of: Vec<usize>) -> Result<(Vec<Pod>, Vec<usize>), Failure> {
+    match pods::selected(reader.connection, namespace, &selector).await {
+        Ok(pods) => Ok((pods, of)),
+        // The workload itself says enough.
+        Err(failure) if failure.is_denied() => Ok((vec![], of)),
+        Err(failure) => Err(failure),
+    }
 }

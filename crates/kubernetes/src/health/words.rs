@@ -58,7 +58,7 @@ pub(super) fn about_pulling(message: &str) -> Option<&'static str> {
 
 /// What helps where a container cannot be started.
 pub(super) fn about_starting(message: &str) -> Option<&'static str> {
-    let as_root = message.contains("runAsNonRoot");
+    let as_root = message.contains("runAsNonRoot") || message.contains("non-root policy");
     as_root.then_some("the image runs as root, or its user has no number: set platform.kubernetes.run_as_user or pod_security")
 }
 

@@ -11,7 +11,7 @@ use super::pod::{self, Seen};
 use super::verdict::Verdict;
 use super::{Reader, judge, last_log, words};
 use crate::kind::GroupKind;
-use crate::list;
+use crate::pages;
 use crate::pods::{Pod, Selector};
 use crate::query::Query;
 
@@ -102,6 +102,7 @@ impl<'a> Workload<'a> {
         let mut refused = newest.as_ref().and_then(|newest| newest.failure.clone());
         if !works {
             self.explain(reader, &current, &mut seen).await;
+            refused = refused.or_else(|| self.stuck_on(&old, reader));
             if refused.is_none() && current.iter().all(Pod::has_ended) {
                 let of = newest.as_ref().map_or(&self.object.metadata.uid, |newest| &newest.uid);
                 refused = events::about(reader, self.namespace, of, Kinds::Warnings).await.into_iter().next();
@@ -141,7 +142,7 @@ impl<'a> Workload<'a> {
     async fn newest(&self, reader: &Reader<'_>) -> Option<Newest> {
         let path = format!("/apis/apps/v1/namespaces/{}/replicasets", self.namespace);
         let query = Query::of(path).with("labelSelector", &self.selector.text());
-        let sets = list::all::<Object>(reader.connection, &query).await;
+        let sets = pages::all::<Object>(reader.connection, &query).await;
         let sets = sets.inspect_err(|failure| tracing::debug!(why = failure.why(), "replica sets were not listed")).ok()?;
         let ours = sets.iter().filter(|set| set.metadata.controller().is_some_and(|owner| owner.uid == self.object.metadata.uid));
         let revision = |set: &&Object| -> i64 {
@@ -169,6 +170,15 @@ impl<'a> Workload<'a> {
             }
             _ => true,
         }
+    }
+
+    /// A StatefulSet renews no pod before the others are ready, also where one of the version before never will be.
+    fn stuck_on(&self, old: &[Pod], reader: &Reader<'_>) -> Option<String> {
+        let broken = old.iter().filter(|_| self.is("StatefulSet")).find(|pod| pod::look(pod, reader.watched).status == Status::Failed)?;
+        let name = &broken.metadata.name;
+        Some(format!(
+            "{name}, of the version before, does not work, and a StatefulSet waits for it: `kubectl delete pod {name}` lets it go on"
+        ))
     }
 
     /// Lets events say what pods do not say themselves.

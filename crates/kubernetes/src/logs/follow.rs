@@ -107,7 +107,8 @@ impl Follower {
         let is_followed = known.is_followed();
         let was_followed = known.followed.is_some();
         let ended = !part.runs && part.has_log(Which::Latest) && (is_new || was_followed || restarted);
-        if !(part.runs && !is_followed) && !ended {
+        let begins = part.runs && !is_followed;
+        if !begins && !ended {
             return None;
         }
         known.restarts = part.restarts;

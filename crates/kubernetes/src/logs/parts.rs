@@ -12,7 +12,7 @@ pub(crate) struct Part {
     pub(crate) container: String,
     /// What readers know it by: the pod's name, with the container's where there are several.
     pub(crate) instance: String,
-    pub(super) runs: bool,
+    pub(crate) runs: bool,
     /// It ran before, and was started again.
     pub(super) restarts: u32,
     has_run: bool,
@@ -21,12 +21,12 @@ pub(crate) struct Part {
 
 impl Part {
     /// A container that is known to have a log.
-    pub(super) fn only(pod: &str, container: &str) -> Self {
+    pub(super) fn only(pod: &str, container: &str, instance: &str) -> Self {
         Self {
             uid: String::new(),
             pod: pod.to_owned(),
             container: container.to_owned(),
-            instance: pod.to_owned(),
+            instance: instance.to_owned(),
             runs: true,
             restarts: 0,
             has_run: true,
@@ -52,7 +52,8 @@ pub(crate) fn of(pods: &[Pod]) -> Vec<Part> {
     pods.iter().flat_map(of_pod).collect()
 }
 
-fn of_pod(pod: &Pod) -> Vec<Part> {
+/// The containers of one pod.
+pub(crate) fn of_pod(pod: &Pod) -> Vec<Part> {
     let failed = |status: &&ContainerStatus| {
         let ended = status.state.terminated.as_ref().or(status.last_state.terminated.as_ref());
         ended.is_some_and(|ended| ended.exit_code != 0)

@@ -1,8 +1,13 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
 mod edit;
+mod exec;
+mod health;
+mod jobs;
+mod logs;
 mod proxy;
 mod subject;
+mod support;
 
 use subject::KubernetesSubject;
 

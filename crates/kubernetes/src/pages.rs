@@ -1,4 +1,4 @@
-//! Lists that a server gives out in pages.
+//! Lists of anything, decoded as far as the reader wants: pods, events, what is judged. (`lists` reads whole objects.)
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -39,7 +39,7 @@ pub(crate) async fn all<T: DeserializeOwned>(connection: &Connection, query: &Qu
             }
             other => other?,
         };
-        let page: Page<T> = serde_json::from_slice(&body).map_err(|error| Failure::unsent(&error))?;
+        let page: Page<T> = serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))?;
         out.extend(page.items.unwrap_or_default());
         if page.metadata.next.is_empty() {
             return Ok(out);
