@@ -88,7 +88,7 @@ fn platform(kubeconfig: &std::path::Path, namespace: &str) -> KubernetesPlatform
     let connection = found.connect().unwrap_or_else(|error| panic!("{error}"));
     let owner = Owner { project: "k3v9q2xw".into(), environment: dev() };
     let config =
-        EnvironmentConfig { environment: dev(), owner, namespace: namespace.to_owned(), create_namespace: true, force_conflicts: false };
+        EnvironmentConfig { environment: dev(), owner, namespace: namespace.to_owned(), create_namespace: true, force_conflicts: false, watch: 5 };
     KubernetesPlatform::connect(config, connection)
 }
 
