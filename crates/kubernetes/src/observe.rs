@@ -149,7 +149,7 @@ impl Reading<'_> {
             let keep = |live: Live| {
                 // What is being deleted is as good as gone: whoever wants it again waits for that.
                 let desired = (!live.is_going()).then(|| wanted.get(&reader.id(&place.kind, &live)).copied().flatten());
-                desired.map(|desired| (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.planned(&place.kind, &live, desired)))
+                desired.map(|desired| (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.observed(&place.kind, &live, desired)))
             };
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
             (place, listed)
@@ -222,7 +222,7 @@ impl Reading<'_> {
             match found {
                 Ok(Some((kind, live))) if !live.is_going() => {
                     let reader = Reader { config: &platform.config, owner: &self.scope.owner, present: Some(&self.present) };
-                    let observed = reader.planned(&kind, &live, wanted.get(&id).copied().flatten());
+                    let observed = reader.observed(&kind, &live, wanted.get(&id).copied().flatten());
                     self.found.insert(id.clone(), ObservedResource { id, ..observed });
                 }
                 Ok(_) => {}
