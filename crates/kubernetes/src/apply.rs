@@ -97,7 +97,10 @@ impl Call<'_> {
         self.judge(seen.as_ref())?;
         match (self.change.action, &found.live) {
             (Action::Create, None) => self.create(&found).await,
-            (Action::Create | Action::Update, Some(live)) => self.update(&found, live).await,
+            (Action::Create | Action::Update, Some(live)) => {
+                let before = seen.map(|seen| seen.document).unwrap_or_default();
+                self.update(&found, live, &before).await
+            }
             (Action::Replace(_), live) => {
                 if let Some(live) = live {
                     self.remove(&found, live).await?;

@@ -37,7 +37,7 @@ pub(super) async fn apply(call: &Call<'_>, found: &Found) -> Result<Answer, Answ
             Ok(answer)
         }
         // Only what is beside its content.
-        (Action::Update, Some(live)) => call.update(found, live).await,
+        (Action::Update, Some(live)) => call.update(found, live, &Default::default()).await,
         (Action::Create | Action::Update | Action::Replace(_), _) => {
             call.prepare(found).await?;
             let next = all.last().map_or(1, |(number, _)| number + 1);

@@ -2,12 +2,14 @@
 
 use http::Method;
 use serde_json::json;
+use stratos_engine::desired::document::Document;
 
 use super::body::content;
 use super::{Answer, Call, Found};
 use crate::failure::Failure;
 use crate::marks;
 use crate::object::live::{Live, MANAGER, Managed, RESTARTER, Writer};
+use crate::object::write;
 
 /// What a server-side apply is sent as. JSON is YAML.
 pub(crate) const APPLY: &str = "application/apply-patch+yaml";
@@ -44,8 +46,8 @@ impl Call<'_> {
         warnings.iter().for_each(|warning| tracing::warn!("{}: the cluster warns: {warning}", self.attempted));
     }
 
-    /// Changes it by server-side apply, over the version that was just read.
-    pub(super) async fn update(&self, found: &Found, live: &Live) -> Result<Answer, Answer> {
+    /// Changes it by server-side apply, over the version that was just read, and whose document is `before`.
+    pub(super) async fn update(&self, found: &Found, live: &Live, before: &Document) -> Result<Answer, Answer> {
         self.prepare(found).await?;
         self.hand_replicas_over(found, live).await?;
         let taken_over;
@@ -55,7 +57,8 @@ impl Call<'_> {
         } else {
             live
         };
-        let object = self.object(found, &live.meta.name, Some(live))?;
+        let mut object = self.object(found, &live.meta.name, Some(live))?;
+        write::clear_unions(&mut object, &self.desired()?.document, before);
         let adopted = self.change.reason == stratos_engine::plan::change::Reason::Adopted;
         let mut force = adopted || self.platform.config.force_conflicts;
         loop {

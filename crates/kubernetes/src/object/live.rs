@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use stratos_engine::desired::owner::{Owner, Ownership};
 
-use super::fields::FieldSet;
+use super::fields::{FieldSet, Step};
 use crate::marks::{self, Map};
 
 /// The name that we write under, in `metadata.managedFields`.
@@ -67,6 +67,26 @@ const BY_HAND: [&str; 7] = ["kubectl", "before-first-apply", "k9s", "rancher", "
 const NOT_BY_HAND: [&str; 3] = ["kubectl-rollout", "kubectl-label", "kubectl-annotate"];
 
 impl Managed {
+    /// What is ours to say of what another one wrote: everything that hands did, but for labels and annotations, where tools and
+    /// people leave notes; and of these our own marks, whoever wrote them.
+    fn ours_to_say(&self) -> FieldSet {
+        let writer = self.writer();
+        if writer == Writer::Us || !self.subresource.is_empty() {
+            return FieldSet::default();
+        }
+        let mut out = if writer == Writer::ByHand { self.fields.clone().without("metadata") } else { FieldSet::default() };
+        for map in ["labels", "annotations"] {
+            let notes = self.fields.below("metadata").and_then(|metadata| metadata.below(map));
+            let is_mark = |step: &Step| matches!(step, Step::Field(name) if marks::is_ours(name));
+            let parts: Vec<_> = notes.iter().flat_map(|notes| &notes.parts).filter(|(step, _)| is_mark(step)).cloned().collect();
+            if !parts.is_empty() {
+                let within = |field: &str, set: FieldSet| FieldSet { itself: false, parts: vec![(Step::Field(field.to_owned()), set)] };
+                out.add(within("metadata", within(map, FieldSet { itself: false, parts })));
+            }
+        }
+        out
+    }
+
     /// Who wrote it.
     pub(crate) fn writer(&self) -> Writer {
         let by_hand = |name: &str| BY_HAND.iter().any(|tool| name == *tool || name.starts_with(&format!("{tool}-")));
@@ -111,9 +131,7 @@ impl Live {
         for managed in &self.meta.managed_fields {
             match managed.writer() {
                 Writer::Us => out.add(managed.fields.clone()),
-                // Labels and annotations are where tools and people leave notes.
-                Writer::ByHand => out.add(managed.fields.clone().without("metadata")),
-                Writer::Another => {}
+                _ => out.add(managed.ours_to_say()),
             }
         }
         out
@@ -121,8 +139,8 @@ impl Live {
 
     /// Whether others than our server-side apply hold fields that are ours to say: they could not be removed.
     pub(crate) fn must_be_taken_over(&self) -> bool {
-        let holds = |managed: &Managed| !managed.fields.clone().without("metadata").parts.is_empty();
-        self.meta.managed_fields.iter().any(|managed| managed.writer() == Writer::ByHand && holds(managed))
+        let others = self.meta.managed_fields.iter().filter(|managed| managed.writer() != Writer::Us);
+        others.into_iter().any(|managed| !managed.ours_to_say().parts.is_empty())
     }
 
     /// `metadata.managedFields` in which everything that is ours to say is managed by our server-side apply.
@@ -142,14 +160,10 @@ impl Live {
         let ours = self.ours();
         let mut out = vec![entry(MANAGER, "Apply", api_version, None, "", &ours)];
         for managed in &self.meta.managed_fields {
-            let kept = match managed.writer() {
-                Writer::Us => continue,
-                Writer::ByHand => {
-                    let parts = managed.fields.parts.iter().filter(|(step, _)| *step == super::fields::Step::Field("metadata".to_owned()));
-                    FieldSet { itself: false, parts: parts.cloned().collect() }
-                }
-                Writer::Another => managed.fields.clone(),
-            };
+            if managed.writer() == Writer::Us {
+                continue;
+            }
+            let kept = managed.fields.less(&managed.ours_to_say());
             if !kept.parts.is_empty() {
                 let Managed { manager, operation, api_version, time, subresource, fields: _ } = managed;
                 out.push(entry(manager, operation, api_version, time.as_deref(), subresource, &kept));

@@ -232,8 +232,8 @@ impl Subject for KubernetesSubject {
             }
             let written = ask(&self.admin, "PUT", &format!("{at}?fieldManager=kubectl-edit"), Some(("application/json", &object))).await;
             match written {
-                Ok(Some(after)) if leaf.is_none() && unmanaged(&after) == unmanaged(&before) => {
-                    return Edited::NotPossible("the server fills in the same value again".into());
+                Ok(Some(after)) if unmanaged(&after) == unmanaged(&before) => {
+                    return Edited::NotPossible("the server stores the same value again".into());
                 }
                 Ok(_) => return Edited::Done,
                 // A controller was faster.
