@@ -160,7 +160,8 @@ pub struct Coverage {
     /// Apps that were left out by `--app` although a planned one depends on them.
     #[serde(default)]
     pub left_out: Vec<Name>,
-    /// Fields that a platform leaves out or does in its own way: sentences.
+    /// What falls short of a whole plan: fields that a platform leaves out or does in its own way, what was not pinned, changes
+    /// that the platform could not be asked about before they are made. Sentences.
     #[serde(default)]
     pub degraded: Vec<String>,
 }
