@@ -3,8 +3,9 @@
 mod body;
 mod generations;
 mod patch;
-pub(crate) use patch::APPLY;
+pub(crate) use patch::{APPLY, conflict, is_by_hand};
 mod removal;
+pub(crate) use removal::PATIENCE;
 mod scale;
 
 use std::collections::BTreeMap;

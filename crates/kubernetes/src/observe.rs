@@ -53,13 +53,14 @@ pub(crate) async fn observe(
     let known = recorded.clone().unwrap_or_default();
     let places = reading.places(&known).await?;
     reading.list(&places).await?;
-    if recorded.is_none() && reading.gaps.is_empty() && reading.found.values().any(|live| live.ownership.marks().is_some()) {
+    if !places.is_empty() && reading.failed.len() >= places.len() {
+        return Err(reading.failed.swap_remove(0));
+    }
+    // Where the record may not be read, everything is held already.
+    if recorded.is_none() && reading.gaps.iter().all(|gap| gap.kind.is_some()) && reading.found.values().any(|live| live.ownership.marks().is_some()) {
         // The record was lost: what is not wanted may be of any kind.
         let everywhere = reading.everywhere(&places).await?;
         reading.list(&everywhere).await?;
-    }
-    if !places.is_empty() && reading.failed.len() >= places.len() {
-        return Err(reading.failed.swap_remove(0));
     }
     reading.get_wanted().await?;
     sink.gaps.append(&mut reading.gaps);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
 use serde_json::json;
 use stratos_engine::compare::Difference;
-use stratos_engine::desired::document::Document;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::{Resource, ResourceId};
@@ -17,8 +17,8 @@ use stratos_engine::plan::change::Change;
 use stratos_engine::platform::exec::{ExecEvents, ExecRequest};
 use stratos_engine::platform::jobs::{JobEvents, JobRequest};
 use stratos_engine::platform::{
-    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp,
-    Wanted,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, Outcome, Platform, PlatformError, Preview, Scope, Sink, Support,
+    TranslatedApp, Wanted,
 };
 use tokio::sync::OnceCell;
 
@@ -37,6 +37,7 @@ pub struct KubernetesPlatform {
     apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
     namespace: OnceCell<()>,
     watched: health::Watched,
+    pub(crate) patience: Duration,
 }
 
 impl KubernetesPlatform {
@@ -51,7 +52,14 @@ impl KubernetesPlatform {
             apply_sets: Mutex::default(),
             namespace: OnceCell::new(),
             watched: health::Watched::default(),
+            patience: apply::PATIENCE,
         }
+    }
+
+    /// The same, that waits so long for an object to go which is being deleted.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The record of where an owner has objects.
@@ -113,7 +121,7 @@ impl Platform for KubernetesPlatform {
         observe::observe(self, scope, wanted, sink).await
     }
 
-    async fn preview(&self, differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
+    async fn preview(&self, differences: &[Difference]) -> Result<Preview, PlatformError> {
         preview::preview(self, differences).await
     }
 

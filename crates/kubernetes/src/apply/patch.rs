@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::json;
 use stratos_engine::desired::document::Document;
+use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 
 use super::body::content;
 use super::{Answer, Call, Found};
@@ -75,19 +76,7 @@ impl Call<'_> {
     }
 
     fn not_applied(&self, failure: &Failure) -> Answer {
-        let managers = managers(failure);
-        if managers.is_empty() {
-            return self.unwritten(failure);
-        }
-        let error = failure.error(&self.attempted);
-        let hint = format!(
-            "{} wants other values there: leave these fields out, or set `force_conflicts = true` in the environment's options to take them over",
-            managers.join(" and ")
-        );
-        Answer::Failed(stratos_engine::platform::PlatformError {
-            kind: stratos_engine::platform::PlatformErrorKind::Rejected,
-            ..error.with_hint(hint)
-        })
+        conflict(failure, &self.attempted).map_or_else(|| self.unwritten(failure), Answer::Failed)
     }
 
     /// Makes everything that is ours to say managed by our apply: what others hold, it cannot remove.
@@ -141,6 +130,16 @@ pub(crate) fn managers(failure: &Failure) -> Vec<String> {
     managers.sort();
     managers.dedup();
     managers
+}
+
+/// What there is to say when others hold fields with other values. The server's sentence names each manager and each field.
+pub(crate) fn conflict(failure: &Failure, attempted: &str) -> Option<PlatformError> {
+    let managers = managers(failure);
+    let hint = format!(
+        "{} wants other values there: leave these fields out, or set `force_conflicts = true` in the environment's options to take them over",
+        managers.join(" and ")
+    );
+    (!managers.is_empty()).then(|| PlatformError { kind: PlatformErrorKind::Rejected, ..failure.error(attempted).with_hint(hint) })
 }
 
 /// Whether fields conflict, with what people wrote by hand alone.

@@ -6,8 +6,10 @@ mod health;
 mod jobs;
 mod logs;
 mod proxy;
+mod rights;
 mod subject;
 mod support;
+mod user;
 
 use subject::KubernetesSubject;
 

@@ -31,8 +31,6 @@ struct Rules {
     writes: AtomicUsize,
     died: Notify,
     open: AtomicUsize,
-    /// What was asked for: method, path and query.
-    seen: Mutex<Vec<String>>,
 }
 
 impl Proxy {
@@ -54,7 +52,6 @@ impl Proxy {
             writes: AtomicUsize::default(),
             died: Notify::default(),
             open: AtomicUsize::default(),
-            seen: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -82,11 +79,6 @@ impl Proxy {
 
     pub fn is_dead(&self) -> bool {
         self.rules.dies.is_some() && self.rules.cut.load(Ordering::SeqCst)
-    }
-
-    /// What was asked for since the last time: `GET /api/v1/…`.
-    pub fn take_seen(&self) -> Vec<String> {
-        std::mem::take(&mut *self.rules.seen.lock().unwrap())
     }
 
     /// Waits until nothing of the process is under way any more.
@@ -126,7 +118,6 @@ async fn pass(State(rules): State<Arc<Rules>>, request: Request) -> Response {
 impl Rules {
     async fn serve(&self, request: Request) -> Option<Response> {
         let (parts, body) = request.into_parts();
-        self.seen.lock().unwrap().push(format!("{} {}", parts.method, parts.uri));
         if self.cut.load(Ordering::SeqCst) {
             return None;
         }
