@@ -1,6 +1,6 @@
 //! One environment in a cluster, connected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub struct KubernetesPlatform {
     namespace: OnceCell<()>,
     watched: health::Watched,
     pub(crate) patience: Duration,
+    ours_alone: Mutex<BTreeSet<ResourceId>>,
 }
 
 impl KubernetesPlatform {
@@ -53,6 +54,7 @@ impl KubernetesPlatform {
             namespace: OnceCell::new(),
             watched: health::Watched::default(),
             patience: apply::PATIENCE,
+            ours_alone: Mutex::default(),
         }
     }
 
@@ -60,6 +62,15 @@ impl KubernetesPlatform {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Nobody else writes to these, as they were read: a change of one is no conflict, and need not be tried for that.
+    pub(crate) fn know_ours_alone(&self, ids: impl Iterator<Item = ResourceId>) {
+        *self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner) = ids.collect();
+    }
+
+    pub(crate) fn is_ours_alone(&self, id: &ResourceId) -> bool {
+        self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// The record of where an owner has objects.

@@ -6,6 +6,7 @@ mod health;
 mod jobs;
 mod logs;
 mod proxy;
+mod record;
 mod rights;
 mod subject;
 mod support;
