@@ -1,7 +1,9 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
+mod conflicts;
 mod edit;
 mod exec;
+mod faults;
 mod health;
 mod jobs;
 mod logs;
