@@ -79,8 +79,8 @@ impl ApplySet {
         Ok(Some(Places { kinds, namespaces: list(NAMESPACES).into_iter().collect() }))
     }
 
-    /// Writes these places down beside those that are there, if they are not.
-    pub(crate) async fn widen(&self, connection: &Connection, discovery: &Discovery, places: &Places) -> Result<(), Failure> {
+    /// Writes these places down beside those that are there, if they are not. In a new namespace there are none.
+    pub(crate) async fn widen(&self, connection: &Connection, discovery: &Discovery, is_new: bool, places: &Places) -> Result<(), Failure> {
         let mut written = self.written.lock().await;
         let there = match written.take() {
             Some(known) => Some(known),
@@ -89,7 +89,8 @@ impl ApplySet {
         let mut known = match &there {
             Some(known) => known.clone(),
             // It may be lost. With these places alone in a new one, nobody would look for what is in the others.
-            None => self.recover(connection, discovery).await?,
+            None if !is_new => self.recover(connection, discovery).await?,
+            None => Places::default(),
         };
         known.add(places);
         if there.as_ref() != Some(&known) {

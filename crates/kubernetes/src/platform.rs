@@ -35,7 +35,8 @@ pub struct KubernetesPlatform {
     pub(crate) discovery: Discovery,
     pub(crate) lease: Arc<lease::Standing>,
     apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
-    namespace: OnceCell<()>,
+    /// Whether we made it just now. Empty before anybody looked.
+    namespace: OnceCell<bool>,
     watched: health::Watched,
     pub(crate) patience: Duration,
     ours_alone: Mutex<BTreeSet<ResourceId>>,
@@ -81,17 +82,22 @@ impl KubernetesPlatform {
 
     /// Makes the environment's namespace where it is missing, once.
     pub(crate) async fn ensure_namespace(&self) -> Result<(), PlatformError> {
-        self.namespace.get_or_try_init(|| self.make_namespace()).await.map(|()| ())
+        self.namespace.get_or_try_init(|| self.make_namespace()).await.map(|_| ())
     }
 
-    async fn make_namespace(&self) -> Result<(), PlatformError> {
+    /// We made the namespace: nothing else can be in it.
+    pub(crate) fn is_new(&self) -> bool {
+        self.namespace.get() == Some(&true)
+    }
+
+    async fn make_namespace(&self) -> Result<bool, PlatformError> {
         let namespace = &self.config.namespace;
         let path = format!("/api/v1/namespaces/{namespace}");
         let attempted = format!("looking for the namespace {namespace}");
         match self.connection.find(&path).await {
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(_)) => return Ok(false),
             // Who may only use one namespace may not look at namespaces: it is there, or the first write says that it is not.
-            Err(failure) if failure.is_denied() => return Ok(()),
+            Err(failure) if failure.is_denied() => return Ok(false),
             Err(failure) => return Err(failure.error(attempted)),
             Ok(None) => {}
         }
@@ -104,8 +110,9 @@ impl KubernetesPlatform {
         let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels } });
         let content = Content { kind: "application/json", bytes: object.to_string().into_bytes() };
         match self.connection.send(Method::POST, "/api/v1/namespaces?fieldManager=stratos", "application/json", Some(&content)).await {
-            Err(failure) if !failure.is_there_already() => Err(failure.error(format!("making the namespace {namespace}"))),
-            _ => Ok(()),
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is_there_already() => Ok(false),
+            Err(failure) => Err(failure.error(format!("making the namespace {namespace}"))),
         }
     }
 }

@@ -4,7 +4,8 @@ use serde_json::Value;
 use stratos_engine::deploy::Policy;
 use stratos_engine::plan::change::Action;
 
-use crate::user::{User, nodeless, web};
+use crate::proxy::Proxy;
+use crate::user::{User, Way, client, nodeless, web};
 
 /// The names of the records.
 fn records(user: &User<'_>) -> Vec<String> {
@@ -26,6 +27,20 @@ fn exotic(user: &User<'_>) {
           spec: {{limits: [{{type: Pod, max: {{cpu: 4}}}}]}}}}",
         user.namespace
     ));
+}
+
+/// Where a namespace was there before, a record may have been; where it is made, there was none.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_looked_for_in_a_namespace_that_we_make() {
+    let cluster = nodeless();
+    let user = User::new(cluster, "record-new");
+    user.kubectl(&["delete", "namespace", &user.namespace]);
+    let proxy = Proxy::new(client(cluster.kubeconfig()).await).await;
+    let through = user.through(Way::Url(proxy.url()));
+    through.converge().await;
+    let searches = proxy.take_seen().iter().filter(|request| request.contains("/networkpolicies?")).count();
+    assert_eq!(searches, 0);
+    through.destroy().await;
 }
 
 #[tokio::test]
