@@ -224,9 +224,7 @@ fn kind_of(code: StatusCode, status: &Status) -> PlatformErrorKind {
         408 | 502 | 503 | 504 => PlatformErrorKind::Unreachable,
         // What the server's store answers while it elects, or starts.
         500 if status.message.contains("etcdserver") || status.message.contains("connection refused") => PlatformErrorKind::Unreachable,
-        500 if status.message.contains(WEBHOOK) && status.message.contains("deadline exceeded") => {
-            PlatformErrorKind::Unreachable
-        }
+        500 if status.message.contains(WEBHOOK) && status.message.contains("deadline exceeded") => PlatformErrorKind::Unreachable,
         500..=599 => PlatformErrorKind::Internal,
         _ => PlatformErrorKind::Rejected,
     }

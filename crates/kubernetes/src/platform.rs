@@ -1,6 +1,6 @@
 //! One environment in a cluster, connected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,9 +35,11 @@ pub struct KubernetesPlatform {
     pub(crate) discovery: Discovery,
     pub(crate) lease: Arc<lease::Standing>,
     apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
-    namespace: OnceCell<()>,
+    /// Whether we made it just now. Empty before anybody looked.
+    namespace: OnceCell<bool>,
     watched: health::Watched,
     pub(crate) patience: Duration,
+    ours_alone: Mutex<BTreeSet<ResourceId>>,
 }
 
 impl KubernetesPlatform {
@@ -53,6 +55,7 @@ impl KubernetesPlatform {
             namespace: OnceCell::new(),
             watched: health::Watched::default(),
             patience: apply::PATIENCE,
+            ours_alone: Mutex::default(),
         }
     }
 
@@ -60,6 +63,15 @@ impl KubernetesPlatform {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Nobody else writes to these, as they were read: a change of one is no conflict, and need not be tried for that.
+    pub(crate) fn know_ours_alone(&self, ids: impl Iterator<Item = ResourceId>) {
+        *self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner) = ids.collect();
+    }
+
+    pub(crate) fn is_ours_alone(&self, id: &ResourceId) -> bool {
+        self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// The record of where an owner has objects.
@@ -70,17 +82,22 @@ impl KubernetesPlatform {
 
     /// Makes the environment's namespace where it is missing, once.
     pub(crate) async fn ensure_namespace(&self) -> Result<(), PlatformError> {
-        self.namespace.get_or_try_init(|| self.make_namespace()).await.copied()
+        self.namespace.get_or_try_init(|| self.make_namespace()).await.map(|_| ())
     }
 
-    async fn make_namespace(&self) -> Result<(), PlatformError> {
+    /// We made the namespace: nothing else can be in it.
+    pub(crate) fn is_new(&self) -> bool {
+        self.namespace.get() == Some(&true)
+    }
+
+    async fn make_namespace(&self) -> Result<bool, PlatformError> {
         let namespace = &self.config.namespace;
         let path = format!("/api/v1/namespaces/{namespace}");
         let attempted = format!("looking for the namespace {namespace}");
         match self.connection.find(&path).await {
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(_)) => return Ok(false),
             // Who may only use one namespace may not look at namespaces: it is there, or the first write says that it is not.
-            Err(failure) if failure.is_denied() => return Ok(()),
+            Err(failure) if failure.is_denied() => return Ok(false),
             Err(failure) => return Err(failure.error(attempted)),
             Ok(None) => {}
         }
@@ -93,8 +110,9 @@ impl KubernetesPlatform {
         let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels } });
         let content = Content { kind: "application/json", bytes: object.to_string().into_bytes() };
         match self.connection.send(Method::POST, "/api/v1/namespaces?fieldManager=stratos", "application/json", Some(&content)).await {
-            Err(failure) if !failure.is_there_already() => Err(failure.error(format!("making the namespace {namespace}"))),
-            _ => Ok(()),
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is_there_already() => Ok(false),
+            Err(failure) => Err(failure.error(format!("making the namespace {namespace}"))),
         }
     }
 }

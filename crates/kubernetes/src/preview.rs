@@ -55,7 +55,8 @@ enum Answer {
 
 /// What is made anew is no dry run of a change; nor is one that only its marks differ in.
 fn is_in_place(desired: &Resource, observed: &ObservedResource, fields: &[stratos_engine::compare::FieldChange]) -> bool {
-    let replaces = |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
+    let replaces =
+        |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
     let marks = |field: &stratos_engine::compare::FieldChange| stratos_engine::plan::change::is_mark(&field.path);
     desired.id == observed.id && !desired.id.name.ends_with(names::GENERATIONS) && !fields.iter().any(replaces) && !fields.iter().all(marks)
 }
@@ -82,7 +83,7 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
     object["kind"] = resource.kind.clone().into();
     object["metadata"]["name"] = desired.id.name.to_string().into();
     let content = Content { kind: APPLY, bytes: object.to_string().into_bytes() };
-    let mut force = platform.config.force_conflicts;
+    let mut force = platform.config.force_conflicts || platform.is_ours_alone(&desired.id);
     let answer = loop {
         let path = resource.object(Some(namespace), &desired.id.name);
         let path = format!("{path}?fieldManager={MANAGER}&force={force}&dryRun=All&fieldValidation=Strict");

@@ -61,7 +61,8 @@ impl Call<'_> {
         let mut object = self.object(found, &live.meta.name, Some(live))?;
         write::clear_unions(&mut object, &self.desired()?.document, before);
         let adopted = self.change.reason == stratos_engine::plan::change::Reason::Adopted;
-        let mut force = adopted || self.platform.config.force_conflicts;
+        // It is written over this very version: nobody else comes in between.
+        let mut force = adopted || self.platform.config.force_conflicts || !live.has_other_writers();
         loop {
             let path = format!("{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict", found.path(&live.meta.name));
             match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
@@ -134,7 +135,8 @@ pub(crate) fn managers(failure: &Failure) -> Vec<String> {
 
 /// What there is to say when others hold fields with other values. The server's sentence names each manager and each field.
 pub(crate) fn conflict(failure: &Failure, attempted: &str) -> Option<PlatformError> {
-    let managers = managers(failure);
+    // What made it is managed apart from what was applied: that is nobody else.
+    let managers: Vec<String> = managers(failure).into_iter().filter(|manager| manager != MANAGER).collect();
     let hint = format!(
         "{} wants other values there: leave these fields out, or set `force_conflicts = true` in the environment's options to take them over",
         managers.join(" and ")

@@ -23,7 +23,9 @@ fn make_documented(cluster: &Cluster) {
 
 /// A role of the tests' own.
 fn role(cluster: &Cluster, name: &str, rules: &str) {
-    cluster.apply_yaml(&format!("{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}, rules: {rules}}}"));
+    cluster.apply_yaml(&format!(
+        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}, rules: {rules}}}"
+    ));
 }
 
 const FILE: &str = "files.\"/etc/app.conf\".content = \"a\"";
@@ -137,7 +139,10 @@ async fn an_apply_with_too_little_says_which_verb_on_which_resource() {
     let [(what, why, hint)] = &failed[..] else { panic!("{failed:#?}") };
     assert!(what.contains("Deployment.apps/web"), "{what}");
     assert!(why.contains(r#"cannot create resource "deployments" in API group "apps" in the namespace "rights-little""#), "{why}");
-    assert!(hint.contains(r#"{apiGroups: ["apps"], resources: ["deployments"], verbs: ["create"]}"#) && hint.contains("docs/kubernetes.md"), "{hint}");
+    assert!(
+        hint.contains(r#"{apiGroups: ["apps"], resources: ["deployments"], verbs: ["create"]}"#) && hint.contains("docs/kubernetes.md"),
+        "{hint}"
+    );
     // With the right, the same plan goes on from there.
     admin.converge().await;
     admin.apps = web("2", "");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use stratos_engine::apply::{Applied, ApplyError, ApplyOptions, ChangeResult, Quiet, RunVerdict};
+use stratos_engine::apply::{Applied, ApplyError, ApplyOptions, ChangeResult, Progress, Quiet, RunVerdict};
 use stratos_engine::deploy::{self, Connector, PlanError, Policy, Request};
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
@@ -165,7 +165,12 @@ impl<'a> User<'a> {
     }
 
     pub async fn try_apply(&self, plan: &Plan) -> Result<Applied, ApplyError> {
-        deploy::apply(plan, &no_secrets(), self, &ApplyOptions::default(), &Quiet).await
+        self.apply_watched(plan, &Quiet).await
+    }
+
+    /// Applies while somebody looks on.
+    pub async fn apply_watched(&self, plan: &Plan, progress: &dyn Progress) -> Result<Applied, ApplyError> {
+        deploy::apply(plan, &no_secrets(), self, &ApplyOptions::default(), progress).await
     }
 
     pub async fn apply(&self, plan: &Plan) -> Applied {
@@ -196,6 +201,15 @@ impl<'a> User<'a> {
         assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
         let left = self.names("deployments,services,configmaps,serviceaccounts,leases");
         assert_eq!(left.iter().filter(|name| name.contains("web") || name.contains("stratos-")).count(), 0, "{left:?}");
+    }
+}
+
+/// What an apply says that did not begin.
+pub fn refusal(result: Result<Applied, ApplyError>) -> PlatformError {
+    match result {
+        Err(ApplyError::Platform { source, .. }) => source,
+        Err(other) => panic!("{other}"),
+        Ok(applied) => panic!("it is applied: {:?}", applied.changes),
     }
 }
 
