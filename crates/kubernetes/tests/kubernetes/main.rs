@@ -7,6 +7,7 @@ mod faults;
 mod health;
 mod jobs;
 mod logs;
+mod manifests;
 mod proxy;
 mod record;
 mod rights;
