@@ -99,6 +99,12 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
                 if ![PlatformErrorKind::Rejected, PlatformErrorKind::Denied].contains(&error.kind) {
                     return Err(error);
                 }
+                // What people wrote by hand is taken over first, which no dry run can do: the cluster sees both as it is.
+                let live = platform.connection.find(&resource.object(Some(namespace), &desired.id.name)).await;
+                let live = live.ok().flatten().and_then(|body| Live::parse(&body).ok());
+                if live.is_some_and(|live| live.must_be_taken_over()) {
+                    return Ok(Answer::Nothing);
+                }
                 let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 return Ok(Answer::Refused(desired.id.clone(), error.why + &hint));
             }
