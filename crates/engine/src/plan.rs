@@ -128,6 +128,11 @@ pub enum HeldReason {
     LastApp,
     /// It holds data, which only `--delete-data` removes.
     HoldsData,
+    /// The platform would refuse it, as its dry run says.
+    Refused {
+        /// What it said.
+        why: String,
+    },
     /// It waits for something that is held.
     Follows(ResourceId),
     /// It is marked for the environment's earlier name, its mark cannot be changed, and it holds data.

@@ -248,6 +248,8 @@ pub struct Scope {
 pub struct Preview {
     /// What it would really store, in normal form. A secret leaf needs no text: the engine has it.
     pub stored: BTreeMap<ResourceId, Document>,
+    /// What it would refuse, and why: held, while everything else is planned.
+    pub refused: BTreeMap<ResourceId, String>,
     /// What it could not be asked, and why: sentences.
     pub notes: Vec<String>,
 }

@@ -107,6 +107,11 @@ impl Failure {
         self.code() == 400 && self.why.contains("does not support dry run")
     }
 
+    /// We lack the right: what admission forbids to everybody is refused with the same status.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.is_denied() && self.why.contains(" cannot ")
+    }
+
     /// We may not.
     pub(crate) fn is_denied(&self) -> bool {
         self.kind == PlatformErrorKind::Denied

@@ -182,7 +182,7 @@ impl Reading<'_> {
                     name: live.meta.name.clone(),
                     number: generation(&live).map(|(_, number)| number),
                     alone: !live.has_other_writers(),
-                    observed: reader.planned(&place.kind, &live, desired),
+                    observed: reader.observed(&place.kind, &live, desired),
                 })
             };
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
@@ -257,7 +257,7 @@ impl Reading<'_> {
             match found {
                 Ok(Some((kind, live))) if !live.is_going() => {
                     let reader = Reader { config: &platform.config, owner: &self.scope.owner, present: Some(&self.present) };
-                    let observed = reader.planned(&kind, &live, wanted.get(&id).copied().flatten());
+                    let observed = reader.observed(&kind, &live, wanted.get(&id).copied().flatten());
                     self.found.insert(id.clone(), ObservedResource { id, ..observed });
                 }
                 Ok(_) => {}

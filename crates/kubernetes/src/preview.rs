@@ -8,7 +8,7 @@ use http::Method;
 use stratos_engine::compare::Difference;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::resource::{Resource, ResourceId};
-use stratos_engine::platform::{ObservedResource, PlatformError, Preview};
+use stratos_engine::platform::{ObservedResource, PlatformError, PlatformErrorKind, Preview};
 
 use crate::apply::{APPLY, conflict, is_by_hand};
 use crate::connection::Content;
@@ -24,26 +24,29 @@ use crate::platform::KubernetesPlatform;
 /// Asks about all differences that are changes in place, as many at once as the connection allows.
 pub(crate) async fn preview(platform: &KubernetesPlatform, differences: &[Difference]) -> Result<Preview, PlatformError> {
     let in_place = differences.iter().filter_map(|difference| match difference {
-        Difference::Differs { desired, observed, fields } if is_in_place(desired, observed, fields) => Some(desired),
+        Difference::Differs { desired, observed, fields } if is_in_place(desired, observed, fields) => Some((desired, observed)),
         _ => None,
     });
-    let answers = join_all(in_place.map(|desired| one(platform, desired))).await;
-    let (mut stored, mut unasked) = (BTreeMap::new(), BTreeSet::new());
+    let answers = join_all(in_place.map(|(desired, observed)| one(platform, desired, &observed.document))).await;
+    let (mut stored, mut refused, mut unasked) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for answer in answers {
         match answer? {
             Answer::Stored(id, document) => drop(stored.insert(id, document)),
+            Answer::Refused(id, why) => drop(refused.insert(id, why)),
             Answer::Unasked(why) => drop(unasked.insert(why)),
             Answer::Nothing => {}
         }
     }
     let note = |why| format!("not tried on the cluster before it is applied (dry run): {why}");
-    Ok(Preview { stored, notes: unasked.into_iter().map(note).collect() })
+    Ok(Preview { stored, refused, notes: unasked.into_iter().map(note).collect() })
 }
 
 /// What a dry run came to.
 enum Answer {
     /// The cluster would store this.
     Stored(ResourceId, Document),
+    /// The cluster would refuse it, for this reason and with what helps.
+    Refused(ResourceId, String),
     /// The cluster was not asked, or did not say.
     Nothing,
     /// The cluster would not be asked.
@@ -58,7 +61,7 @@ fn is_in_place(desired: &Resource, observed: &ObservedResource, fields: &[strato
     desired.id == observed.id && !desired.id.name.ends_with(names::GENERATIONS) && !fields.iter().any(replaces) && !fields.iter().all(marks)
 }
 
-async fn one(platform: &KubernetesPlatform, desired: &Resource) -> Result<Answer, PlatformError> {
+async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Document) -> Result<Answer, PlatformError> {
     let attempted = || format!("asking the cluster what a change of {} would come to (dry run)", desired.id);
     let kind = GroupKind::parse(&desired.id.kind);
     let is_secret = kind.group.is_empty() && kind.kind == "Secret";
@@ -76,6 +79,7 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource) -> Result<Answer
         (other, None) => Err(format!("{other} is no text")),
     };
     let Ok(mut object) = write::object(&desired.document, false, &whole) else { return Ok(Answer::Nothing) };
+    write::clear_unions(&mut object, &desired.document, before);
     object["kind"] = resource.kind.clone().into();
     object["metadata"]["name"] = desired.id.name.to_string().into();
     let content = Content { kind: APPLY, bytes: object.to_string().into_bytes() };
@@ -89,8 +93,15 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource) -> Result<Answer
             // It has gone since it was read: the apply will say so.
             Err(failure) if failure.is_not_found() => return Ok(Answer::Nothing),
             // Who may only read may plan.
-            Err(failure) if failure.is_denied() || failure.has_no_dry_run() => return Ok(Answer::Unasked(failure.why().to_owned())),
-            Err(failure) => return Err(conflict(&failure, &attempted()).unwrap_or_else(|| failure.error(attempted()))),
+            Err(failure) if failure.is_unauthorized() || failure.has_no_dry_run() => return Ok(Answer::Unasked(failure.why().to_owned())),
+            Err(failure) => {
+                let error = conflict(&failure, &attempted()).unwrap_or_else(|| failure.error(attempted()));
+                if ![PlatformErrorKind::Rejected, PlatformErrorKind::Denied].contains(&error.kind) {
+                    return Err(error);
+                }
+                let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                return Ok(Answer::Refused(desired.id.clone(), error.why + &hint));
+            }
         }
     };
     let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;

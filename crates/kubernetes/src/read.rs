@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stratos_engine::desired::document::{Document, Leaf};
-use stratos_engine::desired::owner::{Owner, Ownership};
-use stratos_engine::desired::path::Path;
+use stratos_engine::desired::document::Document;
+use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::RolloutState;
 use stratos_engine::platform::ObservedResource;
@@ -43,16 +42,6 @@ impl Reader<'_> {
             namespace: namespace.map(Into::into),
             name: name.into(),
         }
-    }
-
-    /// The same for a plan, which has to finish what was interrupted.
-    pub(crate) fn planned(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> ObservedResource {
-        let mut observed = self.observed(kind, live, desired);
-        if live.is_unfinished() && matches!(observed.ownership, Ownership::Ours(_)) {
-            let why = Leaf::Text("its creation was interrupted".into());
-            observed.document = observed.document.with([(Path::new(["metadata", "managedFields"]), Some(why))]);
-        }
-        observed
     }
 
     /// What it is, beside what should be.

@@ -174,6 +174,7 @@ apiVersion: storage.k8s.io/v1
 kind: StorageClass
 metadata: { name: standard, annotations: { storageclass.kubernetes.io/is-default-class: "true" } }
 provisioner: stratos.test/hostpath
+allowVolumeExpansion: true
 YAML
 if [[ $kind == whole ]]; then
     # One group, or one for each controller where the kernel has the older kind.

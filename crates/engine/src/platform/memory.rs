@@ -250,7 +250,7 @@ impl Platform for MemoryPlatform {
         });
         let stored: BTreeMap<ResourceId, Document> = differing.collect();
         let on = format!("what {} changes would come to in {}", stored.len(), self.environment);
-        self.call(Call::Observe, on, |_| Preview { stored, notes: Vec::new() }).await.map_err(|lost| lost.error)
+        self.call(Call::Observe, on, |_| Preview { stored, ..Preview::default() }).await.map_err(|lost| lost.error)
     }
 
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {

@@ -81,7 +81,7 @@ mod tests {
             namespace: "shop".into(),
             create_namespace: true,
             force_conflicts: false,
-            watch: crate::config::WATCH,
+            watch: 0,
         }
     }
 

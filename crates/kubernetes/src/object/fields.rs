@@ -40,6 +40,18 @@ impl FieldSet {
         }
     }
 
+    /// What is in it and not in another one.
+    pub(crate) fn less(&self, other: &Self) -> Self {
+        let left = |(step, set): &(Step, Self)| match other.parts.iter().find(|(theirs, _)| theirs == step) {
+            None => Some((step.clone(), set.clone())),
+            Some((_, theirs)) => {
+                let left = set.less(theirs);
+                (!left.parts.is_empty()).then(|| (step.clone(), left))
+            }
+        };
+        Self { itself: self.itself && !other.itself, parts: self.parts.iter().filter_map(left).collect() }
+    }
+
     /// The same set without one of the fields at its top.
     pub(crate) fn without(mut self, field: &str) -> Self {
         self.parts.retain(|(step, _)| !matches!(step, Step::Field(name) if name == field));
@@ -140,6 +152,8 @@ mod tests {
         let mut one = set(json!({ "f:a": { "f:b": {} } }));
         one.add(set(json!({ "f:a": { ".": {}, "f:c": {} }, "f:d": {} })));
         assert_eq!(one.to_value(), json!({ "f:a": { ".": {}, "f:b": {}, "f:c": {} }, "f:d": {} }));
+        assert_eq!(one.less(&set(json!({ "f:a": { "f:b": {} }, "f:x": {} }))).to_value(), json!({ "f:a": { ".": {}, "f:c": {} }, "f:d": {} }));
+        assert_eq!(one.less(&one), FieldSet::default());
         assert_eq!(one.without("a").to_value(), json!({ "f:d": {} }));
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use stratos_engine::desired::owner::{Owner, Ownership};
 
-use super::fields::FieldSet;
+use super::fields::{FieldSet, Step};
 use crate::marks::{self, Map};
 
 /// The name that we write under, in `metadata.managedFields`.
@@ -55,8 +55,6 @@ pub(crate) struct Managed {
 pub(crate) enum Writer {
     /// We did, by server-side apply.
     Us,
-    /// We did when we made the object. It has what the server filled in as well, so that it says nothing about what is ours.
-    UsAtFirst,
     /// A person did, with a tool that edits single objects. What is ours is set right again.
     ByHand,
     /// A controller, another tool, or we ourselves beside the document: it is left alone.
@@ -69,13 +67,32 @@ const BY_HAND: [&str; 7] = ["kubectl", "before-first-apply", "k9s", "rancher", "
 const NOT_BY_HAND: [&str; 3] = ["kubectl-rollout", "kubectl-label", "kubectl-annotate"];
 
 impl Managed {
+    /// What is ours to say of what another one wrote: everything that hands did, but for labels and annotations, where tools and
+    /// people leave notes; and of these our own marks, whoever wrote them.
+    fn ours_to_say(&self) -> FieldSet {
+        let writer = self.writer();
+        if writer == Writer::Us || !self.subresource.is_empty() {
+            return FieldSet::default();
+        }
+        let mut out = if writer == Writer::ByHand { self.fields.clone().without("metadata") } else { FieldSet::default() };
+        for map in ["labels", "annotations"] {
+            let notes = self.fields.below("metadata").and_then(|metadata| metadata.below(map));
+            let is_mark = |step: &Step| matches!(step, Step::Field(name) if marks::is_ours(name));
+            let parts: Vec<_> = notes.iter().flat_map(|notes| &notes.parts).filter(|(step, _)| is_mark(step)).cloned().collect();
+            if !parts.is_empty() {
+                let within = |field: &str, set: FieldSet| FieldSet { itself: false, parts: vec![(Step::Field(field.to_owned()), set)] };
+                out.add(within("metadata", within(map, FieldSet { itself: false, parts })));
+            }
+        }
+        out
+    }
+
     /// Who wrote it.
     pub(crate) fn writer(&self) -> Writer {
         let by_hand = |name: &str| BY_HAND.iter().any(|tool| name == *tool || name.starts_with(&format!("{tool}-")));
         match (self.manager.as_str(), self.operation.as_str()) {
             _ if !self.subresource.is_empty() => Writer::Another,
             (MANAGER, "Apply") => Writer::Us,
-            (MANAGER, _) => Writer::UsAtFirst,
             (name, _) if by_hand(name) && !NOT_BY_HAND.contains(&name) => Writer::ByHand,
             _ => Writer::Another,
         }
@@ -126,28 +143,16 @@ impl Live {
         for managed in &self.meta.managed_fields {
             match managed.writer() {
                 Writer::Us => out.add(managed.fields.clone()),
-                // Labels and annotations are where tools and people leave notes.
-                Writer::ByHand => out.add(managed.fields.clone().without("metadata")),
-                Writer::UsAtFirst | Writer::Another => {}
+                _ => out.add(managed.ours_to_say()),
             }
         }
         out
     }
 
-    /// We made it, and were interrupted before we said which of its fields are ours.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        let by = |writer| self.meta.managed_fields.iter().any(|managed| managed.writer() == writer);
-        by(Writer::UsAtFirst) && !by(Writer::Us)
-    }
-
     /// Whether others than our server-side apply hold fields that are ours to say: they could not be removed.
-    pub(crate) fn must_be_taken_over(&self, removes: bool) -> bool {
-        let holds = |managed: &Managed| match managed.writer() {
-            Writer::UsAtFirst => removes,
-            Writer::ByHand => !managed.fields.clone().without("metadata").parts.is_empty(),
-            Writer::Us | Writer::Another => false,
-        };
-        self.meta.managed_fields.iter().any(holds)
+    pub(crate) fn must_be_taken_over(&self) -> bool {
+        let others = self.meta.managed_fields.iter().filter(|managed| managed.writer() != Writer::Us);
+        others.into_iter().any(|managed| !managed.ours_to_say().parts.is_empty())
     }
 
     /// `metadata.managedFields` in which everything that is ours to say is managed by our server-side apply.
@@ -167,14 +172,10 @@ impl Live {
         let ours = self.ours();
         let mut out = vec![entry(MANAGER, "Apply", api_version, None, "", &ours)];
         for managed in &self.meta.managed_fields {
-            let kept = match managed.writer() {
-                Writer::Us | Writer::UsAtFirst => continue,
-                Writer::ByHand => {
-                    let parts = managed.fields.parts.iter().filter(|(step, _)| *step == super::fields::Step::Field("metadata".to_owned()));
-                    FieldSet { itself: false, parts: parts.cloned().collect() }
-                }
-                Writer::Another => managed.fields.clone(),
-            };
+            if managed.writer() == Writer::Us {
+                continue;
+            }
+            let kept = managed.fields.less(&managed.ours_to_say());
             if !kept.parts.is_empty() {
                 let Managed { manager, operation, api_version, time, subresource, fields: _ } = managed;
                 out.push(entry(manager, operation, api_version, time.as_deref(), subresource, &kept));
@@ -197,7 +198,7 @@ mod tests {
     fn nobody_manages_what_says_nothing() {
         let live = Live::parse(b"{}").unwrap();
         assert_eq!(live.ours(), FieldSet::default());
-        assert!(!live.must_be_taken_over(true));
+        assert!(!live.must_be_taken_over());
     }
 
     #[test]
@@ -209,7 +210,6 @@ mod tests {
             live(json!([entry(manager, operation, subresource)])).meta.managed_fields[0].writer()
         };
         assert_eq!(writer("stratos", "Apply", ""), Writer::Us);
-        assert_eq!(writer("stratos", "Update", ""), Writer::UsAtFirst);
         assert_eq!(writer("stratos-restart", "Update", ""), Writer::Another);
         for hand in ["kubectl-edit", "kubectl", "kubectl-client-side-apply", "k9s", "before-first-apply"] {
             assert_eq!(writer(hand, "Update", ""), Writer::ByHand, "{hand}");
@@ -223,16 +223,15 @@ mod tests {
     #[test]
     fn what_is_taken_over_is_managed_by_us_alone_and_notes_stay_whose_they_are() {
         let live = live(json!([
-            { "manager": "stratos", "operation": "Update", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {}, "f:filled-in": {} } } },
             { "manager": "stratos", "operation": "Apply", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {} } } },
             { "manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1",
               "fieldsV1": { "f:data": { "f:b": {} }, "f:metadata": { "f:labels": { "f:note": {} } } } },
             { "manager": "controller", "operation": "Update", "apiVersion": "v1", "subresource": "status", "fieldsV1": { "f:status": {} } },
         ]));
-        assert!(live.must_be_taken_over(false));
+        assert!(live.must_be_taken_over());
         let after = live.taken_over("v1");
         let after = Live::parse(json!({ "metadata": { "managedFields": after } }).to_string().as_bytes()).unwrap();
-        assert!(!after.must_be_taken_over(true));
+        assert!(!after.must_be_taken_over());
         assert_eq!(after.ours().to_value(), json!({ "f:data": { "f:a": {}, "f:b": {} } }));
         let left: Vec<&str> = after.meta.managed_fields.iter().map(|managed| managed.manager.as_str()).collect();
         assert_eq!(left, ["stratos", "kubectl-edit", "controller"]);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use stratos_engine::desired::document::{Document, Leaf};
 
 use super::desired::BASE64;
+use super::project;
 use super::segment::{self, Element};
 
 /// Makes the texts of leaves whole: secrets and references.
@@ -32,6 +33,36 @@ pub(crate) fn object(document: &Document, is_secret: bool, whole: &Whole<'_>) ->
         }
     }
     Ok(root)
+}
+
+/// Says openly that members of unions go: of what is one or the other, server-side apply would leave the one before behind, empty,
+/// and the server refuses both. `before` is the document of what is live.
+pub(crate) fn clear_unions(object: &mut Value, document: &Document, before: &Document) {
+    let removed = before.leaves().iter().map(|(path, _)| path).filter(|path| document.get(path).is_none());
+    for path in removed {
+        let segments: Vec<&str> = path.segments().collect();
+        let Some(member) = (1..segments.len()).find(|i| is_member(segments[i - 1], &segments, *i)) else { continue };
+        let member = &segments[..=member];
+        let parent_stays = project::at(object, &member[..member.len() - 1]).is_some_and(Value::is_object);
+        if parent_stays && project::at(object, member).is_none() {
+            put(object, member, Value::Null);
+        }
+    }
+}
+
+/// Whether the field at a place in a path is one of several of which only one may be there.
+fn is_member(within: &str, segments: &[&str], place: usize) -> bool {
+    let field = segments[place];
+    let list = place.checked_sub(2).and_then(|i| segments.get(i)).copied().unwrap_or_default();
+    match within {
+        "strategy" | "updateStrategy" => field == "rollingUpdate",
+        "readinessProbe" | "livenessProbe" | "startupProbe" | "preStop" | "postStart" => {
+            ["httpGet", "tcpSocket", "exec", "grpc", "sleep"].contains(&field)
+        }
+        element if element.starts_with("[name=") && list == "volumes" => true,
+        element if element.starts_with("[name=") && list == "env" => field == "valueFrom",
+        _ => false,
+    }
 }
 
 fn scalar(leaf: &Leaf, whole: &Whole<'_>) -> Result<Value, String> {
@@ -109,4 +140,67 @@ pub(crate) fn elements(order: &str) -> impl Iterator<Item = &str> {
         rest = after.trim_start();
         Some(first)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::desired::{Identity, document};
+
+    fn both(object: &Value) -> Document {
+        document(&Identity::of(object).unwrap(), object).unwrap()
+    }
+
+    fn written(object: &Value) -> Value {
+        let whole = |leaf: &Leaf| match leaf {
+            Leaf::Text(text) => Ok(text.to_string()),
+            other => Err(other.to_string()),
+        };
+        super::object(&both(object), object["kind"] == "Secret", &whole).unwrap()
+    }
+
+    fn deployment(strategy: Value, container: Value) -> Value {
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" },
+            "spec": { "strategy": strategy, "template": { "spec": { "containers": [container] } } },
+        })
+    }
+
+    #[test]
+    fn an_object_survives_being_a_document() {
+        let object = deployment(
+            json!({ "type": "Recreate" }),
+            json!({
+                "name": "web", "image": "web:1", "command": ["/bin/web", "2"], "securityContext": {},
+                "env": [{ "name": "B", "value": "1" }, { "name": "A", "value": "$(B)" }],
+                "ports": [{ "containerPort": 80, "protocol": "TCP" }, { "containerPort": 53, "protocol": "UDP", "name": "dns" }],
+            }),
+        );
+        let mut back = written(&object);
+        back["kind"] = object["kind"].clone();
+        let mut expected = object;
+        expected["metadata"] = json!(null);
+        back["metadata"] = json!(null);
+        // Ports have no order.
+        back["spec"]["template"]["spec"]["containers"][0]["ports"].as_array_mut().unwrap().reverse();
+        assert_eq!(back, expected);
+    }
+
+    #[test]
+    fn what_is_one_or_the_other_is_cleared_of_the_one_before() {
+        let probe = |handler: &str| json!({ "name": "web", "readinessProbe": { handler: { "port": 1 } } });
+        let before = both(&deployment(json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1 } }), probe("httpGet")));
+        let after = deployment(json!({ "type": "Recreate" }), probe("tcpSocket"));
+        let mut object = written(&after);
+        clear_unions(&mut object, &both(&after), &before);
+        assert_eq!(object["spec"]["strategy"], json!({ "type": "Recreate", "rollingUpdate": null }));
+        let probe = &object["spec"]["template"]["spec"]["containers"][0]["readinessProbe"];
+        assert_eq!(*probe, json!({ "tcpSocket": { "port": 1 }, "httpGet": null }));
+        // Nothing to do where nothing goes.
+        let mut same = written(&after);
+        clear_unions(&mut same, &both(&after), &both(&after));
+        assert_eq!(same, written(&after));
+    }
 }

@@ -160,8 +160,9 @@ async fn a_cancelled_job_is_removed() {
 #[tokio::test]
 async fn a_job_whose_time_is_over_is_stopped_and_stays_so() {
     let place = Place::new("j-timeout", "");
+    // Its time is long enough for a busy machine to begin with it.
     let endless =
-        || Job { timeout: Duration::from_secs(8), ..job("slow", "trap 'exit 0' TERM; echo begin; while true; do sleep 0.1; done") };
+        || Job { timeout: Duration::from_secs(25), ..job("slow", "trap 'exit 0' TERM; echo begin; while true; do sleep 0.1; done") };
     let (end, found, lines) = to_the_end(&place, endless()).await;
     assert_eq!((end, found, lines), (JobEnd::TimedOut, false, vec!["begin".to_owned()]));
     let (end, found, _) = to_the_end(&place, endless()).await;
