@@ -36,12 +36,10 @@ async fn another_manager_with_another_value_is_named_before_anything_is_written(
     user.converge().await;
     wants(&user, "other", "theirs");
     let before = version(&user);
-    let error = user.plan_error().await;
-    let text = format!("{error}");
+    let text = user.refused().await;
     assert!(text.contains("dev/Deployment.apps/web"), "{text}");
     assert!(text.contains(r#"conflict with "other""#) && text.contains(r#".spec.template.spec.containers[name="web"].image"#), "{text}");
-    let hint = error.hint.unwrap_or_default();
-    assert!(hint.contains("other") && hint.contains("force_conflicts"), "{hint}");
+    assert!(text.contains("other wants other values there") && text.contains("force_conflicts"), "{text}");
     assert_eq!(version(&user), before);
 
     // With the user's word it is taken over.
@@ -64,11 +62,11 @@ async fn equal_values_are_shared_and_no_conflict_until_one_changes() {
     // It was planned before the other one came, and what is live is what it was.
     let failed = failures(&user.apply(&plan).await);
     let [(what, why, hint)] = &failed[..] else { panic!("{failed:#?}") };
-    assert!(what.contains("Deployment.apps/web") && why.contains(r#"conflicts with "other""#) && why.contains(".image"), "{failed:#?}");
+    assert!(what.contains("Deployment.apps/web") && why.contains(r#"conflict with "other""#) && why.contains(".image"), "{failed:#?}");
     assert!(hint.starts_with("other wants other values there") && hint.contains("force_conflicts"), "{hint}");
     assert_eq!(version(&user), before);
-    let error = user.plan_error().await;
-    assert!(error.to_string().contains(r#"conflicts with "other""#) && error.to_string().contains(".image"), "{error}");
+    let error = user.refused().await;
+    assert!(error.contains(r#"conflict with "other""#) && error.contains(".image"), "{error}");
 
     user.apps = web("1", "");
     user.nothing().await;
@@ -126,7 +124,7 @@ async fn a_controller_that_resets_a_field_is_reported_and_not_fought() {
         user.apps = web(tag, "");
         reset(&user);
         let before = version(&user);
-        let error = user.plan_error().await.to_string();
+        let error = user.refused().await;
         assert!(error.contains(r#"conflict with "image-updater""#) && error.contains(".image"), "{error}");
         assert_eq!(version(&user), before);
         assert_eq!(image(&user), "registry.example/web:newest");

@@ -138,9 +138,9 @@ async fn an_apply_with_too_little_says_which_verb_on_which_resource() {
     let failed = failures(&applied);
     let [(what, why, hint)] = &failed[..] else { panic!("{failed:#?}") };
     assert!(what.contains("Deployment.apps/web"), "{what}");
-    assert!(why.contains(r#"cannot create resource "deployments" in API group "apps" in the namespace "rights-little""#), "{why}");
+    assert!(why.contains(r#"cannot patch resource "deployments" in API group "apps" in the namespace "rights-little""#), "{why}");
     assert!(
-        hint.contains(r#"{apiGroups: ["apps"], resources: ["deployments"], verbs: ["create"]}"#) && hint.contains("docs/kubernetes.md"),
+        hint.contains(r#"{apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]}"#) && hint.contains("docs/kubernetes.md"),
         "{hint}"
     );
     // With the right, the same plan goes on from there.

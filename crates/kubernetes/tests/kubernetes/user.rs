@@ -12,7 +12,7 @@ use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::manifest::Manifest;
 use stratos_engine::manifest::schema::{Environment, Project};
-use stratos_engine::plan::Plan;
+use stratos_engine::plan::{HeldReason, Plan};
 use stratos_engine::platform::contract::stage::{brief, told};
 use stratos_engine::platform::{Platform, PlatformError};
 use stratos_engine::render::VariableInputs;
@@ -155,13 +155,15 @@ impl<'a> User<'a> {
         self.try_plan().await.unwrap_or_else(|error| panic!("no plan: {error}"))
     }
 
-    /// Why there is no plan, with what to do.
-    pub async fn plan_error(&self) -> PlatformError {
-        match self.try_plan().await {
-            Err(PlanError::Platform { source, .. }) => source,
-            Err(other) => panic!("{other}"),
-            Ok(plan) => panic!("there is a plan: {:#?}", brief(&plan)),
-        }
+    /// Why a change is held that the cluster would refuse, with what to do.
+    pub async fn refused(&self) -> String {
+        let plan = self.plan().await;
+        let refused = plan.held.iter().find_map(|held| match &held.why {
+            HeldReason::Refused { why } => Some(format!("{}: {why}", held.id)),
+            _ => None,
+        });
+        assert!(plan.is_empty(), "{:#?}", brief(&plan));
+        refused.unwrap_or_else(|| panic!("nothing is refused: {:#?}", brief(&plan)))
     }
 
     pub async fn try_apply(&self, plan: &Plan) -> Result<Applied, ApplyError> {
