@@ -128,6 +128,7 @@ pub fn held_reason(held: &Held) -> String {
         }
         HeldReason::LastApp => "it is the last app of its environment; `--allow-delete` allows it".into(),
         HeldReason::HoldsData => "it holds data; `--delete-data` deletes it".into(),
+        HeldReason::Refused { why } => format!("the platform would refuse it: {}", printable(why)),
         HeldReason::Follows(id) => format!("it waits for {}, which is held", short(id, &held.id.environment)),
         HeldReason::NotTakenOver { owner } => format!(
             "it belongs to {owner}, and its owner cannot be changed here: it stays as it is, and its data in it, for as long as \

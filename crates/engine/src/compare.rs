@@ -42,6 +42,13 @@ pub enum Difference {
         /// The fields, sorted by path.
         fields: Vec<FieldChange>,
     },
+    /// It is there, and is ours, and the platform would refuse what it should be.
+    Refused {
+        /// What should be.
+        desired: Resource,
+        /// What the platform said.
+        why: String,
+    },
     /// It is there under the name that it should have, and is not ours.
     Taken {
         /// What should be.
@@ -136,6 +143,17 @@ impl Differences {
         }
     }
 
+    /// Takes what a platform would refuse, as its dry run says.
+    pub fn take_refused(&mut self, mut refused: BTreeMap<ResourceId, String>) {
+        for difference in &mut self.differences {
+            if let Difference::Differs { desired, .. } = difference
+                && let Some(why) = refused.remove(&desired.id)
+            {
+                *difference = Difference::Refused { desired: desired.clone(), why };
+            }
+        }
+    }
+
     fn compare_one(&mut self, desired: Resource, observed: Option<&ObservedResource>) {
         let Some(observed) = observed else {
             return self.differences.push(Difference::Missing(desired));
@@ -190,7 +208,9 @@ impl Difference {
     /// Which resource it is about.
     pub fn id(&self) -> &ResourceId {
         match self {
-            Self::Missing(desired) | Self::Differs { desired, .. } | Self::Taken { desired, .. } => &desired.id,
+            Self::Missing(desired) | Self::Differs { desired, .. } | Self::Refused { desired, .. } | Self::Taken { desired, .. } => {
+                &desired.id
+            }
             Self::Undeclared(observed) => &observed.id,
         }
     }
@@ -242,6 +262,33 @@ mod tests {
     fn nothing_is_no_different_from_nothing() {
         let out = compare(vec![], &BTreeMap::new());
         assert!(out.differences.is_empty() && out.unchanged.is_empty());
+    }
+
+    #[test]
+    fn what_a_platform_would_refuse_is_no_difference_any_more_but_held() {
+        use crate::desired::name::Name;
+        use crate::desired::owner::{Marks, Ownership};
+        use crate::desired::resource::Shape;
+        let dev = Name::new("dev").unwrap();
+        let owner = Owner { project: "p".into(), environment: dev.clone() };
+        let marks = Marks { owner, app: dev.clone(), protect: false, revision: None, specification: None };
+        let resource = |name: &str, value: i64| Resource {
+            id: ResourceId::new(&dev, "thing", name),
+            marks: marks.clone(),
+            document: [(Path::new(["a"]), Leaf::Integer(value))].into_iter().collect(),
+            depends_on: vec![],
+            rollout_timeout: None,
+            moved_from: None,
+            shape: &Shape::UNKNOWN,
+        };
+        let live = |name: &str| {
+            let Resource { id, document, .. } = resource(name, 1);
+            (id.clone(), ObservedResource::new(id, Ownership::Ours(marks.clone()), document))
+        };
+        let mut out = compare(vec![resource("one", 2), resource("two", 2)], &[live("one"), live("two")].into());
+        out.take_refused([(ResourceId::new(&dev, "thing", "one"), "no".to_owned())].into());
+        assert!(matches!(&out.differences[0], Difference::Refused { why, .. } if why == "no"), "{:?}", out.differences);
+        assert!(matches!(out.differences[1], Difference::Differs { .. }));
     }
 
     #[test]

@@ -128,6 +128,11 @@ pub enum HeldReason {
     LastApp,
     /// It holds data, which only `--delete-data` removes.
     HoldsData,
+    /// The platform would refuse it, as its dry run says.
+    Refused {
+        /// What it said.
+        why: String,
+    },
     /// It waits for something that is held.
     Follows(ResourceId),
     /// It is marked for the environment's earlier name, its mark cannot be changed, and it holds data.
@@ -160,7 +165,8 @@ pub struct Coverage {
     /// Apps that were left out by `--app` although a planned one depends on them.
     #[serde(default)]
     pub left_out: Vec<Name>,
-    /// Fields that a platform leaves out or does in its own way: sentences.
+    /// What falls short of a whole plan: fields that a platform leaves out or does in its own way, what was not pinned, changes
+    /// that the platform could not be asked about before they are made. Sentences.
     #[serde(default)]
     pub degraded: Vec<String>,
 }

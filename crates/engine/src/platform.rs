@@ -95,10 +95,10 @@ pub trait Platform: Send + Sync {
     /// It reports what it could not read as a gap and goes on; it returns an error only where nothing could be read.
     async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError>;
 
-    /// The platform's own dry run for what differs: what it would really store, in normal form. Reads only. A secret leaf
-    /// needs no text: the engine has it. The default knows no more than `translate` does.
-    async fn preview(&self, _differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
-        Ok(BTreeMap::new())
+    /// The platform's own dry run for what differs: what it would really store. Reads only. The default knows no more than
+    /// `translate` does.
+    async fn preview(&self, _differences: &[Difference]) -> Result<Preview, PlatformError> {
+        Ok(Preview::default())
     }
 
     /// Which changes one call carries: indexes into `changes`. Pure. One each by default.
@@ -243,6 +243,17 @@ pub struct Scope {
     pub owner: Owner,
     /// Only these apps; all of them where it is None.
     pub apps: Option<BTreeSet<Name>>,
+}
+
+/// What a platform's own dry run says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Preview {
+    /// What it would really store, in normal form. A secret leaf needs no text: the engine has it.
+    pub stored: BTreeMap<ResourceId, Document>,
+    /// What it would refuse, and why: held, while everything else is planned.
+    pub refused: BTreeMap<ResourceId, String>,
+    /// What it could not be asked, and why: sentences.
+    pub notes: Vec<String>,
 }
 
 /// What is live under one id.

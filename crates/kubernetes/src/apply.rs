@@ -3,8 +3,9 @@
 mod body;
 mod generations;
 mod patch;
-pub(crate) use patch::APPLY;
+pub(crate) use patch::{APPLY, conflict, is_by_hand};
 mod removal;
+pub(crate) use removal::PATIENCE;
 mod scale;
 
 use std::collections::BTreeMap;
@@ -179,7 +180,8 @@ impl Call<'_> {
             namespaces: if found.resource.namespaced { namespaces.collect() } else { Default::default() },
         };
         let set = self.platform.apply_set(self.us());
-        set.widen(&self.platform.connection, &places).await.map_err(|failure| self.unread(&failure))
+        let (connection, discovery) = (&self.platform.connection, &self.platform.discovery);
+        set.widen(connection, discovery, self.platform.is_new(), &places).await.map_err(|failure| self.unread(&failure))
     }
 
     fn error(&self, kind: PlatformErrorKind, why: &str) -> PlatformError {

@@ -1,12 +1,13 @@
 //! The record of where an environment has objects: kinds and namespaces (the parent of an ApplySet, KEP-3659).
 //!
 //! It says where to look, never what is there. It is widened before the first write of a kind, and narrowed when a run ends that
-//! deleted something. Where it is lost, everything is looked through.
+//! deleted something. Where it is lost, everything is looked through, and it is written anew before the next write.
 
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::future::try_join_all;
 use http::Method;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -14,10 +15,11 @@ use stratos_engine::desired::owner::Owner;
 use tokio::sync::Mutex;
 
 use crate::connection::{Connection, Content};
+use crate::discovery::Discovery;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
 use crate::object::live::{Live, MANAGER};
-use crate::{marks, names};
+use crate::{lists, marks, names};
 
 const ID: &str = "applyset.kubernetes.io/id";
 const TOOLING: &str = "applyset.kubernetes.io/tooling";
@@ -34,10 +36,6 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn contain(&self, other: &Self) -> bool {
-        other.kinds.is_subset(&self.kinds) && other.namespaces.is_subset(&self.namespaces)
-    }
-
     fn add(&mut self, other: &Self) {
         self.kinds.extend(other.kinds.iter().cloned());
         self.namespaces.extend(other.namespaces.iter().cloned());
@@ -81,19 +79,42 @@ impl ApplySet {
         Ok(Some(Places { kinds, namespaces: list(NAMESPACES).into_iter().collect() }))
     }
 
-    /// Writes these places down beside those that are there, if they are not.
-    pub(crate) async fn widen(&self, connection: &Connection, places: &Places) -> Result<(), Failure> {
+    /// Writes these places down beside those that are there, if they are not. In a new namespace there are none.
+    pub(crate) async fn widen(&self, connection: &Connection, discovery: &Discovery, is_new: bool, places: &Places) -> Result<(), Failure> {
         let mut written = self.written.lock().await;
-        let mut known = match written.take() {
-            Some(known) => known,
-            None => self.read(connection).await?.unwrap_or_default(),
+        let there = match written.take() {
+            Some(known) => Some(known),
+            None => self.read(connection).await?,
         };
-        if !known.contain(places) {
-            known.add(places);
+        let mut known = match &there {
+            Some(known) => known.clone(),
+            // It may be lost. With these places alone in a new one, nobody would look for what is in the others.
+            None if !is_new => self.recover(connection, discovery).await?,
+            None => Places::default(),
+        };
+        known.add(places);
+        if there.as_ref() != Some(&known) {
             self.write(connection, &known).await?;
         }
         *written = Some(known);
         Ok(())
+    }
+
+    /// The kinds of which there is something of ours in the namespace, as far as they may be looked at.
+    async fn recover(&self, connection: &Connection, discovery: &Discovery) -> Result<Places, Failure> {
+        let selector = &marks::selector(&self.owner);
+        let kinds = discovery.listable().await?.resources.into_iter();
+        let kinds = kinds.map(|resource| (GroupKind::of(&resource.api_version, &resource.kind), resource));
+        let all = kinds.filter(|(kind, _)| !kind.follows_others()).map(|(kind, resource)| async move {
+            let is_member = |live: Live| live.meta.labels.contains_key(marks::APP) && !live.has_controller();
+            match lists::read(connection, &resource, Some(&self.namespace), selector, is_member).await {
+                Ok(members) => Ok(members.contains(&true).then_some(kind)),
+                Err(failure) if failure.is_denied() || failure.is_not_found() => Ok(None),
+                Err(failure) => Err(failure),
+            }
+        });
+        let found: Vec<Option<GroupKind>> = try_join_all(all).await?;
+        Ok(Places { kinds: found.into_iter().flatten().collect(), namespaces: BTreeSet::new() })
     }
 
     /// Writes just these places down; removes the record where there are none.
@@ -134,11 +155,6 @@ impl ApplySet {
 mod tests {
     use super::*;
     use stratos_engine::desired::name::Name;
-
-    #[test]
-    fn nothing_is_in_nothing() {
-        assert!(Places::default().contain(&Places::default()));
-    }
 
     /// Members are found by other tools by this id.
     #[test]

@@ -9,6 +9,9 @@ use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 /// Why a kind is neither known nor known to be missing.
 const UNDISCOVERED: &str = "could not be discovered: its server does not answer the cluster";
 
+/// What the server says, before the name, of a webhook that it could not ask.
+const WEBHOOK: &str = "failed calling webhook";
+
 /// A request that failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
@@ -69,8 +72,8 @@ impl Failure {
         let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let why = if status.message.is_empty() { code.to_string() } else { status.message.clone() };
         let kind = kind_of(code, &status);
-        // The server gave up waiting for its own store or a webhook: what it had begun may go on.
-        let lost = code.is_server_error() && code != StatusCode::SERVICE_UNAVAILABLE;
+        // The server gave up waiting for its own store: what it had begun may go on. What admission stops has not begun.
+        let lost = code.is_server_error() && code != StatusCode::SERVICE_UNAVAILABLE && !why.contains(WEBHOOK);
         Self { status: Some(Box::new(status)), kind, why, retry_after: seconds.map(Duration::from_secs), lost }
     }
 
@@ -97,6 +100,16 @@ impl Failure {
     /// The server does not know who we are.
     pub(crate) fn is_unauthenticated(&self) -> bool {
         self.code() == 401
+    }
+
+    /// Something that the request would pass (an admission webhook) cannot tell a dry run from the real one.
+    pub(crate) fn has_no_dry_run(&self) -> bool {
+        self.code() == 400 && self.why.contains("does not support dry run")
+    }
+
+    /// We lack the right: what admission forbids to everybody is refused with the same status.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        self.is_denied() && self.why.contains(" cannot ")
     }
 
     /// We may not.
@@ -165,11 +178,16 @@ impl Failure {
                 Some("the namespace is being deleted: wait until it is gone (`kubectl get namespace`), then apply again".to_owned())
             }
             (_, 403) if why.contains("exceeded quota") => Some("the namespace's ResourceQuota is used up".to_owned()),
-            (_, 403) if why.contains("cannot ") => {
-                Some("the verb and the resource in that sentence are what a Role or ClusterRole must allow (docs/kubernetes.md)".to_owned())
-            }
-            (_, 500) if why.contains("failed calling webhook") => {
-                Some("an admission webhook of the cluster does not answer: its owner must mend or remove it".to_owned())
+            (_, 403) if why.contains("cannot ") => Some(match missing_right(&self.why) {
+                Some(rule) => format!("a role must allow it: {rule} (whole roles are in docs/kubernetes.md, \"Rights\")"),
+                None => "whole roles are in docs/kubernetes.md, \"Rights\"".to_owned(),
+            }),
+            (_, 500) if why.contains(WEBHOOK) => {
+                let name = quoted_after(&self.why, WEBHOOK).unwrap_or("it");
+                Some(format!(
+                    "nothing was written: the cluster asks the admission webhook {name}, which does not answer; its owner must mend it, \
+                     or remove its configuration (`kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`)"
+                ))
             }
             (PlatformErrorKind::Unreachable, _) => Some("does `kubectl cluster-info` reach the cluster the same way?".to_owned()),
             _ => None,
@@ -177,8 +195,28 @@ impl Failure {
     }
 }
 
+/// The rule of a Role that is missing, read out of the server's sentence: `User "x" cannot patch resource "deployments" in API
+/// group "apps" in the namespace "shop"`.
+fn missing_right(why: &str) -> Option<String> {
+    let (_, after) = why.split_once(" cannot ")?;
+    let (verb, after) = after.split_once(" resource ")?;
+    let (resource, group) = (quoted_after(after, "")?, quoted_after(after, "in API group")?);
+    let scope = if after.contains("at the cluster scope") { "in a ClusterRole: " } else { "" };
+    Some(format!("{scope}{{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [\"{verb}\"]}}"))
+}
+
+/// What stands in quotation marks right after these words.
+fn quoted_after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
+    let (_, after) = text.split_once(words)?;
+    Some(after.trim_start().strip_prefix('"')?.split_once('"')?.0)
+}
+
 fn kind_of(code: StatusCode, status: &Status) -> PlatformErrorKind {
     match code.as_u16() {
+        // These are no matter of rights.
+        403 if ["because it is being terminated", "exceeded quota"].iter().any(|words| status.message.contains(words)) => {
+            PlatformErrorKind::Rejected
+        }
         401 | 403 => PlatformErrorKind::Denied,
         409 if status.reason == "AlreadyExists" => PlatformErrorKind::Rejected,
         409 => PlatformErrorKind::Conflict,
@@ -186,9 +224,7 @@ fn kind_of(code: StatusCode, status: &Status) -> PlatformErrorKind {
         408 | 502 | 503 | 504 => PlatformErrorKind::Unreachable,
         // What the server's store answers while it elects, or starts.
         500 if status.message.contains("etcdserver") || status.message.contains("connection refused") => PlatformErrorKind::Unreachable,
-        500 if status.message.contains("failed calling webhook") && status.message.contains("deadline exceeded") => {
-            PlatformErrorKind::Unreachable
-        }
+        500 if status.message.contains(WEBHOOK) && status.message.contains("deadline exceeded") => PlatformErrorKind::Unreachable,
         500..=599 => PlatformErrorKind::Internal,
         _ => PlatformErrorKind::Rejected,
     }
@@ -206,4 +242,23 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_such_sentence_has_no_rule() {
+        assert_eq!(missing_right(""), None);
+        assert_eq!(missing_right("the user cannot do this"), None);
+    }
+
+    #[test]
+    fn the_missing_rule_is_read_out_of_the_sentence() {
+        let why = r#"deployments.apps "web" is forbidden: User "ann" cannot patch resource "deployments/scale" in API group "apps" in the namespace "shop""#;
+        assert_eq!(missing_right(why).unwrap(), r#"{apiGroups: ["apps"], resources: ["deployments/scale"], verbs: ["patch"]}"#);
+        let why = r#"namespaces is forbidden: User "ann" cannot create resource "namespaces" in API group "" at the cluster scope"#;
+        assert_eq!(missing_right(why).unwrap(), r#"in a ClusterRole: {apiGroups: [""], resources: ["namespaces"], verbs: ["create"]}"#);
+    }
 }

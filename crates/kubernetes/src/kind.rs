@@ -23,6 +23,14 @@ impl GroupKind {
         let (group, _) = split_api_version(api_version);
         Self { kind: kind.to_owned(), group: group.to_owned() }
     }
+
+    /// Controllers write these beside other objects, with their labels on them, and remove them themselves.
+    pub(crate) fn follows_others(&self) -> bool {
+        matches!(
+            (self.kind.as_str(), self.group.as_str()),
+            ("Endpoints" | "Event", "") | ("EndpointSlice", "discovery.k8s.io") | ("Event", "events.k8s.io")
+        )
+    }
 }
 
 impl fmt::Display for GroupKind {

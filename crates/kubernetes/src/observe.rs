@@ -39,8 +39,19 @@ pub(crate) async fn observe(
     wanted: &Wanted<'_>,
     sink: &mut Sink,
 ) -> Result<(), PlatformError> {
-    let mut reading = Reading { platform, scope, wanted, found: BTreeMap::new(), present: Present::new(), gaps: Vec::new(), failed: Vec::new() };
+    let mut reading = Reading {
+        platform,
+        scope,
+        wanted,
+        found: BTreeMap::new(),
+        present: Present::new(),
+        alone: Vec::new(),
+        gaps: Vec::new(),
+        failed: Vec::new(),
+    };
     let read = platform.apply_set(&scope.owner).read(&platform.connection).await;
+    // Where the record may not be read, everything is held.
+    let denied = matches!(&read, Err(failure) if failure.is_denied());
     let recorded = match read {
         Ok(recorded) => recorded,
         Err(failure) if failure.is_denied() => {
@@ -53,15 +64,18 @@ pub(crate) async fn observe(
     let known = recorded.clone().unwrap_or_default();
     let places = reading.places(&known).await?;
     reading.list(&places).await?;
-    if recorded.is_none() && reading.gaps.is_empty() && reading.found.values().any(|live| live.ownership.marks().is_some()) {
+    if !places.is_empty() && reading.failed.len() >= places.len() {
+        return Err(reading.failed.swap_remove(0));
+    }
+    let lost = recorded.is_none() && !denied;
+    // Where nothing is wanted there is nothing by which to tell whether there ever was a record.
+    if lost && (wanted.is_empty() || reading.found.values().any(|live| live.ownership.marks().is_some())) {
         // The record was lost: what is not wanted may be of any kind.
         let everywhere = reading.everywhere(&places).await?;
         reading.list(&everywhere).await?;
     }
-    if !places.is_empty() && reading.failed.len() >= places.len() {
-        return Err(reading.failed.swap_remove(0));
-    }
     reading.get_wanted().await?;
+    platform.know_ours_alone(reading.alone.drain(..));
     sink.gaps.append(&mut reading.gaps);
     let in_scope = |live: &ObservedResource| {
         let app_in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
@@ -71,12 +85,24 @@ pub(crate) async fn observe(
     Ok(())
 }
 
+/// An object of a list.
+struct Listed {
+    name: String,
+    /// The number of a generation.
+    number: Option<u64>,
+    /// Nobody else writes to it.
+    alone: bool,
+    observed: ObservedResource,
+}
+
 struct Reading<'a> {
     platform: &'a KubernetesPlatform,
     scope: &'a Scope,
     wanted: &'a Wanted<'a>,
     found: BTreeMap<ResourceId, ObservedResource>,
     present: Present,
+    /// What nobody else writes to.
+    alone: Vec<ResourceId>,
     gaps: Vec<Gap>,
     /// What could not be listed.
     failed: Vec<PlatformError>,
@@ -127,7 +153,8 @@ impl Reading<'_> {
             why: format!("the record of kinds in use was lost, and the server of the group {group} does not answer"),
         });
         self.gaps.extend(missing);
-        Ok(all.resources.into_iter().map(place).filter(|place| listed.iter().all(|other| other.kind != place.kind)).collect())
+        let is_asked = |place: &Place| !place.kind.follows_others() && listed.iter().all(|other| other.kind != place.kind);
+        Ok(all.resources.into_iter().map(place).filter(is_asked).collect())
     }
 
     /// Lists: first what others refer to, since it tells what is a reference.
@@ -148,8 +175,15 @@ impl Reading<'_> {
         let list = |place: Place| async move {
             let keep = |live: Live| {
                 // What is being deleted is as good as gone: whoever wants it again waits for that.
-                let desired = (!live.is_going()).then(|| wanted.get(&reader.id(&place.kind, &live)).copied().flatten());
-                desired.map(|desired| (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.observed(&place.kind, &live, desired)))
+                let wanted = (!live.is_going()).then(|| wanted.get(&reader.id(&place.kind, &live)).copied());
+                // Operators copy labels to what they make, and delete it themselves.
+                let desired = wanted.filter(|wanted| wanted.is_some() || !live.has_controller()).map(Option::flatten);
+                desired.map(|desired| Listed {
+                    name: live.meta.name.clone(),
+                    number: generation(&live).map(|(_, number)| number),
+                    alone: !live.has_other_writers(),
+                    observed: reader.observed(&place.kind, &live, desired),
+                })
             };
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
             (place, listed)
@@ -164,9 +198,10 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn add(&mut self, listed: impl Iterator<Item = (String, Option<u64>, ObservedResource)>) {
+    fn add(&mut self, listed: impl Iterator<Item = Listed>) {
         let mut newest: BTreeMap<ResourceId, (u64, String)> = BTreeMap::new();
-        for (name, number, observed) in listed {
+        for Listed { name, number, alone, observed } in listed {
+            self.alone.extend(alone.then(|| observed.id.clone()));
             match number {
                 None => {
                     self.present.insert((observed.id.kind.clone(), name));
@@ -232,7 +267,12 @@ impl Reading<'_> {
                         return Err(error);
                     }
                     let environment = id.environment.clone();
-                    gaps.push(Gap { environment, kind: Some(id.kind.to_string()), name: Some(id.name.to_string()), why: error.to_string() });
+                    gaps.push(Gap {
+                        environment,
+                        kind: Some(id.kind.to_string()),
+                        name: Some(id.name.to_string()),
+                        why: error.to_string(),
+                    });
                 }
             }
         }

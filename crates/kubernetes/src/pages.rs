@@ -9,6 +9,8 @@ use crate::query::Query;
 
 /// So many objects in one answer: what kubectl asks for.
 const PAGE: &str = "500";
+/// So often a list is begun anew whose place the server has forgotten.
+const ATTEMPTS: usize = 3;
 
 #[derive(Deserialize)]
 struct Page<T> {
@@ -28,11 +30,13 @@ struct PageMeta {
 pub(crate) async fn all<T: DeserializeOwned>(connection: &Connection, query: &Query) -> Result<Vec<T>, Failure> {
     let mut next = String::new();
     let mut out = Vec::new();
+    let mut begun = 1;
     loop {
         let page = query.clone().with("limit", PAGE);
         let page = if next.is_empty() { page } else { page.with("continue", &next) };
         let body = match connection.get(page.as_str()).await {
-            Err(failure) if failure.is_expired() && !next.is_empty() => {
+            Err(failure) if failure.is_expired() && !next.is_empty() && begun < ATTEMPTS => {
+                begun += 1;
                 out.clear();
                 next.clear();
                 continue;

@@ -1,13 +1,13 @@
 //! One environment in a cluster, connected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Method;
 use serde_json::json;
 use stratos_engine::compare::Difference;
-use stratos_engine::desired::document::Document;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::{Resource, ResourceId};
@@ -18,7 +18,8 @@ use stratos_engine::plan::change::Change;
 use stratos_engine::platform::exec::{ExecEvents, ExecRequest};
 use stratos_engine::platform::jobs::{JobEvents, JobRequest};
 use stratos_engine::platform::{
-    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, NativeResources, Outcome, Platform, PlatformError, Scope, Sink, Support,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, NativeResources, Outcome, Platform, PlatformError, Preview, Scope,
+    Sink, Support,
     TranslatedApp, Wanted,
 };
 use stratos_engine::render::native::Native;
@@ -37,8 +38,11 @@ pub struct KubernetesPlatform {
     pub(crate) discovery: Discovery,
     pub(crate) lease: Arc<lease::Standing>,
     apply_sets: Mutex<BTreeMap<Owner, Arc<ApplySet>>>,
-    namespace: OnceCell<()>,
+    /// Whether we made it just now. Empty before anybody looked.
+    namespace: OnceCell<bool>,
     watched: health::Watched,
+    pub(crate) patience: Duration,
+    ours_alone: Mutex<BTreeSet<ResourceId>>,
 }
 
 impl KubernetesPlatform {
@@ -53,7 +57,24 @@ impl KubernetesPlatform {
             apply_sets: Mutex::default(),
             namespace: OnceCell::new(),
             watched: health::Watched::default(),
+            patience: apply::PATIENCE,
+            ours_alone: Mutex::default(),
         }
+    }
+
+    /// The same, that waits so long for an object to go which is being deleted.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Nobody else writes to these, as they were read: a change of one is no conflict, and need not be tried for that.
+    pub(crate) fn know_ours_alone(&self, ids: impl Iterator<Item = ResourceId>) {
+        *self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner) = ids.collect();
+    }
+
+    pub(crate) fn is_ours_alone(&self, id: &ResourceId) -> bool {
+        self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     /// The record of where an owner has objects.
@@ -64,17 +85,22 @@ impl KubernetesPlatform {
 
     /// Makes the environment's namespace where it is missing, once.
     pub(crate) async fn ensure_namespace(&self) -> Result<(), PlatformError> {
-        self.namespace.get_or_try_init(|| self.make_namespace()).await.copied()
+        self.namespace.get_or_try_init(|| self.make_namespace()).await.map(|_| ())
     }
 
-    async fn make_namespace(&self) -> Result<(), PlatformError> {
+    /// We made the namespace: nothing else can be in it.
+    pub(crate) fn is_new(&self) -> bool {
+        self.namespace.get() == Some(&true)
+    }
+
+    async fn make_namespace(&self) -> Result<bool, PlatformError> {
         let namespace = &self.config.namespace;
         let path = format!("/api/v1/namespaces/{namespace}");
         let attempted = format!("looking for the namespace {namespace}");
         match self.connection.find(&path).await {
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(_)) => return Ok(false),
             // Who may only use one namespace may not look at namespaces: it is there, or the first write says that it is not.
-            Err(failure) if failure.is_denied() => return Ok(()),
+            Err(failure) if failure.is_denied() => return Ok(false),
             Err(failure) => return Err(failure.error(attempted)),
             Ok(None) => {}
         }
@@ -87,8 +113,9 @@ impl KubernetesPlatform {
         let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace, "labels": labels } });
         let content = Content { kind: "application/json", bytes: object.to_string().into_bytes() };
         match self.connection.send(Method::POST, "/api/v1/namespaces?fieldManager=stratos", "application/json", Some(&content)).await {
-            Err(failure) if !failure.is_there_already() => Err(failure.error(format!("making the namespace {namespace}"))),
-            _ => Ok(()),
+            Ok(_) => Ok(true),
+            Err(failure) if failure.is_there_already() => Ok(false),
+            Err(failure) => Err(failure.error(format!("making the namespace {namespace}"))),
         }
     }
 }
@@ -123,7 +150,7 @@ impl Platform for KubernetesPlatform {
         observe::observe(self, scope, wanted, sink).await
     }
 
-    async fn preview(&self, differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
+    async fn preview(&self, differences: &[Difference]) -> Result<Preview, PlatformError> {
         preview::preview(self, differences).await
     }
 

@@ -1,14 +1,16 @@
-//! The server's own dry run of what differs: what it would store, with its defaults and what admission makes of it.
+//! The server's own dry run of what differs: what it would store, with its defaults and what admission makes of it; and who
+//! else holds a field with another value, before anything is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use http::Method;
 use stratos_engine::compare::Difference;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::resource::{Resource, ResourceId};
-use stratos_engine::platform::{ObservedResource, PlatformError};
+use stratos_engine::platform::{ObservedResource, PlatformError, PlatformErrorKind, Preview};
 
+use crate::apply::{APPLY, conflict, is_by_hand};
 use crate::connection::Content;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
@@ -20,39 +22,55 @@ use crate::observe::version;
 use crate::platform::KubernetesPlatform;
 
 /// Asks about all differences that are changes in place, as many at once as the connection allows.
-pub(crate) async fn preview(
-    platform: &KubernetesPlatform,
-    differences: &[Difference],
-) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
+pub(crate) async fn preview(platform: &KubernetesPlatform, differences: &[Difference]) -> Result<Preview, PlatformError> {
     let in_place = differences.iter().filter_map(|difference| match difference {
-        Difference::Differs { desired, observed, fields } if is_in_place(desired, observed, fields) => Some(desired),
+        Difference::Differs { desired, observed, fields } if is_in_place(desired, observed, fields) => Some((desired, observed)),
         _ => None,
     });
-    let answers = join_all(in_place.map(|desired| one(platform, desired))).await;
-    let mut out = BTreeMap::new();
+    let answers = join_all(in_place.map(|(desired, observed)| one(platform, desired, &observed.document))).await;
+    let (mut stored, mut refused, mut unasked) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for answer in answers {
-        out.extend(answer?);
+        match answer? {
+            Answer::Stored(id, document) => drop(stored.insert(id, document)),
+            Answer::Refused(id, why) => drop(refused.insert(id, why)),
+            Answer::Unasked(why) => drop(unasked.insert(why)),
+            Answer::Nothing => {}
+        }
     }
-    Ok(out)
+    let note = |why| format!("not tried on the cluster before it is applied (dry run): {why}");
+    Ok(Preview { stored, refused, notes: unasked.into_iter().map(note).collect() })
+}
+
+/// What a dry run came to.
+enum Answer {
+    /// The cluster would store this.
+    Stored(ResourceId, Document),
+    /// The cluster would refuse it, for this reason and with what helps.
+    Refused(ResourceId, String),
+    /// The cluster was not asked, or did not say.
+    Nothing,
+    /// The cluster would not be asked.
+    Unasked(String),
 }
 
 /// What is made anew is no dry run of a change; nor is one that only its marks differ in.
 fn is_in_place(desired: &Resource, observed: &ObservedResource, fields: &[stratos_engine::compare::FieldChange]) -> bool {
-    let replaces = |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
+    let replaces =
+        |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
     let marks = |field: &stratos_engine::compare::FieldChange| stratos_engine::plan::change::is_mark(&field.path);
     desired.id == observed.id && !desired.id.name.ends_with(names::GENERATIONS) && !fields.iter().any(replaces) && !fields.iter().all(marks)
 }
 
-async fn one(platform: &KubernetesPlatform, desired: &Resource) -> Result<Option<(ResourceId, Document)>, PlatformError> {
+async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Document) -> Result<Answer, PlatformError> {
     let attempted = || format!("asking the cluster what a change of {} would come to (dry run)", desired.id);
     let kind = GroupKind::parse(&desired.id.kind);
     let is_secret = kind.group.is_empty() && kind.kind == "Secret";
     // The values of secrets are no part of a plan.
     if is_secret || desired.document.leaves().iter().any(|(_, leaf)| matches!(leaf, Leaf::Secret { .. })) {
-        return Ok(None);
+        return Ok(Answer::Nothing);
     }
     let found = platform.discovery.find(&kind, version(&desired.document)).await.map_err(|failure| failure.error(attempted()))?;
-    let Some(resource) = found else { return Ok(None) };
+    let Some(resource) = found else { return Ok(Answer::Nothing) };
     let namespace = desired.id.namespace.as_deref().unwrap_or(&platform.config.namespace);
     // A reference is known when what it refers to is: its logical name stands for it.
     let whole = |leaf: &Leaf| match (leaf, leaf.text()) {
@@ -60,17 +78,37 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource) -> Result<Option
         (_, Some(text)) => Ok(text.attributes().map(|(of, _)| of.name.trim_end_matches('*').trim_end_matches('-').to_owned()).collect()),
         (other, None) => Err(format!("{other} is no text")),
     };
-    let Ok(mut object) = write::object(&desired.document, false, &whole) else { return Ok(None) };
+    let Ok(mut object) = write::object(&desired.document, false, &whole) else { return Ok(Answer::Nothing) };
+    write::clear_unions(&mut object, &desired.document, before);
     object["kind"] = resource.kind.clone().into();
     object["metadata"]["name"] = desired.id.name.to_string().into();
-    let path = format!(
-        "{}?fieldManager={MANAGER}&force=true&dryRun=All&fieldValidation=Strict",
-        resource.object(Some(namespace), &desired.id.name)
-    );
-    let content = Content { kind: crate::apply::APPLY, bytes: object.to_string().into_bytes() };
-    let answer = match platform.connection.send(Method::PATCH, &path, "application/json", Some(&content)).await {
-        Ok(answer) => answer,
-        Err(failure) => return Err(failure.error(attempted())),
+    let content = Content { kind: APPLY, bytes: object.to_string().into_bytes() };
+    let mut force = platform.config.force_conflicts || platform.is_ours_alone(&desired.id);
+    let answer = loop {
+        let path = resource.object(Some(namespace), &desired.id.name);
+        let path = format!("{path}?fieldManager={MANAGER}&force={force}&dryRun=All&fieldValidation=Strict");
+        match platform.connection.send(Method::PATCH, &path, "application/json", Some(&content)).await {
+            Ok(answer) => break answer,
+            Err(failure) if !force && is_by_hand(&failure) => force = true,
+            // It has gone since it was read: the apply will say so.
+            Err(failure) if failure.is_not_found() => return Ok(Answer::Nothing),
+            // Who may only read may plan.
+            Err(failure) if failure.is_unauthorized() || failure.has_no_dry_run() => return Ok(Answer::Unasked(failure.why().to_owned())),
+            Err(failure) => {
+                let error = conflict(&failure, &attempted()).unwrap_or_else(|| failure.error(attempted()));
+                if ![PlatformErrorKind::Rejected, PlatformErrorKind::Denied].contains(&error.kind) {
+                    return Err(error);
+                }
+                // What people wrote by hand is taken over first, which no dry run can do: the cluster sees both as it is.
+                let live = platform.connection.find(&resource.object(Some(namespace), &desired.id.name)).await;
+                let live = live.ok().flatten().and_then(|body| Live::parse(&body).ok());
+                if live.is_some_and(|live| live.must_be_taken_over()) {
+                    return Ok(Answer::Nothing);
+                }
+                let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                return Ok(Answer::Refused(desired.id.clone(), error.why + &hint));
+            }
+        }
     };
     let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
     // Only what is declared: what is not, and is ours, will be gone.
@@ -80,5 +118,5 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource) -> Result<Option
     // References stay what they are: the live name that was sent for them is none.
     let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));
     let stored = stored.with(references.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
-    Ok(Some((desired.id.clone(), stored)))
+    Ok(Answer::Stored(desired.id.clone(), stored))
 }

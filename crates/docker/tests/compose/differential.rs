@@ -10,7 +10,7 @@ use stratos_docker::endpoint::Endpoint;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::manifest::Manifest;
-use stratos_engine::platform::{ObservedResource, Scope, Sink};
+use stratos_engine::platform::{ObservedResource, Scope, Sink, Wanted};
 use stratos_test_platforms::shared_swarm;
 
 use crate::support::{Engine, folder, translated};

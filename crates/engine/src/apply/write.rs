@@ -36,6 +36,7 @@ impl Write<'_> {
         let context = ApplyContext { secrets: self.secrets, attributes: &self.attributes, revision: self.revision };
         let mut outcomes: Vec<Option<Outcome>> = self.batch.iter().map(|_| None).collect();
         let mut left: Vec<usize> = (0..self.batch.len()).collect();
+        let mut lost = vec![false; self.batch.len()];
         let mut retry = Retry::default();
         while !left.is_empty() {
             let batch: Vec<&Change> = left.iter().map(|i| self.batch[*i]).collect();
@@ -52,7 +53,12 @@ impl Write<'_> {
                     again = Some(error.clone());
                     repeated.push(i);
                 }
-                outcomes[i] = Some(outcome);
+                lost[i] |= matches!(outcome, Outcome::Unknown(_));
+                // An attempt that wrote nothing says nothing about an earlier one whose answer was lost.
+                outcomes[i] = Some(match outcome {
+                    Outcome::Failed(error) if lost[i] && error.kind.is_transient() => Outcome::Unknown(error),
+                    outcome => outcome,
+                });
             }
             let Some(error) = again else { break };
             let tell = |error: &PlatformError, wait| repeated.iter().for_each(|i| retrying(self.batch[*i], error, wait));

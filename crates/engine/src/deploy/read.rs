@@ -17,7 +17,7 @@ use crate::desired::{Desired, owner};
 use crate::observe::Observed;
 use crate::plan::change::{Action, Change};
 use crate::plan::{BasedOn, Chosen, Compared, Coverage, Judged, Plan, Rollout, choose as choose_environment, finish as order};
-use crate::platform::{Gap, Platform, PlatformError, Wanted};
+use crate::platform::{Gap, Platform, PlatformError, Preview, Wanted};
 use crate::render::secret::{Fingerprint, Salt};
 
 /// How long a roll-out may take where the app does not say: 5 minutes.
@@ -53,7 +53,7 @@ pub async fn compare(request: &Request<'_>, connected: &[Connected], desired: Ve
 
 async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desired) -> Result<ComparedEnvironment, PlatformError> {
     let platform = &*connected.platform;
-    let Desired { owner, mut resources, also_moved_from, has_apps, left_out, degraded } = desired;
+    let Desired { owner, mut resources, also_moved_from, has_apps, left_out, mut degraded } = desired;
     let mut observed = read(platform, &scope(request, owner), connected.before.as_ref(), &wanted(&resources, &also_moved_from)).await?;
     resources.iter_mut().for_each(|resource| find_moved(resource, &also_moved_from, &observed));
     let salt = observed.salt();
@@ -63,18 +63,19 @@ async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desi
         false => Unpinned::new(),
     };
     let mut differences = crate::compare::compare(resources, &observed.resources);
-    preview(platform, &mut differences).await?;
+    degraded.extend(preview(platform, &mut differences).await?);
     Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded, unrefreshed })
 }
 
-/// Takes the platform's own dry run for what differs, where it has one.
-async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Result<(), PlatformError> {
+/// Takes the platform's own dry run for what differs, where it has one. Returns what that could not be asked.
+async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Result<Vec<String>, PlatformError> {
     if differences.differences.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let stored = platform.preview(&differences.differences).await?;
+    let Preview { stored, refused, notes } = platform.preview(&differences.differences).await?;
     differences.take_stored(stored);
-    Ok(())
+    differences.take_refused(refused);
+    Ok(notes)
 }
 
 /// Refuses a name that no app has.

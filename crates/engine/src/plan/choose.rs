@@ -23,6 +23,7 @@ impl Choices {
     pub fn add(&mut self, difference: Difference, gaps: &[Gap], policy: &Policy) {
         match difference {
             Difference::Missing(desired) => self.missing(desired, gaps),
+            Difference::Refused { desired, why } => self.hold(&desired, "update", HeldReason::Refused { why }),
             Difference::Taken { desired, observed } => self.taken(desired, &observed, policy),
             Difference::Differs { desired, observed, fields } if desired.id == observed.id => {
                 self.differs(desired, &observed, fields, policy);

@@ -28,7 +28,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use async_trait::async_trait;
 
 use super::{
-    Address, ApplyContext, Field, Gap, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp, Wanted,
+    Address, ApplyContext, Field, Gap, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Preview, Scope, Sink, Support,
+    TranslatedApp, Wanted,
 };
 use crate::compare::Difference;
 use crate::deploy::Connector;
@@ -241,15 +242,15 @@ impl Platform for MemoryPlatform {
         Ok(())
     }
 
-    async fn preview(&self, differences: &[Difference]) -> Result<BTreeMap<ResourceId, Document>, PlatformError> {
-        let Some(most) = self.world.lock().quirks.most_replicas else { return Ok(BTreeMap::new()) };
+    async fn preview(&self, differences: &[Difference]) -> Result<Preview, PlatformError> {
+        let Some(most) = self.world.lock().quirks.most_replicas else { return Ok(Preview::default()) };
         let differing = differences.iter().filter_map(|difference| match difference {
             Difference::Differs { desired, .. } => Some((desired.id.clone(), read::stored(&desired.document, most))),
             _ => None,
         });
         let stored: BTreeMap<ResourceId, Document> = differing.collect();
         let on = format!("what {} changes would come to in {}", stored.len(), self.environment);
-        self.call(Call::Observe, on, |_| stored).await.map_err(|lost| lost.error)
+        self.call(Call::Observe, on, |_| Preview { stored, ..Preview::default() }).await.map_err(|lost| lost.error)
     }
 
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {

@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::json;
 use stratos_engine::desired::document::Document;
+use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 
 use super::body::content;
 use super::{Answer, Call, Found};
@@ -60,7 +61,8 @@ impl Call<'_> {
         let mut object = self.object(found, &live.meta.name, Some(live))?;
         write::clear_unions(&mut object, &self.desired()?.document, before);
         let adopted = self.change.reason == stratos_engine::plan::change::Reason::Adopted;
-        let mut force = adopted || self.platform.config.force_conflicts;
+        // It is written over this very version: nobody else comes in between.
+        let mut force = adopted || self.platform.config.force_conflicts || !live.has_other_writers();
         loop {
             let path = format!("{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict", found.path(&live.meta.name));
             match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
@@ -75,19 +77,7 @@ impl Call<'_> {
     }
 
     fn not_applied(&self, failure: &Failure) -> Answer {
-        let managers = managers(failure);
-        if managers.is_empty() {
-            return self.unwritten(failure);
-        }
-        let error = failure.error(&self.attempted);
-        let hint = format!(
-            "{} wants other values there: leave these fields out, or set `force_conflicts = true` in the environment's options to take them over",
-            managers.join(" and ")
-        );
-        Answer::Failed(stratos_engine::platform::PlatformError {
-            kind: stratos_engine::platform::PlatformErrorKind::Rejected,
-            ..error.with_hint(hint)
-        })
+        conflict(failure, &self.attempted).map_or_else(|| self.unwritten(failure), Answer::Failed)
     }
 
     /// Makes everything that is ours to say managed by our apply: what others hold, it cannot remove.
@@ -141,6 +131,17 @@ pub(crate) fn managers(failure: &Failure) -> Vec<String> {
     managers.sort();
     managers.dedup();
     managers
+}
+
+/// What there is to say when others hold fields with other values. The server's sentence names each manager and each field.
+pub(crate) fn conflict(failure: &Failure, attempted: &str) -> Option<PlatformError> {
+    // What made it is managed apart from what was applied: that is nobody else.
+    let managers: Vec<String> = managers(failure).into_iter().filter(|manager| manager != MANAGER).collect();
+    let hint = format!(
+        "{} wants other values there: leave these fields out, or set `force_conflicts = true` in the environment's options to take them over",
+        managers.join(" and ")
+    );
+    (!managers.is_empty()).then(|| PlatformError { kind: PlatformErrorKind::Rejected, ..failure.error(attempted).with_hint(hint) })
 }
 
 /// Whether fields conflict, with what people wrote by hand alone.

@@ -12,7 +12,7 @@ use super::{Answer, Call, Found};
 use crate::object::live::Live;
 
 /// What an object may take to go: its pods get 30 s to end where they do not say more, one after another in a StatefulSet.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two looks at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 const JSON: &str = "application/json";
@@ -35,7 +35,7 @@ impl Call<'_> {
 
     /// Waits until an object that is being deleted is gone.
     pub(super) async fn wait_until_gone(&self, found: &Found, live: &Live) -> Result<(), Answer> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.platform.patience;
         let mut pause = PAUSE.0;
         loop {
             let Some(there) = self.get(found, &live.meta.name).await?.filter(|there| there.meta.uid == live.meta.uid) else {
@@ -52,7 +52,7 @@ impl Call<'_> {
     fn stays(&self, live: &Live) -> Answer {
         let waits_for: Vec<&str> = live.meta.finalizers.iter().map(String::as_str).collect();
         let why = match waits_for.as_slice() {
-            [] => format!("it is being deleted, and is still there after {}s", PATIENCE.as_secs()),
+            [] => format!("it is being deleted, and is still there after {}s", self.platform.patience.as_secs()),
             names => format!("it is being deleted, and waits for its finalizers: {}", names.join(", ")),
         };
         let hint = match waits_for.as_slice() {

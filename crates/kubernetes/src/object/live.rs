@@ -153,6 +153,18 @@ impl Live {
         self.meta.deletion_timestamp.is_some()
     }
 
+    /// A controller made it, and deletes it with what it belongs to.
+    pub(crate) fn has_controller(&self) -> bool {
+        let owners = self.body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        owners.into_iter().flatten().any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
+    }
+
+    /// Others than us and people hold fields that are no status: an apply over them may be a conflict.
+    pub(crate) fn has_other_writers(&self) -> bool {
+        let holds = |managed: &Managed| managed.subresource != "status" && !managed.fields.clone().without("status").parts.is_empty();
+        self.meta.managed_fields.iter().any(|managed| managed.writer() == Writer::Another && holds(managed))
+    }
+
     /// The fields that are ours to say, whoever changed them.
     pub(crate) fn ours(&self) -> FieldSet {
         let mut out = FieldSet::default();

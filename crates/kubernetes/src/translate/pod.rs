@@ -1,6 +1,7 @@
 //! The pod of an app: one container, as little allowed to it as the app says that it needs.
 
 use serde_json::{Value, json};
+use stratos_engine::desired::quantity::Cpu;
 use stratos_engine::desired::text::Text;
 
 use super::files::{Files, argument};
@@ -59,8 +60,10 @@ fn container(maker: &Maker<'_>, files: &Files<'_>, settings: PodSettings, mounts
     }
     let resources = app.resources.clone().unwrap_or_default();
     let memory = resources.memory.map(|memory| memory.0.to_string());
+    // A limit alone would be a request of as much, by the server's default.
+    let kept_free = resources.cpu.or(resources.cpu_limit.map(|_| Cpu(0))).map(|cpu| cpu.to_string());
     out["resources"] = json!({
-        "requests": { "cpu": resources.cpu.map(|cpu| cpu.to_string()), "memory": memory },
+        "requests": { "cpu": kept_free, "memory": memory },
         "limits": { "cpu": resources.cpu_limit.map(|cpu| cpu.to_string()), "memory": memory },
     });
     if let Some(context) = container_security(settings) {

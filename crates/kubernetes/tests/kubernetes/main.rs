@@ -1,14 +1,19 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
+mod conflicts;
 mod edit;
 mod exec;
+mod faults;
 mod health;
 mod jobs;
 mod logs;
 mod manifests;
 mod proxy;
+mod record;
+mod rights;
 mod subject;
 mod support;
+mod user;
 
 use subject::KubernetesSubject;
 

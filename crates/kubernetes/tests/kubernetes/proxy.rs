@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use stratos_engine::platform::contract::When;
 use tokio::sync::Notify;
@@ -19,6 +19,9 @@ pub struct Proxy {
     rules: Arc<Rules>,
     server: tokio::task::JoinHandle<()>,
 }
+
+/// A fault: an answer in place of the server's, or another request in place of this one (by changing its address).
+pub type Fault = dyn FnMut(&Method, &mut Uri) -> Option<Response> + Send;
 
 struct Rules {
     upstream: kube::Client,
@@ -31,6 +34,10 @@ struct Rules {
     writes: AtomicUsize,
     died: Notify,
     open: AtomicUsize,
+    /// So many requests were under way at once.
+    most: AtomicUsize,
+    /// What else happens to a request.
+    fault: Mutex<Option<Box<Fault>>>,
     /// What was asked for: method, path and query.
     seen: Mutex<Vec<String>>,
 }
@@ -54,6 +61,8 @@ impl Proxy {
             writes: AtomicUsize::default(),
             died: Notify::default(),
             open: AtomicUsize::default(),
+            most: AtomicUsize::default(),
+            fault: Mutex::default(),
             seen: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -84,6 +93,16 @@ impl Proxy {
         self.rules.dies.is_some() && self.rules.cut.load(Ordering::SeqCst)
     }
 
+    /// From now on this happens to each request.
+    pub fn fault(&self, fault: impl FnMut(&Method, &mut Uri) -> Option<Response> + Send + 'static) {
+        *self.rules.fault.lock().unwrap() = Some(Box::new(fault));
+    }
+
+    /// How many requests were under way at once, at most.
+    pub fn most(&self) -> usize {
+        self.rules.most.load(Ordering::SeqCst)
+    }
+
     /// What was asked for since the last time: `GET /api/v1/…`.
     pub fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.rules.seen.lock().unwrap())
@@ -107,7 +126,7 @@ impl Drop for Proxy {
 
 /// A request is carried out to its end, also when whoever sent it has gone.
 async fn pass(State(rules): State<Arc<Rules>>, request: Request) -> Response {
-    rules.open.fetch_add(1, Ordering::SeqCst);
+    rules.most.fetch_max(rules.open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     let carried = tokio::spawn(async move {
         let answer = rules.serve(request).await;
         rules.open.fetch_sub(1, Ordering::SeqCst);
@@ -125,12 +144,15 @@ async fn pass(State(rules): State<Arc<Rules>>, request: Request) -> Response {
 
 impl Rules {
     async fn serve(&self, request: Request) -> Option<Response> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         self.seen.lock().unwrap().push(format!("{} {}", parts.method, parts.uri));
         if self.cut.load(Ordering::SeqCst) {
             return None;
         }
         let body = axum::body::to_bytes(body, usize::MAX).await.ok()?;
+        if let Some(answer) = self.fault.lock().unwrap().as_mut().and_then(|fault| fault(&parts.method, &mut parts.uri)) {
+            return Some(answer);
+        }
         let path = parts.uri.path();
         if parts.method == Method::GET && self.refused.lock().unwrap().iter().any(|refused| path.contains(refused)) {
             let why = r#"{"kind":"Status","code":403,"reason":"Forbidden","message":"this user cannot read it"}"#;

@@ -20,7 +20,7 @@ use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::{Action, Change, Fence, Reason, state_digest};
 use stratos_engine::platform::contract::stage::KnownValues;
 use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
-use stratos_engine::platform::{ApplyContext, Field, ObservedResource, Outcome, Platform, PlatformError, Scope, Sink, Support};
+use stratos_engine::platform::{ApplyContext, Field, ObservedResource, Outcome, Platform, PlatformError, Scope, Sink, Support, Wanted};
 use stratos_engine::render::secret::{Attributes, Secrets};
 use stratos_local::{LocalConfig, LocalPlatform};
 use tempfile::TempDir;

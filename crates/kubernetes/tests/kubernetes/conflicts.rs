@@ -1,0 +1,154 @@
+//! Who else writes to our objects: other managers, people with kubectl, controllers.
+
+use stratos_engine::plan::Plan;
+
+use crate::proxy::Proxy;
+use crate::user::{User, Way, client, failures, nodeless, web};
+
+/// Another manager wants this image.
+fn wants(user: &User<'_>, manager: &str, tag: &str) {
+    user.other_applies(
+        manager,
+        &format!(
+            "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: web}},
+              spec: {{template: {{spec: {{containers: [{{name: web, image: 'registry.example/web:{tag}'}}]}}}}}}}}"
+        ),
+    );
+}
+
+fn version(user: &User<'_>) -> String {
+    user.live("deployment/web")["metadata"]["resourceVersion"].to_string()
+}
+
+fn image(user: &User<'_>) -> String {
+    user.kubectl(&["get", "deployment", "web", "--output=jsonpath={.spec.template.spec.containers[0].image}"])
+}
+
+/// The paths of the fields that a plan changes, in the order of the plan.
+fn fields(plan: &Plan) -> Vec<String> {
+    let fields = plan.changes.iter().flat_map(|change| &change.differences);
+    fields.map(|field| field.path.to_string()).collect()
+}
+
+#[tokio::test]
+async fn another_manager_with_another_value_is_named_before_anything_is_written() {
+    let mut user = User::new(nodeless(), "conflicts-other");
+    user.converge().await;
+    wants(&user, "other", "theirs");
+    let before = version(&user);
+    let text = user.refused().await;
+    assert!(text.contains("dev/Deployment.apps/web"), "{text}");
+    assert!(text.contains(r#"conflict with "other""#) && text.contains(r#".spec.template.spec.containers[name="web"].image"#), "{text}");
+    assert!(text.contains("other wants other values there") && text.contains("force_conflicts"), "{text}");
+    assert_eq!(version(&user), before);
+
+    // With the user's word it is taken over.
+    user.force_conflicts = true;
+    user.converge().await;
+    assert_eq!(image(&user), "registry.example/web:1");
+    user.force_conflicts = false;
+    user.nothing().await;
+    user.destroy().await;
+}
+
+#[tokio::test]
+async fn equal_values_are_shared_and_no_conflict_until_one_changes() {
+    let mut user = User::new(nodeless(), "conflicts-shared");
+    user.converge().await;
+    user.apps = web("2", "");
+    let plan = user.plan().await;
+    wants(&user, "other", "1");
+    let before = version(&user);
+    // It was planned before the other one came, and what is live is what it was.
+    let failed = failures(&user.apply(&plan).await);
+    let [(what, why, hint)] = &failed[..] else { panic!("{failed:#?}") };
+    assert!(what.contains("Deployment.apps/web") && why.contains(r#"conflict with "other""#) && why.contains(".image"), "{failed:#?}");
+    assert!(hint.starts_with("other wants other values there") && hint.contains("force_conflicts"), "{hint}");
+    assert_eq!(version(&user), before);
+    let error = user.refused().await;
+    assert!(error.contains(r#"conflict with "other""#) && error.contains(".image"), "{error}");
+
+    user.apps = web("1", "");
+    user.nothing().await;
+    user.destroy().await;
+}
+
+#[tokio::test]
+async fn what_people_change_with_kubectl_is_seen_and_set_right() {
+    let mut user = User::new(nodeless(), "conflicts-hands");
+    user.converge().await;
+    let edit =
+        r#"{"spec":{"revisionHistoryLimit":3,"template":{"spec":{"containers":[{"name":"web","env":[{"name":"DEBUG","value":"1"}]}]}}}}"#;
+    let scale = r#"{"spec":{"replicas":2}}"#;
+    let changes: [(&[&str], &str); 3] = [
+        (&["set", "image", "deployment/web", "web=registry.example/web:theirs"], "image"),
+        // What `kubectl scale` sends, under the name that it has where the program is called so.
+        (&["patch", "deployment/web", "--subresource=scale", "--field-manager=kubectl", "--type=merge", "--patch", scale], "replicas"),
+        (&["patch", "deployment/web", "--field-manager=kubectl-edit", "--patch", edit], "revisionHistoryLimit"),
+    ];
+    for (change, field) in changes {
+        user.kubectl(change);
+        let plan = user.plan().await;
+        let fields = fields(&plan);
+        assert!(fields.iter().any(|path| path.contains(field)), "{change:?}: {fields:?}");
+        user.converge().await;
+    }
+    let spec = &user.live("deployment/web")["spec"];
+    assert_eq!((spec["replicas"].as_i64(), spec["revisionHistoryLimit"].as_i64()), (Some(0), Some(10)), "{spec}");
+    assert_eq!(spec["template"]["spec"]["containers"][0]["env"].to_string().matches("DEBUG").count(), 0, "{spec}");
+    assert_eq!(image(&user), "registry.example/web:1");
+
+    // What these commands say beside our fields is theirs, and stays.
+    user.kubectl(&["rollout", "restart", "deployment/web"]);
+    user.kubectl(&["label", "deployment/web", "team=blue"]);
+    user.kubectl(&["annotate", "deployment/web", "note=look"]);
+    user.nothing().await;
+    user.apps = web("2", "");
+    user.converge().await;
+    let live = user.live("deployment/web");
+    assert_eq!(live["metadata"]["labels"]["team"], "blue");
+    assert_eq!(live["metadata"]["annotations"]["note"], "look");
+    let restarted = &live["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"];
+    assert!(restarted.is_string(), "{live}");
+    user.destroy().await;
+}
+
+/// It sets the image anew after each of our writes.
+#[tokio::test]
+async fn a_controller_that_resets_a_field_is_reported_and_not_fought() {
+    let mut user = User::new(nodeless(), "conflicts-controller");
+    user.converge().await;
+    let patch = r#"{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"registry.example/web:newest"}]}}}}"#;
+    let reset = |user: &User<'_>| user.kubectl(&["patch", "deployment/web", "--field-manager=image-updater", "--patch", patch]);
+    for tag in ["1", "2"] {
+        user.apps = web(tag, "");
+        reset(&user);
+        let before = version(&user);
+        let error = user.refused().await;
+        assert!(error.contains(r#"conflict with "image-updater""#) && error.contains(".image"), "{error}");
+        assert_eq!(version(&user), before);
+        assert_eq!(image(&user), "registry.example/web:newest");
+        user.force_conflicts = true;
+        user.converge().await;
+        user.force_conflicts = false;
+    }
+    user.destroy().await;
+}
+
+/// The dry run is one request for what differs, and none for what does not.
+#[tokio::test]
+async fn nothing_is_tried_where_nothing_differs() {
+    let cluster = nodeless();
+    let mut user = User::new(cluster, "conflicts-none");
+    user.converge().await;
+    let proxy = Proxy::new(client(cluster.kubeconfig()).await).await;
+    let mut through = user.through(Way::Url(proxy.url()));
+    through.nothing().await;
+    let tried = |seen: Vec<String>| seen.iter().filter(|request| request.contains("dryRun")).count();
+    assert_eq!(tried(proxy.take_seen()), 0);
+    through.apps = web("2", "");
+    through.plan().await;
+    assert_eq!(tried(proxy.take_seen()), 1);
+    user.apps = web("1", "");
+    user.destroy().await;
+}

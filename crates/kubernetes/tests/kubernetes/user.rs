@@ -1,0 +1,255 @@
+//! A user with a manifest, in front of a namespace of a cluster whose pods never run: apps have no instances.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use stratos_engine::apply::{Applied, ApplyError, ApplyOptions, ChangeResult, Progress, Quiet, RunVerdict};
+use stratos_engine::deploy::{self, Connector, PlanError, Policy, Request};
+use stratos_engine::desired::name::Name;
+use stratos_engine::desired::owner::Owner;
+use stratos_engine::manifest::Manifest;
+use stratos_engine::manifest::schema::{Environment, Project};
+use stratos_engine::plan::{HeldReason, Plan};
+use stratos_engine::platform::contract::stage::{brief, told};
+use stratos_engine::platform::{Platform, PlatformError};
+use stratos_engine::render::VariableInputs;
+use stratos_engine::render::secret::Secrets;
+use stratos_kubernetes::access::{Settings, Surroundings, resolve};
+use stratos_kubernetes::connection::Connection;
+use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
+use stratos_test_platforms::Cluster;
+
+/// One cluster without nodes for all tests of this process that need none.
+pub fn nodeless() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(Cluster::start_api_only)
+}
+
+/// Whoever a kubeconfig says, past Stratos.
+pub async fn client(kubeconfig: &Path) -> kube::Client {
+    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await.unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    kube::Client::try_from(config).unwrap()
+}
+
+pub struct User<'a> {
+    pub cluster: &'a Cluster,
+    pub namespace: String,
+    /// The apps, as TOML.
+    pub apps: String,
+    pub policy: Policy,
+    pub force_conflicts: bool,
+    pub patience: Duration,
+    pub way: Way,
+}
+
+/// How the cluster is reached.
+#[derive(Clone)]
+pub enum Way {
+    Kubeconfig(PathBuf),
+    Url(String),
+}
+
+/// An app without instances.
+pub fn web(tag: &str, more: &str) -> String {
+    format!("[apps.web]\nimage = \"registry.example/web:{tag}\"\nreplicas = 0\nports.http = 8080\n{more}\n")
+}
+
+impl<'a> User<'a> {
+    /// The administrator, and one app. The namespace is there.
+    pub fn new(cluster: &'a Cluster, namespace: &str) -> Self {
+        cluster.apply_yaml(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"));
+        Self {
+            cluster,
+            namespace: namespace.to_owned(),
+            apps: web("1", ""),
+            policy: Policy::default(),
+            force_conflicts: false,
+            patience: Duration::from_secs(60),
+            way: Way::Kubeconfig(cluster.kubeconfig().to_owned()),
+        }
+    }
+
+    /// The same environment in the hands of somebody with these roles of the namespace, which are there.
+    pub fn as_somebody(&self, user: &str, roles: &[&str]) -> Self {
+        for role in roles {
+            self.cluster.apply_yaml(&format!(
+                "{{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {{name: {user}-{role}, namespace: {}}},
+                  roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: {role}}}, subjects: [{{kind: User, name: {user}}}]}}",
+                self.namespace
+            ));
+        }
+        self.through(Way::Kubeconfig(self.cluster.kubeconfig_of(user, &[])))
+    }
+
+    /// The same user on another way.
+    pub fn through(&self, way: Way) -> Self {
+        Self { namespace: self.namespace.clone(), apps: self.apps.clone(), way, ..*self }
+    }
+
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        self.cluster.kubectl(&[&["--namespace", &self.namespace], arguments].concat())
+    }
+
+    /// A live object.
+    pub fn live(&self, what: &str) -> Value {
+        serde_json::from_str(&self.kubectl(&["get", what, "--output=json", "--show-managed-fields"])).unwrap()
+    }
+
+    /// What is there under this label, or everything of these kinds.
+    pub fn names(&self, kinds: &str) -> Vec<String> {
+        self.kubectl(&["get", kinds, "--output=name"]).lines().map(str::to_owned).collect()
+    }
+
+    /// `kubectl apply --server-side` of another manager, by force.
+    pub fn other_applies(&self, manager: &str, yaml: &str) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), yaml).unwrap();
+        let path = file.path().display().to_string();
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", &format!("--field-manager={manager}"), "--filename", &path]);
+    }
+
+    /// The project's id.
+    pub fn project(&self) -> String {
+        self.namespace.replace('-', "")
+    }
+
+    fn text(&self) -> String {
+        let project = format!("[project]\nname = \"shop\"\nid = \"{}\"\n", self.project());
+        format!("{project}\n[environments.dev]\nplatform = \"kubernetes\"\n\n{}", self.apps)
+    }
+
+    fn connection(&self) -> Result<Connection, PlatformError> {
+        match &self.way {
+            Way::Url(url) => Connection::new(kube::Config::new(url.parse().unwrap())),
+            Way::Kubeconfig(file) => {
+                let file = file.clone();
+                let surroundings = Surroundings::new(move |name| (name == "KUBECONFIG").then(|| file.clone().into()), Path::new("/"));
+                let options = Default::default();
+                resolve(&Settings { url: None, namespace: Some(&self.namespace), options: &options }, &surroundings)?.connect()
+            }
+        }
+    }
+
+    pub async fn try_plan(&self) -> Result<Plan, PlanError> {
+        let manifest = Manifest::parse(&self.text()).unwrap_or_else(|report| panic!("{report}\n{}", self.text()));
+        let request = Request {
+            manifest: &manifest,
+            variables: &VariableInputs::default(),
+            secrets: &no_secrets(),
+            history: None,
+            registry: None,
+            refresh_images: false,
+            environments: Default::default(),
+            apps: Default::default(),
+            policy: self.policy,
+        };
+        deploy::plan(&request, self).await
+    }
+
+    pub async fn plan(&self) -> Plan {
+        self.try_plan().await.unwrap_or_else(|error| panic!("no plan: {error}"))
+    }
+
+    /// Why a change is held that the cluster would refuse, with what to do.
+    pub async fn refused(&self) -> String {
+        let plan = self.plan().await;
+        let refused = plan.held.iter().find_map(|held| match &held.why {
+            HeldReason::Refused { why } => Some(format!("{}: {why}", held.id)),
+            _ => None,
+        });
+        assert!(plan.is_empty(), "{:#?}", brief(&plan));
+        refused.unwrap_or_else(|| panic!("nothing is refused: {:#?}", brief(&plan)))
+    }
+
+    pub async fn try_apply(&self, plan: &Plan) -> Result<Applied, ApplyError> {
+        self.apply_watched(plan, &Quiet).await
+    }
+
+    /// Applies while somebody looks on.
+    pub async fn apply_watched(&self, plan: &Plan, progress: &dyn Progress) -> Result<Applied, ApplyError> {
+        deploy::apply(plan, &no_secrets(), self, &ApplyOptions::default(), progress).await
+    }
+
+    pub async fn apply(&self, plan: &Plan) -> Applied {
+        self.try_apply(plan).await.unwrap_or_else(|error| panic!("not applied: {error}"))
+    }
+
+    /// Plans and applies, and then there is nothing to do.
+    pub async fn converge(&self) -> Plan {
+        let plan = self.plan().await;
+        assert!(plan.held.is_empty(), "{:#?}", brief(&plan));
+        let applied = self.apply(&plan).await;
+        assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
+        self.nothing().await;
+        plan
+    }
+
+    /// There is nothing to do.
+    pub async fn nothing(&self) -> Plan {
+        let plan = self.plan().await;
+        assert!(plan.is_empty() && plan.held.is_empty(), "there is still something to do: {:#?}", brief(&plan));
+        plan
+    }
+
+    /// Destroys the environment; nothing of it is left.
+    pub async fn destroy(&self) {
+        let plan = Self { policy: agreed(), ..self.through(self.way.clone()) }.plan().await;
+        let applied = self.apply(&plan).await;
+        assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&plan, &applied));
+        let left = self.names("deployments,services,configmaps,serviceaccounts,leases");
+        assert_eq!(left.iter().filter(|name| name.contains("web") || name.contains("stratos-")).count(), 0, "{left:?}");
+    }
+}
+
+/// What an apply says that did not begin.
+pub fn refusal(result: Result<Applied, ApplyError>) -> PlatformError {
+    match result {
+        Err(ApplyError::Platform { source, .. }) => source,
+        Err(other) => panic!("{other}"),
+        Ok(applied) => panic!("it is applied: {:?}", applied.changes),
+    }
+}
+
+/// Everything may go.
+pub fn agreed() -> Policy {
+    Policy { destroy: true, allow_delete: true, ..Policy::default() }
+}
+
+fn no_secrets() -> Secrets {
+    Secrets::new([])
+}
+
+/// Why changes failed: `(what, why, hint)`.
+pub fn failures(applied: &Applied) -> Vec<(String, String, String)> {
+    let failed = applied.changes.iter().filter_map(|report| match &report.result {
+        ChangeResult::Failed { why, hint } => Some((report.id.to_string(), why.clone(), hint.clone().unwrap_or_default())),
+        _ => None,
+    });
+    failed.collect()
+}
+
+/// The JSON of what a plan says, for what it holds.
+pub fn said(plan: &Plan) -> String {
+    json!({ "held": plan.held, "coverage": plan.coverage }).to_string()
+}
+
+#[async_trait]
+impl Connector for User<'_> {
+    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        let owner = Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: name.clone() };
+        let config = EnvironmentConfig {
+            environment: name.clone(),
+            owner,
+            namespace: self.namespace.clone(),
+            create_namespace: true,
+            force_conflicts: self.force_conflicts,
+            watch: 0,
+        };
+        Ok(Arc::new(KubernetesPlatform::connect(config, self.connection()?).with_patience(self.patience)))
+    }
+}
