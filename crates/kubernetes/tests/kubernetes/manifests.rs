@@ -203,7 +203,6 @@ async fn all_folders_are_planned_empty_right_after_an_apply() {
     let failed: Vec<String> = results.iter().filter_map(|result| result.clone().err()).collect();
     assert!(failed.is_empty(), "{} of {} folders:\n{}", failed.len(), results.len(), failed.join("\n"));
     let objects: usize = results.iter().flatten().sum();
-    println!("{} folders, {objects} objects", results.len());
     assert!(!only.is_empty() || results.len() >= 20 && objects >= 80, "{} folders, {objects} objects", results.len());
 }
 
