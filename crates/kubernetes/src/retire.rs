@@ -51,8 +51,8 @@ pub(crate) async fn retire(platform: &KubernetesPlatform, owner: &Owner) -> Resu
 
 #[derive(Deserialize)]
 struct Names {
-    #[serde(default)]
-    items: Vec<Item>,
+    // An empty list may be `null`.
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +85,7 @@ async fn is_empty(platform: &KubernetesPlatform) -> Result<bool, Failure> {
         };
         let names: Names = serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))?;
         let nobodys = |name: &str| NOBODYS.iter().any(|(plural, known)| *plural == resource.plural && name.starts_with(known));
-        if names.items.iter().any(|item| !nobodys(&item.metadata.name)) {
+        if names.items.iter().flatten().any(|item| !nobodys(&item.metadata.name)) {
             return Ok(false);
         }
     }

@@ -167,7 +167,7 @@ fn each_mistake_is_said_at_its_place() {
             "5:6: Secret a, `data.k`: `data` is base64, and this is none",
         ),
         ("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { k: 1 }\n", "4:18: Secret a: `k` must be text"),
-        ("apiVersion: v1\nkind: Namespace\nmetadata: { name: shop-test }\n", "3:13: the namespace shop-test is the environment's own"),
+        ("apiVersion: v1\nkind: Namespace\nmetadata: { name: shop-test }\n", "3:19: the namespace shop-test is the environment's own"),
         ("apiVersion: kustomize.config.k8s.io/v1\nkind: Kustomization\nmetadata: { name: a }\n", "1:1: a Kustomization is no object"),
         ("apiVersion: v1\nkind: List\nitems: {}\n", "`items` must be a list"),
         (
@@ -272,7 +272,7 @@ spec:
     }
     let target = "image = \"web:1\"\nplatform.kubernetes.patches = [{ file = \"p.yaml\", target = { kind = \"Deployment\" } }]\n";
     let renames = refused_with(target, "metadata: { name: other }\n");
-    assert!(renames.contains("p.yaml:1:13: a patch cannot rename an object"), "{renames}");
+    assert!(renames.contains("p.yaml:1:19: a patch cannot rename an object"), "{renames}");
     assert_eq!(leaf(&made(target, &[("p.yaml", "spec: { revisionHistoryLimit: 3 }")]), web, &["spec", "revisionHistoryLimit"]), "3");
 }
 
