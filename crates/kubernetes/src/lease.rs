@@ -209,7 +209,8 @@ impl Claim {
                 false => vec![None],
             };
             for namespace in namespaces {
-                let ours = lists::read(&self.connection, &resource, namespace, &selector, |live| live.meta.labels.contains_key(marks::APP)).await?;
+                let ours = lists::read(&self.connection, &resource, namespace, &selector, |live| live.meta.labels.contains_key(marks::APP))
+                    .await?;
                 if ours.contains(&true) {
                     left.kinds.insert(kind.clone());
                     left.namespaces.extend(namespace.filter(|namespace| **namespace != *self.namespace).map(str::to_owned));

@@ -19,8 +19,7 @@ use stratos_engine::platform::exec::{ExecEvents, ExecRequest};
 use stratos_engine::platform::jobs::{JobEvents, JobRequest};
 use stratos_engine::platform::{
     Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, NativeResources, Outcome, Platform, PlatformError, Preview, Scope,
-    Sink, Support,
-    TranslatedApp, Wanted,
+    Sink, Support, TranslatedApp, Wanted,
 };
 use stratos_engine::render::native::Native;
 use tokio::sync::OnceCell;

@@ -29,7 +29,12 @@ pub(crate) async fn retire(platform: &KubernetesPlatform, owner: &Owner) -> Resu
     let attempted = format!("removing the namespace {namespace}");
     let failed = |failure: Failure| failure.error(&attempted);
     let path = format!("/api/v1/namespaces/{namespace}");
-    let Some(body) = platform.connection.find(&path).await.or_else(|failure| if failure.is_denied() { Ok(None) } else { Err(failure) }).map_err(failed)?
+    let Some(body) = platform
+        .connection
+        .find(&path)
+        .await
+        .or_else(|failure| if failure.is_denied() { Ok(None) } else { Err(failure) })
+        .map_err(failed)?
     else {
         return Ok(());
     };

@@ -43,7 +43,8 @@ pub(crate) fn support(field: Field) -> Support {
 pub(crate) fn check(app: &App) -> Vec<String> {
     let mut problems = Vec::new();
     if app.image.is_none() {
-        problems.push("`image` is required: a cluster runs images (`environments = [\"…\"]` keeps an app to other environments)".to_owned());
+        problems
+            .push("`image` is required: a cluster runs images (`environments = [\"…\"]` keeps an app to other environments)".to_owned());
     }
     let literal = app.files.values().filter_map(|file| file.content.as_ref()?.as_literal());
     let size: usize = literal.map(str::len).sum();

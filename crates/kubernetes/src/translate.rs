@@ -89,7 +89,8 @@ impl Maker<'_> {
 
     /// The same, with another shape than that of its kind.
     pub(crate) fn shaped(&self, object: Value, shape: Option<&'static Shape>) -> Resource {
-        let identity = Identity::of(&object).unwrap_or_else(|wrong| unreachable!("an object that is made here says what it is: {}", wrong.why));
+        let identity =
+            Identity::of(&object).unwrap_or_else(|wrong| unreachable!("an object that is made here says what it is: {}", wrong.why));
         let kind = identity.group_kind();
         let id = self.id(&kind, &identity.name);
         let document = |object: &Value| desired::document(&identity, object);
@@ -157,4 +158,3 @@ pub(crate) fn volume_before<'a>(app: &'a TranslatedApp<'a>, volume: &'a Name) ->
     let before = app.moved_from.get(&Some(volume.clone()))?;
     Some((&before.app, before.volume.as_ref().unwrap_or(volume)))
 }
-

@@ -1,6 +1,5 @@
 //! What is there: from the supervisor, or from `state.json` and the disk where none runs. Starts nothing.
 
-
 use stratos_engine::health::RolloutState;
 use stratos_engine::platform::{Gap, PlatformError, Scope, Sink, Wanted};
 
@@ -9,12 +8,7 @@ use crate::protocol::{Request, SeenObject};
 use crate::state::State;
 
 /// Reports what is ours and in scope, and what has a wanted id.
-pub(crate) async fn observe(
-    platform: &LocalPlatform,
-    scope: &Scope,
-    wanted: &Wanted<'_>,
-    sink: &mut Sink,
-) -> Result<(), PlatformError> {
+pub(crate) async fn observe(platform: &LocalPlatform, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
     let attempted = format!("reading environment {}", platform.config.environment);
     let objects = match platform.client.connect().await? {
         Some(stream) => {

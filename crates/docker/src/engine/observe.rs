@@ -12,12 +12,7 @@ use super::{DockerPlatform, live, project_network, volume};
 use crate::app_network::NETWORK;
 
 /// Reports what is ours and in scope, and what has a wanted id.
-pub(crate) async fn observe(
-    platform: &DockerPlatform,
-    scope: &Scope,
-    wanted: &Wanted<'_>,
-    sink: &mut Sink,
-) -> Result<(), PlatformError> {
+pub(crate) async fn observe(platform: &DockerPlatform, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
     let of_kind = |kind: &str| wanted.keys().filter(|id| &*id.kind == kind).map(|id| id.name.to_string()).collect::<BTreeSet<_>>();
     let (containers, volumes) = (of_kind(CONTAINER.kind), of_kind(VOLUME.kind));
     let in_scope =

@@ -22,12 +22,7 @@ use crate::failure::failure;
 const KINDS: usize = 3;
 
 /// Reports what is ours and in scope, and what has a wanted id.
-pub(crate) async fn observe(
-    platform: &SwarmPlatform,
-    scope: &Scope,
-    wanted: &Wanted<'_>,
-    sink: &mut Sink,
-) -> Result<(), PlatformError> {
+pub(crate) async fn observe(platform: &SwarmPlatform, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
     let connection = &platform.connection;
     let of = |kind: &str| wanted.keys().filter(|id| &*id.kind == kind).map(|id| id.name.to_string()).collect::<BTreeSet<_>>();
     let (services, configs, secrets, networks) = futures::join!(

@@ -30,12 +30,7 @@ pub fn find_moved(resource: &mut Resource, also_moved_from: &BTreeMap<ResourceId
 }
 
 /// What an environment holds in a scope; also what it held under the name `before`, as if it were there under its own.
-pub async fn read(
-    platform: &dyn Platform,
-    scope: &Scope,
-    before: Option<&Name>,
-    wanted: &Wanted<'_>,
-) -> Result<Observed, PlatformError> {
+pub async fn read(platform: &dyn Platform, scope: &Scope, before: Option<&Name>, wanted: &Wanted<'_>) -> Result<Observed, PlatformError> {
     let mut observed = observe(platform, scope, wanted).await?;
     if let Some(before) = before {
         let owner = Owner { environment: before.clone(), ..scope.owner.clone() };

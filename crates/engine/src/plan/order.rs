@@ -54,10 +54,7 @@ pub fn hold_halves(choices: &mut Choices, observed: &Observed) {
     let running: HashSet<Name> = choices.changes.iter().filter(runs).map(|change| change.app.clone()).collect();
     let there: HashSet<&Name> = observed.resources.values().filter_map(|live| Some(&live.ownership.marks()?.app)).collect();
     let half = |change: &mut Change| {
-        change.action == Action::Create
-            && taken.contains_key(&change.app)
-            && !running.contains(&change.app)
-            && !there.contains(&change.app)
+        change.action == Action::Create && taken.contains_key(&change.app) && !running.contains(&change.app) && !there.contains(&change.app)
     };
     let held = choices.changes.extract_if(.., half).filter_map(|change| {
         let why = HeldReason::Follows(taken.get(&change.app)?.clone());

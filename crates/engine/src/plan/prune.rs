@@ -41,7 +41,8 @@ pub fn limit(choices: &mut Choices, ours: &[Name], has_apps: bool, policy: &Poli
     let there = count(ours.iter());
     let going = count(choices.changes.iter().filter(|change| pruned(change)).map(|change| &change.app));
     let (whole, part): (Vec<_>, Vec<_>) = going.iter().partition(|(app, going)| there.get(*app).is_none_or(|there| there == *going));
-    let resources_left: usize = there.iter().filter(|(app, _)| !whole.iter().any(|(gone, _)| **gone == **app)).map(|(_, count)| count).sum();
+    let resources_left: usize =
+        there.iter().filter(|(app, _)| !whole.iter().any(|(gone, _)| **gone == **app)).map(|(_, count)| count).sum();
     let over = |deletions: usize, of: usize| {
         let allowed = ALWAYS.max(of * PART.0 / PART.1);
         (deletions > allowed).then_some(HeldReason::OverDeletionBudget { deletions, allowed })

@@ -63,22 +63,32 @@ impl Call<'_> {
         if !needs.is_empty() {
             out.insert(marks::NEEDS.to_owned(), needs);
         }
-        let mut refers: Vec<_> = desired.document.leaves().iter().filter_map(|(_, leaf)| match leaf {
-            Leaf::Ref(text) => match text.segments() {
-                [Segment::Attribute { of, .. }] => Some(&**of),
+        let mut refers: Vec<_> = desired
+            .document
+            .leaves()
+            .iter()
+            .filter_map(|(_, leaf)| match leaf {
+                Leaf::Ref(text) => match text.segments() {
+                    [Segment::Attribute { of, .. }] => Some(&**of),
+                    _ => None,
+                },
                 _ => None,
-            },
-            _ => None,
-        }).collect();
+            })
+            .collect();
         refers.sort();
         refers.dedup();
         if !refers.is_empty() {
             out.insert(marks::REFERS.to_owned(), listed(refers));
         }
-        let fingerprints: serde_json::Map<String, Value> = desired.document.leaves().iter().filter_map(|(path, leaf)| match leaf {
-            Leaf::Secret { fingerprint: Some(fingerprint), .. } => Some((path.segments().nth(1)?.to_owned(), json!(fingerprint))),
-            _ => None,
-        }).collect();
+        let fingerprints: serde_json::Map<String, Value> = desired
+            .document
+            .leaves()
+            .iter()
+            .filter_map(|(path, leaf)| match leaf {
+                Leaf::Secret { fingerprint: Some(fingerprint), .. } => Some((path.segments().nth(1)?.to_owned(), json!(fingerprint))),
+                _ => None,
+            })
+            .collect();
         if !fingerprints.is_empty() {
             out.insert(marks::FINGERPRINTS.to_owned(), Value::Object(fingerprints).to_string());
         }

@@ -31,7 +31,9 @@ impl Call<'_> {
         let sent = self.platform.connection.send(Method::PATCH, &path, "application/json", Some(&content(APPLY, &object))).await;
         // The version that was read is not the present one any more: everything is looked at again.
         Err(match sent {
-            Ok(_) => Answer::Outrun(self.error(stratos_engine::platform::PlatformErrorKind::Conflict, "its number of instances was handed over")),
+            Ok(_) => {
+                Answer::Outrun(self.error(stratos_engine::platform::PlatformErrorKind::Conflict, "its number of instances was handed over"))
+            }
             Err(failure) => self.unwritten(&failure),
         })
     }

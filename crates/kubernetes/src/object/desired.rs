@@ -35,7 +35,8 @@ impl Identity {
             value.and_then(Value::as_str).filter(|text| !text.is_empty() && !text.contains(OPEN)).map(str::to_owned)
         };
         let required = |path: &[&str]| {
-            let missing = || Wrong { at: path.iter().map(|key| (*key).to_owned()).collect(), why: format!("`{}` is missing", path.join(".")) };
+            let missing =
+                || Wrong { at: path.iter().map(|key| (*key).to_owned()).collect(), why: format!("`{}` is missing", path.join(".")) };
             text(path).ok_or_else(missing)
         };
         Ok(Self {
@@ -285,7 +286,9 @@ impl Writer {
                     let plain = Segment::Secret { name: name.clone(), encoding: Encoding::Plain };
                     self.put(at, Leaf::from_text(&Text::from_iter([plain])));
                 }
-                _ => return Err(wrong(at, "`data` is base64: write `{{ secrets.name | b64encode }}` and nothing else, or use `stringData`")),
+                _ => {
+                    return Err(wrong(at, "`data` is base64: write `{{ secrets.name | b64encode }}` and nothing else, or use `stringData`"));
+                }
             },
         }
         Ok(())

@@ -175,7 +175,10 @@ mod tests {
         let mut one = set(json!({ "f:a": { "f:b": {} } }));
         one.add(set(json!({ "f:a": { ".": {}, "f:c": {} }, "f:d": {} })));
         assert_eq!(one.to_value(), json!({ "f:a": { ".": {}, "f:b": {}, "f:c": {} }, "f:d": {} }));
-        assert_eq!(one.less(&set(json!({ "f:a": { "f:b": {} }, "f:x": {} }))).to_value(), json!({ "f:a": { ".": {}, "f:c": {} }, "f:d": {} }));
+        assert_eq!(
+            one.less(&set(json!({ "f:a": { "f:b": {} }, "f:x": {} }))).to_value(),
+            json!({ "f:a": { ".": {}, "f:c": {} }, "f:d": {} })
+        );
         assert_eq!(one.less(&one), FieldSet::default());
         assert_eq!(one.without("a").to_value(), json!({ "f:d": {} }));
     }

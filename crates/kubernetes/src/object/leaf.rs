@@ -52,7 +52,20 @@ pub(crate) fn number_at(names: &[&str], value: &Number) -> Leaf {
 /// Fields of the type Quantity in the kinds that come with every cluster.
 fn is_quantity(names: &[&str]) -> bool {
     match names {
-        [.., "limits" | "requests" | "hard" | "overhead" | "capacity" | "min" | "max" | "default" | "defaultRequest" | "maxLimitRequestRatio", _] => {
+        [
+            ..,
+            "limits"
+            | "requests"
+            | "hard"
+            | "overhead"
+            | "capacity"
+            | "min"
+            | "max"
+            | "default"
+            | "defaultRequest"
+            | "maxLimitRequestRatio",
+            _,
+        ] => {
             // An `env` of a container may be called anything, and is no map.
             true
         }

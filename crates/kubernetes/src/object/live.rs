@@ -247,9 +247,7 @@ mod tests {
 
     #[test]
     fn hands_are_told_from_controllers() {
-        let entry = |manager: &str, operation: &str, subresource: &str| {
-            json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "subresource": subresource, "fieldsV1": { "f:spec": {} } })
-        };
+        let entry = |manager: &str, operation: &str, subresource: &str| json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "subresource": subresource, "fieldsV1": { "f:spec": {} } });
         let writer = |manager: &str, operation: &str, subresource: &str| {
             live(json!([entry(manager, operation, subresource)])).meta.managed_fields[0].writer()
         };

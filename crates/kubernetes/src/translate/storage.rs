@@ -65,9 +65,7 @@ pub(crate) fn templates(maker: &Maker<'_>) -> Vec<Value> {
 /// Volumes of the pod, and where they are mounted.
 pub(crate) fn volumes(maker: &Maker<'_>) -> (Vec<Value>, Vec<Value>) {
     let shared = maker.app.app.volumes.iter().filter(|(_, volume)| volume.access == VolumeAccess::Shared);
-    let claimed = |(name, _): (&Name, &Volume)| {
-        json!({ "name": &**name, "persistentVolumeClaim": { "claimName": names::shared_volume(maker.app.name, name) } })
-    };
+    let claimed = |(name, _): (&Name, &Volume)| json!({ "name": &**name, "persistentVolumeClaim": { "claimName": names::shared_volume(maker.app.name, name) } });
     let mounted = |(name, volume): (&Name, &Volume)| json!({ "name": &**name, "mountPath": volume.path });
     (shared.map(claimed).collect(), maker.app.app.volumes.iter().map(mounted).collect())
 }

@@ -281,6 +281,9 @@ async fn patches_are_applied_and_changes_by_hand_are_seen_and_set_right() {
     }
     live.kubectl(&["delete", "networkpolicy", "web"]).await.unwrap();
     let changes = live.changes().await.unwrap();
-    assert!(!changes.is_empty() && changes.iter().all(|change| change.starts_with("Create test/NetworkPolicy.networking.k8s.io/web")), "{changes:#?}");
+    assert!(
+        !changes.is_empty() && changes.iter().all(|change| change.starts_with("Create test/NetworkPolicy.networking.k8s.io/web")),
+        "{changes:#?}"
+    );
     live.apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await.unwrap();
 }

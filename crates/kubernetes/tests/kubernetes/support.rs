@@ -8,8 +8,8 @@ use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::Health;
 use stratos_engine::platform::Platform as _;
-use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::access::{Settings, Surroundings, resolve};
+use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
 
@@ -82,8 +82,14 @@ pub fn dev() -> Name {
 
 fn platform(kubeconfig: &std::path::Path, namespace: &str) -> KubernetesPlatform {
     let owner = Owner { project: "k3v9q2xw".into(), environment: dev() };
-    let config =
-        EnvironmentConfig { environment: dev(), owner, namespace: namespace.to_owned(), create_namespace: true, force_conflicts: false, watch: 5 };
+    let config = EnvironmentConfig {
+        environment: dev(),
+        owner,
+        namespace: namespace.to_owned(),
+        create_namespace: true,
+        force_conflicts: false,
+        watch: 5,
+    };
     KubernetesPlatform::connect(config, connection(kubeconfig, namespace))
 }
 

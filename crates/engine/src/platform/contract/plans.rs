@@ -260,7 +260,8 @@ pub async fn what_was_added_by_hand_is_removed<S: Subject>(subject: &S) {
     let Some((id, path)) = variable(&first, "MODE") else {
         return note::<S>("no leaf is named after the variable");
     };
-    let segments: Vec<String> = path.segments().map(|s| if is_named(s, "MODE") { s.replace("MODE", "BY_HAND") } else { s.into() }).collect();
+    let segments: Vec<String> =
+        path.segments().map(|s| if is_named(s, "MODE") { s.replace("MODE", "BY_HAND") } else { s.into() }).collect();
     let added = Path::new(segments.iter().map(String::as_str));
     if !possible::<S>("an added variable", &subject.edit(&id, &added, Some(&super::fields::by_hand())).await) {
         return;
