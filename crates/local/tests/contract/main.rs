@@ -1,6 +1,5 @@
 //! The conformance suite, against real supervisors and real processes.
 
-use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -214,7 +213,7 @@ impl Subject for LocalSubject {
     async fn state(&self, id: &ResourceId) -> Option<String> {
         let mut sink = Sink::default();
         let scope = Scope { owner: Owner { project: "nobody".into(), environment: dev() }, apps: None };
-        self.other().observe(&scope, &BTreeSet::from([id.clone()]), &mut sink).await.unwrap();
+        self.other().observe(&scope, &Wanted::from([(id.clone(), None)]), &mut sink).await.unwrap();
         let found = sink.resources.into_iter().find(|resource| resource.id == *id);
         // A roll-out that has begun goes on by itself: nobody touched it.
         found.map(|resource| format!("{:?}", ObservedResource { rollout: RolloutState::Done, ..resource }))
