@@ -1,10 +1,13 @@
 //! What the environment itself needed goes when nothing of anybody is left in it.
 
+use std::time::Duration;
+
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 use stratos_engine::desired::owner::Owner;
-use stratos_engine::platform::PlatformError;
+use stratos_engine::platform::{PlatformError, PlatformErrorKind};
+use tokio::time::Instant;
 
 use crate::apply_set::Places;
 use crate::connection::Content;
@@ -12,6 +15,11 @@ use crate::failure::Failure;
 use crate::marks;
 use crate::object::live::Live;
 use crate::platform::KubernetesPlatform;
+
+/// What an empty namespace may take to go: a controller looks through all kinds of the cluster.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is in every namespace, or goes with what it belongs to.
 const NOBODYS: [(&str, &str); 6] = [
@@ -50,7 +58,25 @@ pub(crate) async fn retire(platform: &KubernetesPlatform, owner: &Owner) -> Resu
     match platform.connection.send(Method::DELETE, &path, "application/json", Some(&content)).await {
         Err(failure) if failure.is_denied() || failure.is_not_found() => Ok(()),
         Err(failure) => Err(failed(failure)),
-        Ok(_) => Ok(()),
+        Ok(_) => wait_until_gone(platform, &path, &live.meta.uid, &attempted).await,
+    }
+}
+
+/// Nothing can be made in a namespace that is going, and nothing of its name beside it.
+async fn wait_until_gone(platform: &KubernetesPlatform, path: &str, uid: &str, attempted: &str) -> Result<(), PlatformError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let there = platform.connection.find(path).await.map_err(|failure| failure.error(attempted))?;
+        let there = there.and_then(|body| Live::parse(&body).ok()).is_some_and(|live| live.meta.uid == uid);
+        if !there {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let why = format!("it is still being deleted after {}s", PATIENCE.as_secs());
+            let error = PlatformError::new(PlatformErrorKind::Internal, attempted, why);
+            return Err(error.with_hint("`kubectl get namespace --output yaml` says what it waits for"));
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
