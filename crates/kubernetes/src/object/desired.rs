@@ -287,7 +287,10 @@ impl Writer {
                     self.put(at, Leaf::from_text(&Text::from_iter([plain])));
                 }
                 _ => {
-                    return Err(wrong(at, "`data` is base64: write `{{ secrets.name | b64encode }}` and nothing else, or use `stringData`"));
+                    return Err(wrong(
+                        at,
+                        "`data` is base64: write `{{ secrets.name | b64encode }}` and nothing else, or use `stringData`",
+                    ));
                 }
             },
         }
