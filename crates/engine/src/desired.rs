@@ -169,6 +169,7 @@ impl<'a> AppContext<'a> {
             app: &self.rendered.app,
             env,
             files: &self.rendered.files,
+            native: self.rendered.native.as_ref(),
             moved_from: &self.moved_from,
         }
     }

@@ -194,6 +194,8 @@ pub struct TranslatedApp<'a> {
     pub env: &'a IndexMap<String, Text>,
     /// Its files, with their templates rendered.
     pub files: &'a IndexMap<String, FileContent>,
+    /// Its native part for this platform, with its files, where it has one: it may say how the portable part is translated.
+    pub native: Option<&'a Native>,
     /// Whether a live object was renamed: app, or volume of the app (`None` for the app itself), to its name before.
     pub moved_from: &'a BTreeMap<Option<Name>, MovedFrom>,
 }

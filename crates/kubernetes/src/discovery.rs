@@ -20,6 +20,11 @@ const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDis
 /// So many groups are asked for at once, where each is asked for by itself.
 const AT_ONCE: usize = 16;
 
+/// Whether the objects of a kind are in namespaces. None of a kind that not every cluster has.
+pub(crate) fn is_namespaced(kind: &GroupKind) -> Option<bool> {
+    built_in::find(kind, None).map(|resource| resource.namespaced)
+}
+
 /// What a cluster serves. It is asked at most once, and once more for a kind that it did not have then.
 pub(crate) struct Discovery {
     connection: Connection,

@@ -22,6 +22,7 @@ mod lists;
 mod logs;
 mod marks;
 mod names;
+mod native;
 mod object;
 mod observe;
 mod pages;

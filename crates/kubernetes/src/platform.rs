@@ -12,21 +12,23 @@ use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::Health;
+use stratos_engine::manifest::diagnostic::Diagnostic;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::exec::{ExecEvents, ExecRequest};
 use stratos_engine::platform::jobs::{JobEvents, JobRequest};
 use stratos_engine::platform::{
-    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, Outcome, Platform, PlatformError, Preview, Scope, Sink, Support,
-    TranslatedApp, Wanted,
+    Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, NativeResources, Outcome, Platform, PlatformError, Preview, Scope, Sink,
+    Support, TranslatedApp, Wanted,
 };
+use stratos_engine::render::native::Native;
 use tokio::sync::OnceCell;
 
 use crate::apply_set::ApplySet;
 use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::discovery::Discovery;
-use crate::{apply, exec, health, jobs, lease, logs, marks, observe, preview, retire, support, translate};
+use crate::{apply, exec, health, jobs, lease, logs, marks, native, observe, preview, retire, support, translate};
 
 /// One environment in a cluster.
 pub struct KubernetesPlatform {
@@ -111,6 +113,14 @@ impl Platform for KubernetesPlatform {
 
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {
         translate::translate(&self.config, app)
+    }
+
+    fn native_files(&self, part: &Native) -> Vec<String> {
+        native::wanted(part)
+    }
+
+    fn native(&self, app: &TranslatedApp<'_>, part: &Native) -> Result<NativeResources, Vec<Diagnostic>> {
+        native::native(&self.config, app, part)
     }
 
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use stratos_engine::manifest::schema::{App, PlatformKind};
+use stratos_engine::platform::TranslatedApp;
 
 /// How much a pod may do: the pod security standards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,4 +42,11 @@ impl PodSettings {
             run_as_group: key("run_as_group").and_then(Value::as_i64),
         }
     }
+}
+
+/// The Service at which other apps reach this one: its own, or the one among its manifests that `service` names.
+pub(crate) fn service(app: &TranslatedApp<'_>) -> String {
+    let part = app.app.platform.get(&PlatformKind::Kubernetes).filter(|_| app.app.image.is_none());
+    let named = part.and_then(|part| part.get("service")).and_then(Value::as_str);
+    named.map_or_else(|| app.name.to_string(), str::to_owned)
 }

@@ -17,22 +17,28 @@ use stratos_engine::platform::{Address, TranslatedApp};
 
 use crate::config::EnvironmentConfig;
 use crate::kind::GroupKind;
+use crate::native::{self, Order, Patches};
 use crate::object::desired::{self, Identity};
 use crate::object::project::NAME;
-use crate::shape;
+use crate::{settings, shape};
 
 /// For a whole roll-out, where the app does not say.
 pub(crate) const ROLLOUT_TIMEOUT: Duration = Duration(300_000);
 
-/// Where other apps reach a port: by the Service's name, in the environment's namespace.
+/// Where other apps reach a port: by a Service's name, in the environment's namespace.
 pub(crate) fn address(app: &TranslatedApp<'_>, port: &Name) -> Address {
     let number = app.app.ports.get(port).map(|port| port.port.to_string()).unwrap_or_default();
-    Address { host: Text::literal(app.name.to_string()), port: Text::literal(number) }
+    Address { host: Text::literal(settings::service(app)), port: Text::literal(number) }
 }
 
 /// The resources of an app.
 pub(crate) fn translate(config: &EnvironmentConfig, app: &TranslatedApp<'_>) -> Vec<Resource> {
-    let maker = Maker { config, app };
+    patched(config, app, &Patches::of(app.native, config))
+}
+
+/// The same with these patches, which take note of what is wrong with them.
+pub(crate) fn patched(config: &EnvironmentConfig, app: &TranslatedApp<'_>, patches: &Patches<'_>) -> Vec<Resource> {
+    let maker = Maker { config, app, patches };
     let files = files::Files::of(app);
     let mut resources = Vec::new();
     resources.push(maker.object(json!({
@@ -53,6 +59,7 @@ pub(crate) fn translate(config: &EnvironmentConfig, app: &TranslatedApp<'_>) -> 
 pub(crate) struct Maker<'a> {
     pub(crate) config: &'a EnvironmentConfig,
     pub(crate) app: &'a TranslatedApp<'a>,
+    pub(crate) patches: &'a Patches<'a>,
 }
 
 impl Maker<'_> {
@@ -84,16 +91,34 @@ impl Maker<'_> {
     pub(crate) fn shaped(&self, object: Value, shape: Option<&'static Shape>) -> Resource {
         let identity = Identity::of(&object).unwrap_or_else(|wrong| unreachable!("an object that is made here says what it is: {}", wrong.why));
         let kind = identity.group_kind();
-        let document = desired::document(&identity, &object).unwrap_or_else(|wrong| unreachable!("{} at {:?}", wrong.why, wrong.at));
+        let id = self.id(&kind, &identity.name);
+        let document = |object: &Value| desired::document(&identity, object);
+        let made = |object: Value| document(&object).unwrap_or_else(|wrong| unreachable!("{} at {:?}", wrong.why, wrong.at));
+        let patched = self.patches.apply(&id, object.clone());
+        let (document, depends_on) = match document(&patched) {
+            Ok(document) if self.patches.touched(&id) => (document, self.named(&id, &patched)),
+            Ok(document) => (document, vec![]),
+            Err(wrong) => {
+                self.patches.note(&id, &wrong);
+                (made(object), vec![])
+            }
+        };
         Resource {
-            id: self.id(&kind, &identity.name),
+            id,
             marks: self.marks(),
             document,
-            depends_on: vec![],
+            depends_on,
             rollout_timeout: None,
             moved_from: None,
             shape: shape.unwrap_or_else(|| shape::of(&kind)),
         }
+    }
+
+    /// What a patch names among the app's manifests.
+    fn named(&self, id: &ResourceId, patched: &Value) -> Vec<ResourceId> {
+        let mut order = Order::new(&self.config.namespace);
+        self.app.native.into_iter().flat_map(|part| native::ids(self.config, part)).for_each(|id| order.add(&id, None));
+        order.of(id, patched)
     }
 
     /// A protected app keeps what it uses because it uses it; protecting each would keep every old one, too.

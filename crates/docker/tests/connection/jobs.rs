@@ -123,6 +123,7 @@ async fn run(place: &Place, job: Job<'_>, stop: Option<&str>, cancel: bool) -> R
         app: &app,
         env: &env,
         files: &files,
+        native: None,
         moved_from: &moved,
     };
     let command = ["sh", "-c", job.script].map(Text::literal);

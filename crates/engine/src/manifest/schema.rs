@@ -260,7 +260,8 @@ pub struct App {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub images_from: Option<Name>,
     /// Native parts, by platform: what the portable model does not say. `docker` and `swarm`: `compose` (a compose file, or
-    /// several that are merged) and `service` (the one that other apps reach).
+    /// several that are merged) and `service` (the one that other apps reach). `kubernetes`: `manifests` and `patches` (files or
+    /// patterns), `service`, and for the app's own pods `pod_security`, `run_as_user` and `run_as_group`.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub platform: IndexMap<PlatformKind, Value>,
 }

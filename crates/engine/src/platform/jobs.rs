@@ -164,6 +164,7 @@ mod tests {
             app: &app,
             env: &env,
             files: &files,
+            native: None,
             moved_from: &moved,
         };
         let job = JobRequest { key: "migrate", app: &app, command: &[], timeout: Duration::from_secs(1) };

@@ -318,8 +318,14 @@ fn defaults(names: &[String]) -> &'static [(&'static str, &'static str)] {
         [.., "fieldRef"] => &[("apiVersion", "v1")],
         [.., "resourceFieldRef"] => &[("divisor", "0")],
         [.., "ingress" | "egress", "ports"] => &[("protocol", "TCP")],
+        ["roleRef"] => &[("apiGroup", "rbac.authorization.k8s.io")],
+        ["webhooks", "rules"] => &[("scope", "*")],
+        [.., "podFailurePolicy", "rules", "onPodConditions"] => &[("status", "True")],
         [.., "volumeClaimTemplates"] => &[("apiVersion", "v1"), ("kind", "PersistentVolumeClaim")],
         [.., "volumeClaimTemplates", "spec"] => &[("volumeMode", "Filesystem")],
         _ => &[],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,22 @@ impl FieldSet {
         self.parts.iter().find_map(|(step, set)| matches!(step, Step::Field(name) if name == field).then_some(set))
     }
 
+    /// Whether the segments of a path lead to something in it, or into something that is in it as a whole.
+    pub(crate) fn covers(&self, segments: &[&str]) -> bool {
+        let Some((first, rest)) = segments.split_first() else { return true };
+        if self.parts.is_empty() {
+            return true;
+        }
+        let element = super::segment::parse(first);
+        let leads = |step: &Step| match (step, &element) {
+            (Step::Field(name), None) => name == first,
+            (Step::Keys(keys), Some(super::segment::Element::With(pairs))) => pairs.iter().all(|(key, value)| keys.get(key) == Some(value)),
+            (Step::Place(place), Some(super::segment::Element::At(index))) => place == index,
+            _ => false,
+        };
+        self.parts.iter().any(|(step, set)| leads(step) && set.covers(rest))
+    }
+
     /// The set as the API writes it.
     pub(crate) fn to_value(&self) -> Value {
         let mut out = Map::new();
@@ -145,6 +161,13 @@ mod tests {
             "f:metadata": { "f:finalizers": { "v:\"a\"": {} }, "f:list": { "i:3": {} }, "x:new": {} }
         });
         assert_eq!(set(text.clone()).to_value(), text);
+    }
+
+    #[test]
+    fn paths_lead_to_what_is_in_it() {
+        let set = set(json!({ "f:spec": { "f:list": {}, "f:ports": { "k:{\"port\":80}": { ".": {}, "f:name": {} } } } }));
+        assert!(set.covers(&[]) && set.covers(&["spec", "list", "[0001]", "x"]) && set.covers(&["spec", "ports", "[port=80]", "name"]));
+        assert!(!set.covers(&["spec", "other"]) && !set.covers(&["spec", "ports", "[port=81]", "name"]) && !set.covers(&["status"]));
     }
 
     #[test]

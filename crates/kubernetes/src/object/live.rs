@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use stratos_engine::desired::document::Document;
 use stratos_engine::desired::owner::{Owner, Ownership};
 
 use super::fields::{FieldSet, Step};
@@ -115,9 +116,36 @@ impl Live {
         Ok(Self { meta, body })
     }
 
-    /// Whose it is.
+    /// Whose it is. Controllers copy labels to what they make (a Service's to its EndpointSlices): what one of them made, and we never
+    /// wrote, is not ours.
     pub(crate) fn ownership(&self, us: &Owner) -> Ownership {
+        let ours = |managed: &Managed| managed.manager == MANAGER;
+        if self.is_controlled() && !self.meta.managed_fields.iter().any(ours) {
+            return Ownership::Unmarked;
+        }
         marks::ownership(&self.meta.labels, &self.meta.annotations, us)
+    }
+
+    /// A controller has made it for another object.
+    fn is_controlled(&self) -> bool {
+        let owners = self.body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        owners.into_iter().flatten().any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
+    }
+
+    /// What our server-side apply manages.
+    pub(crate) fn applied(&self) -> FieldSet {
+        let mut out = FieldSet::default();
+        for managed in self.meta.managed_fields.iter().filter(|managed| managed.writer() == Writer::Us) {
+            out.add(managed.fields.clone());
+        }
+        out
+    }
+
+    /// Whether a document is just what we wrote last, and nobody has changed a field of it since. A change by another would have taken the
+    /// field over.
+    pub(crate) fn is_as_written(&self, document: &Document) -> bool {
+        let written = self.meta.annotations.get(marks::SPECIFICATION);
+        written.is_some_and(|written| *written == document.digest().to_string()) && !self.must_be_taken_over()
     }
 
     /// It is being deleted, and is there only until its finalizers are done.
@@ -187,6 +215,22 @@ mod tests {
         let live = Live::parse(b"{}").unwrap();
         assert_eq!(live.ours(), FieldSet::default());
         assert!(!live.must_be_taken_over());
+    }
+
+    #[test]
+    fn what_a_controller_made_with_our_labels_is_not_ours() {
+        let us = Owner { project: "p".into(), environment: stratos_engine::desired::name::Name::new("dev").unwrap() };
+        let slice = |controller: bool, manager: &str| {
+            let object = json!({ "metadata": {
+                "name": "web-x7k2p", "labels": { "stratos/project": "p", "stratos/environment": "dev", "stratos/app": "web" },
+                "ownerReferences": [{ "kind": "Service", "name": "web", "controller": controller }],
+                "managedFields": [{ "manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsV1": {} }],
+            } });
+            Live::parse(object.to_string().as_bytes()).unwrap().ownership(&us)
+        };
+        assert_eq!(slice(true, "kube-controller-manager"), Ownership::Unmarked);
+        assert!(matches!(slice(true, "stratos"), Ownership::Ours(_)));
+        assert!(matches!(slice(false, "kube-controller-manager"), Ownership::Ours(_)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A live object becomes a document: what is ours to say, and what is wanted.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,6 +55,9 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
         secret: view.kind.group.is_empty() && view.kind.kind == "Secret",
         leaves: BTreeMap::new(),
         secret_values: Vec::new(),
+        live,
+        as_written: OnceCell::new(),
+        applied: OnceCell::new(),
     };
     projector.ours(&live.ours(), &live.body);
     projector.wanted(&live.body);
@@ -70,6 +74,10 @@ struct Projector<'a> {
     secret: bool,
     leaves: BTreeMap<Path, Leaf>,
     secret_values: Vec<(Path, Zeroizing<String>)>,
+    live: &'a Live,
+    /// See [`Live::is_as_written`]. Most objects never ask.
+    as_written: OnceCell<bool>,
+    applied: OnceCell<FieldSet>,
 }
 
 /// The parts of `metadata` that people say something in.
@@ -103,7 +111,7 @@ impl Projector<'_> {
 
     fn set(&mut self, set: &FieldSet, value: &Value, at: &mut At, names: &mut At) {
         if set.parts.is_empty() {
-            return self.put_all(at, names, value);
+            return self.whole(at, names, value);
         }
         let before = self.leaves.len();
         let keys = self.keys(names);
@@ -143,6 +151,47 @@ impl Projector<'_> {
         }
     }
 
+    /// A field, or an element, that somebody manages with everything in it.
+    fn whole(&mut self, at: &mut At, names: &mut At, value: &Value) {
+        // The keys of a list's element are in its segment.
+        if let (Some(segment::Element::With(pairs)), Value::Object(map)) = (at.last().and_then(|last| segment::parse(last)), value) {
+            let mut map = map.clone();
+            map.retain(|key, _| !pairs.iter().any(|(name, _)| name == key));
+            return self.put_all(at, names, &Value::Object(map));
+        }
+        if !self.is_as_written_within(at, names, value) {
+            self.put_all(at, names, value);
+        }
+    }
+
+    /// In what is replaced as a whole the server fills in defaults, and drops what says nothing; what it is made of is not told. It is what we
+    /// wrote where nobody has written it since: then it is just that.
+    fn is_as_written_within(&mut self, at: &mut At, names: &mut At, value: &Value) -> bool {
+        let Some(desired) = self.view.desired.filter(|_| !self.secret && (value.is_object() || value.is_array())) else { return false };
+        let as_desired = |(path, leaf): &(Path, Leaf)| desired.get(path) == Some(leaf);
+        if leaves(self.known, at, names, value).iter().all(as_desired) {
+            return false;
+        }
+        let within = |path: &Path| path.segments().zip(at.iter()).filter(|(one, other)| *one == other.as_str()).count() == at.len();
+        let wanted: Vec<_> = desired.leaves().iter().filter(|(path, _)| within(path)).cloned().collect();
+        // A reference is looked at by itself: what it leads to may be another object now.
+        let refers = wanted.iter().any(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));
+        if wanted.is_empty() || refers || !self.is_as_written(desired) {
+            return false;
+        }
+        self.leaves.extend(wanted);
+        true
+    }
+
+    /// The server drops what says nothing: false, zero, an empty table. It is still among what we manage.
+    fn is_dropped(&self, segments: &[&str], desired: &Document) -> bool {
+        !self.secret && self.applied.get_or_init(|| self.live.applied()).covers(segments) && self.is_as_written(desired)
+    }
+
+    fn is_as_written(&self, desired: &Document) -> bool {
+        *self.as_written.get_or_init(|| self.live.is_as_written(desired))
+    }
+
     fn item(
         &mut self,
         list: &Value,
@@ -173,20 +222,22 @@ impl Projector<'_> {
             let segments: Vec<&str> = path.segments().collect();
             match segments[..] {
                 ["apiVersion"] | [.., segment::ORDER] => {}
-                [ref parent @ .., segment::EMPTY_OBJECT] => {
-                    if at(body, parent).is_some_and(Value::is_object) {
-                        self.leaves.insert(path.clone(), Leaf::Bool(true));
-                    }
-                }
-                [ref parent @ .., segment::EMPTY_LIST] => {
-                    if at(body, parent).is_some_and(Value::is_array) {
+                [ref parent @ .., segment::EMPTY_OBJECT | segment::EMPTY_LIST] => {
+                    let is_list = segments.last() == Some(&segment::EMPTY_LIST);
+                    let there = at(body, parent).is_some_and(|value| if is_list { value.is_array() } else { value.is_object() });
+                    if there || self.is_dropped(parent, desired) {
                         self.leaves.insert(path.clone(), Leaf::Bool(true));
                     }
                 }
                 ["data", key, BASE64] if self.secret => self.secret_entry(body, key),
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
-                    let Some(value) = at(body, &segments) else { continue };
+                    let Some(value) = at(body, &segments) else {
+                        if self.is_dropped(&segments, desired) {
+                            self.leaves.insert(path.clone(), wanted.clone());
+                        }
+                        continue;
+                    };
                     if *wanted == Leaf::ServerChosen {
                         self.leaves.insert(path.clone(), Leaf::ServerChosen);
                     } else {

@@ -5,6 +5,7 @@ mod exec;
 mod health;
 mod jobs;
 mod logs;
+mod manifests;
 mod proxy;
 mod rights;
 mod subject;

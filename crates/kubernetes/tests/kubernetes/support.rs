@@ -8,6 +8,7 @@ use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::Health;
 use stratos_engine::platform::Platform as _;
+use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::access::{Settings, Surroundings, resolve};
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
@@ -80,16 +81,20 @@ pub fn dev() -> Name {
 }
 
 fn platform(kubeconfig: &std::path::Path, namespace: &str) -> KubernetesPlatform {
+    let owner = Owner { project: "k3v9q2xw".into(), environment: dev() };
+    let config =
+        EnvironmentConfig { environment: dev(), owner, namespace: namespace.to_owned(), create_namespace: true, force_conflicts: false, watch: 5 };
+    KubernetesPlatform::connect(config, connection(kubeconfig, namespace))
+}
+
+/// A way to the cluster of a kubeconfig.
+pub fn connection(kubeconfig: &std::path::Path, namespace: &str) -> Connection {
     let kubeconfig = kubeconfig.to_owned();
     let surroundings = Surroundings::new(move |name| (name == "KUBECONFIG").then(|| kubeconfig.clone().into()), std::path::Path::new("/"));
     let options = Default::default();
     let settings = Settings { url: None, namespace: Some(namespace), options: &options };
     let found = resolve(&settings, &surroundings).unwrap_or_else(|error| panic!("{error}"));
-    let connection = found.connect().unwrap_or_else(|error| panic!("{error}"));
-    let owner = Owner { project: "k3v9q2xw".into(), environment: dev() };
-    let config =
-        EnvironmentConfig { environment: dev(), owner, namespace: namespace.to_owned(), create_namespace: true, force_conflicts: false, watch: 5 };
-    KubernetesPlatform::connect(config, connection)
+    found.connect().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Looks until what is looked for is there. A look that fails says what was there instead.

@@ -126,6 +126,7 @@ impl Bench {
             app: &parsed,
             env: &parsed.env,
             files: &files,
+            native: None,
             moved_from,
         };
         let mut resources = self.platform.translate(&translated);

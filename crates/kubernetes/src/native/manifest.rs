@@ -1,0 +1,153 @@
+//! Files become objects: documents one after another, lists opened.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde_json::Value;
+use stratos_engine::manifest::diagnostic::{Diagnostic, Span};
+use stratos_engine::render::native::{Native, NativeFile};
+
+use super::part::Part;
+use super::yaml::{Node, Tree};
+use super::{Seen, check, sentence, yaml};
+use crate::object::desired::{Identity, Wrong};
+
+/// Annotations that `kubectl get` prints, and controllers or other tools write: in a manifest they mean nothing.
+const LEFT_OVER: [&str; 3] =
+    ["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
+
+/// An object of a file.
+pub(super) struct Manifest<'a> {
+    file: &'a NativeFile,
+    tree: Tree,
+    pub(super) identity: Identity,
+    /// With patches.
+    pub(super) object: Value,
+}
+
+impl Manifest<'_> {
+    /// Where something stands in its file.
+    pub(super) fn span(&self, path: &[&str]) -> Span {
+        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        self.file.span(self.tree.place(&path).0)
+    }
+
+    pub(super) fn diagnostic(&self, wrong: &Wrong) -> Diagnostic {
+        Diagnostic::new(sentence(&self.identity.kind, &self.identity.name, wrong), self.file.span(self.tree.place(&wrong.at).0))
+    }
+}
+
+/// The objects of all files of a part, in the order of the files.
+pub(super) fn read<'a>(part: &'a Native, keys: &Part<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Manifest<'a>> {
+    let patches: Vec<&NativeFile> = keys.patches.iter().flat_map(|patch| part.files(&patch.file.pattern).unwrap_or_default()).collect();
+    // A pattern finds patches that are beside the manifests, too; and two patterns may find one file.
+    let mut seen: Seen = patches.into_iter().map(|file| file.path.clone()).collect();
+    let mut out = Vec::new();
+    for named in &keys.manifests {
+        let files = match part.files(&named.pattern) {
+            Ok(files) => files,
+            Err(why) => {
+                problems.push(Diagnostic::new(format!("`{}` cannot be read: {why}", named.pattern), named.span));
+                continue;
+            }
+        };
+        let before = (out.len(), problems.len());
+        for file in files.iter().filter(|file| seen.insert(file.path.clone())) {
+            of_file(file, &mut out, problems);
+        }
+        let fresh = files.iter().any(|file| !file.text.trim().is_empty());
+        if before == (out.len(), problems.len()) && !fresh {
+            problems.push(Diagnostic::new(format!("`{}`: there is nothing in it", named.pattern), named.span));
+        }
+    }
+    out
+}
+
+fn of_file<'a>(file: &'a NativeFile, out: &mut Vec<Manifest<'a>>, problems: &mut Vec<Diagnostic>) {
+    match yaml::documents(&file.text) {
+        Ok(documents) if documents.is_empty() => {
+            problems.push(Diagnostic::new(format!("`{}` has no object in it", file.path), file.span(0..0)));
+        }
+        Ok(documents) => documents.into_iter().for_each(|tree| opened(file, tree, out, problems)),
+        Err(error) => problems.push(Diagnostic::new(error.message, file.span(error.at))),
+    }
+}
+
+/// A document: an object, or a list of them.
+fn opened<'a>(file: &'a NativeFile, tree: Tree, out: &mut Vec<Manifest<'a>>, problems: &mut Vec<Diagnostic>) {
+    let text = |key: &str| tree.get(key).and_then(Tree::as_str).map(Cow::Borrowed);
+    let list_of = text("kind").filter(|_| tree.get("items").is_some()).and_then(|kind| kind.strip_suffix("List").map(str::to_owned));
+    let Some(of) = list_of else { return one(file, tree, out, problems) };
+    let api_version = text("apiVersion").map(Cow::into_owned);
+    if !matches!(tree.get("items").map(|items| &items.node), Some(Node::List(_) | Node::Scalar(Value::Null))) {
+        return problems.push(Diagnostic::new("`items` must be a list", file.span(tree.start())));
+    }
+    let Node::Map(entries) = tree.node else { return };
+    for entry in entries.into_iter().filter(|entry| entry.key == "items") {
+        let Node::List(items) = entry.value.node else { continue };
+        for mut item in items {
+            // In a list of one kind the items do not say it again.
+            if let (false, Node::Map(fields)) = (of.is_empty(), &mut item.node) {
+                let mut fill = |key: &str, value: &str| {
+                    if !fields.iter().any(|field| field.key == key) {
+                        let value = Tree { at: entry.key_at.clone(), node: Node::Scalar(value.into()) };
+                        fields.push(yaml::Entry { key: key.to_owned(), key_at: entry.key_at.clone(), value });
+                    }
+                };
+                fill("kind", &of);
+                api_version.iter().for_each(|version| fill("apiVersion", version));
+            }
+            opened(file, item, out, problems);
+        }
+    }
+}
+
+fn one<'a>(file: &'a NativeFile, tree: Tree, out: &mut Vec<Manifest<'a>>, problems: &mut Vec<Diagnostic>) {
+    let mut report = |at: Range<usize>, message: String, help: Option<&str>| {
+        let problem = Diagnostic::new(message, file.span(at));
+        problems.push(Diagnostic { help: help.map(str::to_owned), ..problem });
+    };
+    if !matches!(tree.node, Node::Map(_)) {
+        return report(tree.start(), format!("an object is a table, and this is {}", tree.kind()), None);
+    }
+    let mut object = tree.value();
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.retain(|key, _| !LEFT_OVER.contains(&key.as_str()));
+    }
+    let metadata = tree.get("metadata");
+    if let (None, Some(entry)) = (metadata.and_then(|tree| tree.get("name")), generated(&tree)) {
+        let help = Some("write `name`: each plan would make another object");
+        return report(entry, "`generateName` is refused: an object is found again by its name".to_owned(), help);
+    }
+    let identity = match Identity::of(&object) {
+        Ok(identity) => identity,
+        Err(wrong) => {
+            let written = wrong.at.iter().try_fold(&tree, |tree, key| tree.get(key)).filter(|tree| !tree.is_null());
+            let why = match written {
+                Some(found) => {
+                    format!("`{}` must be text that is known before anything is deployed, found {}", wrong.at.join("."), found.kind())
+                }
+                None => wrong.why,
+            };
+            return report(tree.place(&wrong.at).0, why, None);
+        }
+    };
+    if identity.api_version.starts_with("kustomize.config.k8s.io/") {
+        let help = Some("`kubectl kustomize` writes what it makes as manifests");
+        return report(tree.start(), "a Kustomization is no object of a cluster".to_owned(), help);
+    }
+    let found = check::object(&identity, &tree);
+    let wrong = !found.is_empty();
+    for problem in found {
+        let message = sentence(&identity.kind, &identity.name, &Wrong { at: vec![], why: problem.why });
+        report(problem.at, message, problem.help.as_deref());
+    }
+    if !wrong {
+        out.push(Manifest { file, tree, identity, object });
+    }
+}
+
+fn generated(tree: &Tree) -> Option<Range<usize>> {
+    let entry = tree.get("metadata")?.entries().iter().find(|entry| entry.key == "generateName")?;
+    Some(entry.key_at.clone())
+}

@@ -1,0 +1,135 @@
+//! The normal form of many shapes.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// The leaves of an object below `spec`, or below nothing where it has none: `path = leaf`.
+fn leaves_of(object: &Value) -> Vec<String> {
+    let identity = Identity::of(object).unwrap();
+    let document = document(&identity, object).unwrap_or_else(|wrong| panic!("{} at {:?}", wrong.why, wrong.at));
+    let version = Path::new(["apiVersion"]);
+    document.leaves().iter().filter(|(path, _)| *path != version).map(|(path, leaf)| format!("{path} = {leaf}")).collect()
+}
+
+fn deployment(pod: &Value) -> Vec<String> {
+    let object =
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "a" }, "spec": { "template": { "spec": pod } } });
+    let leaves = leaves_of(&object);
+    leaves.into_iter().map(|leaf| leaf.strip_prefix("spec.template.spec.").map(str::to_owned).unwrap_or(leaf)).collect()
+}
+
+fn custom(spec: &Value) -> Vec<String> {
+    leaves_of(&json!({ "apiVersion": "x.example.com/v1", "kind": "Thing", "metadata": { "name": "a" }, "spec": spec }))
+}
+
+fn of(kind: &str, rest: &Value) -> Vec<String> {
+    let mut object = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": "a" } });
+    object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    leaves_of(&object)
+}
+
+fn wrong(rest: &Value) -> (String, String) {
+    let mut object = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "a" } });
+    object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    let wrong = document(&Identity::of(&object).unwrap(), &object).unwrap_err();
+    (wrong.at.join("."), wrong.why)
+}
+
+#[test]
+fn what_says_nothing_is_nothing() {
+    assert_eq!(of("ConfigMap", &json!({})), [""; 0]);
+    let server = json!({ "name": "a", "namespace": "b", "creationTimestamp": null, "uid": "x", "resourceVersion": "1", "generation": 2 });
+    assert_eq!(of("ConfigMap", &json!({ "metadata": server, "status": { "x": 1 }, "data": null })), [""; 0]);
+    assert_eq!(of("ConfigMap", &json!({ "data": {}, "metadata": { "name": "a", "labels": {}, "annotations": null } })), [""; 0]);
+    assert_eq!(deployment(&json!({ "containers": null, "volumes": [], "nodeSelector": {}, "hostname": "" })), [""; 0]);
+}
+
+#[test]
+fn an_object_says_what_it_is() {
+    let missing = |object: Value| Identity::of(&object).unwrap_err().why;
+    assert_eq!(missing(json!({})), "`apiVersion` is missing");
+    assert_eq!(missing(json!({ "apiVersion": "v1", "kind": "" })), "`kind` is missing");
+    assert_eq!(missing(json!({ "apiVersion": "v1", "kind": "A", "metadata": { "name": null } })), "`metadata.name` is missing");
+}
+
+#[test]
+fn elements_of_keyed_lists_are_called_by_their_keys_and_their_order_is_said_where_it_means_something() {
+    let pod = json!({
+        "initContainers": [{ "name": "b", "image": "x" }, { "name": "a", "image": "y" }],
+        "containers": [{ "name": "w", "ports": [{ "containerPort": 53, "protocol": "UDP" }, { "containerPort": 53 }],
+                         "env": [{ "name": "Z", "value": "" }, { "name": "A", "value": "1000m" }, { "name": "N" }] }],
+        "imagePullSecrets": [{ "name": "b" }, { "name": "a" }],
+    });
+    let leaves = deployment(&pod);
+    for expected in [
+        "initContainers.(order) = \"[name=b] [name=a]\"",
+        "containers.[name=w].env.(order) = \"[name=Z] [name=A] [name=N]\"",
+        "containers.[name=w].env.[name=A].value = \"1000m\"",
+        "containers.[name=w].env.[name=N].{} = true",
+        "containers.[name=w].ports.[containerPort=53,protocol=TCP].{} = true",
+        "containers.[name=w].ports.[containerPort=53,protocol=UDP].{} = true",
+        "imagePullSecrets.[name=a].{} = true",
+    ] {
+        assert!(leaves.iter().any(|leaf| leaf.replace('"', "") == expected.replace('"', "")), "{expected} is not among {leaves:#?}");
+    }
+    assert!(!leaves.iter().any(|leaf| leaf.starts_with("imagePullSecrets.(order)")));
+}
+
+#[test]
+fn quantities_are_one_text_for_each_value_where_the_kind_is_known() {
+    let resources = |value: Value| deployment(&json!({ "containers": [{ "name": "a", "resources": { "limits": { "cpu": value } } }] }));
+    for value in [json!("1000m"), json!(1), json!("1.0"), json!(1.0), json!("1e0")] {
+        assert_eq!(resources(value), resources(json!("1")));
+    }
+    assert_ne!(custom(&json!({ "limits": { "cpu": "1000m" } })), custom(&json!({ "limits": { "cpu": "1" } })));
+}
+
+#[test]
+fn nothing_is_assumed_of_custom_resources() {
+    let leaves = custom(&json!({
+        "empty": {}, "list": [], "text": "", "none": null, "containers": [{ "name": "b" }, { "name": "a" }], "ports": [{ "port": 80 }], "labels": {},
+    }));
+    let expected = [
+        "spec.containers[0].name",
+        "spec.containers[1].name",
+        "spec.empty.{}",
+        "spec.labels.{}",
+        "spec.list.[]",
+        "spec.ports[0].port",
+        "spec.text",
+    ];
+    let mut paths: Vec<String> = leaves.iter().map(|leaf| leaf.split(" = ").next().unwrap().replace('"', "")).collect();
+    paths.sort();
+    assert_eq!(paths, expected);
+}
+
+#[test]
+fn defaults_within_what_is_replaced_as_a_whole_are_filled_in() {
+    let role = |role: Value| {
+        leaves_of(
+            &json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "a" }, "roleRef": role }),
+        )
+    };
+    assert_eq!(
+        role(json!({ "kind": "Role", "name": "r" })),
+        role(json!({ "kind": "Role", "name": "r", "apiGroup": "rbac.authorization.k8s.io" }))
+    );
+    let field = |field: Value| {
+        deployment(&json!({ "volumes": [{ "name": "v", "downwardAPI": { "items": [{ "path": "p", "fieldRef": field }] } }] }))
+    };
+    assert_eq!(field(json!({ "fieldPath": "x" })), field(json!({ "fieldPath": "x", "apiVersion": "v1" })));
+}
+
+#[test]
+fn secrets_are_the_text_behind_their_base64() {
+    let text = of("Secret", &json!({ "stringData": { "k": "line\n" } }));
+    assert_eq!(text.len(), 1);
+    for written in ["bGluZQo=", "bGlu\nZQo=\n", " bGluZQo= "] {
+        assert_eq!(of("Secret", &json!({ "data": { "k": written } })), text);
+    }
+    let binary = of("Secret", &json!({ "data": { "k": "/////w==" } }));
+    assert!(binary[0].starts_with("data.k.base64"), "{binary:?}");
+    assert_eq!(wrong(&json!({ "data": { "k": "%" } })).0, "data.k");
+    assert_eq!(wrong(&json!({ "stringData": { "k": 1 } })), ("data.k".to_owned(), "an entry of a Secret is text".to_owned()));
+}

@@ -1,0 +1,286 @@
+//! Manifests as native parts against a real API server: `tests/manifests/<name>/` holds what people publish, in their style. Each
+//! folder is planned, applied, planned empty, changed by hand, set right, and taken away without a trace.
+//!
+//! Nothing runs in this cluster: that something is written is asked for, not that it gets healthy.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use stratos_engine::apply::{Applied, ApplyOptions, ChangeResult, Quiet};
+use stratos_engine::deploy::{self, Connector, PlanError, Policy, Request};
+use stratos_engine::desired::name::Name;
+use stratos_engine::desired::owner_in;
+use stratos_engine::manifest::Manifest;
+use stratos_engine::manifest::schema::{Environment, Project};
+use stratos_engine::plan::Plan;
+use stratos_engine::platform::{Platform, PlatformError};
+use stratos_engine::render::VariableInputs;
+use stratos_engine::render::secret::Secrets;
+use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
+use stratos_test_platforms::Cluster;
+use zeroize::Zeroizing;
+
+use crate::support;
+
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(Cluster::start_api_only)
+}
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
+    let mut folders: Vec<_> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders
+}
+
+/// A project whose only app is made of manifests.
+struct Live {
+    manifest: Manifest,
+    namespace: String,
+    _folder: tempfile::TempDir,
+}
+
+#[async_trait]
+impl Connector for Live {
+    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        let config = EnvironmentConfig {
+            environment: name.clone(),
+            owner: owner_in(project, name),
+            namespace: self.namespace.clone(),
+            create_namespace: true,
+            force_conflicts: false,
+            watch: 5,
+        };
+        Ok(Arc::new(KubernetesPlatform::connect(config, support::connection(cluster().kubeconfig(), &self.namespace))))
+    }
+}
+
+impl Live {
+    /// Of these files, and what the app says beside.
+    fn new(name: &str, files: &[(String, String)], app: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let manifest = format!(
+            "[project]\nname = \"m-{name}\"\n[environments.test]\nplatform = \"kubernetes\"\n[secrets]\ndb = {{ env = \"DB\" }}\n\
+             [apps.web]\nrollout.timeout = \"5s\"\n{app}"
+        );
+        std::fs::write(folder.path().join("stratos.toml"), manifest).unwrap();
+        let manifest = Manifest::load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
+        Self { manifest, namespace: format!("m-{name}"), _folder: folder }
+    }
+
+    fn of(folder: &Path) -> Self {
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let read =
+            |path: PathBuf| (format!("k8s/{}", path.file_name().unwrap().to_string_lossy()), std::fs::read_to_string(&path).unwrap());
+        let files: Vec<_> = files.map(read).collect();
+        Self::new(&folder.file_name().unwrap().to_string_lossy(), &files, "platform.kubernetes.manifests = \"k8s/*\"\n")
+    }
+
+    async fn plan(&self, policy: Policy) -> Result<Plan, PlanError> {
+        let secrets = secrets();
+        let request = Request {
+            manifest: &self.manifest,
+            variables: &VariableInputs::default(),
+            secrets: &secrets,
+            history: None,
+            registry: None,
+            refresh_images: false,
+            environments: BTreeSet::new(),
+            apps: BTreeSet::new(),
+            policy,
+        };
+        deploy::plan(&request, self).await
+    }
+
+    /// Carries out what is planned. What is not written is returned.
+    async fn apply(&self, policy: Policy) -> Result<(Plan, Applied), String> {
+        let plan = self.plan(policy).await.map_err(|error| error.to_string())?;
+        let options = ApplyOptions { no_wait: true, ..ApplyOptions::default() };
+        let applied = deploy::apply(&plan, &secrets(), self, &options, &Quiet).await.map_err(|error| error.to_string())?;
+        let unwritten = applied.changes.iter().filter_map(|change| match &change.result {
+            ChangeResult::Done | ChangeResult::AlreadyDone | ChangeResult::Unhealthy { .. } => None,
+            other => Some(format!("{:?} {}: {other:?}", change.action, change.id)),
+        });
+        let unwritten: Vec<String> = unwritten.collect();
+        if unwritten.is_empty() { Ok((plan, applied)) } else { Err(unwritten.join("\n")) }
+    }
+
+    /// What is planned, one line for each difference.
+    async fn changes(&self) -> Result<Vec<String>, String> {
+        let plan = self.plan(Policy::default()).await.map_err(|error| error.to_string())?;
+        let mut out: Vec<String> = plan.held.iter().map(|held| format!("held: {held:?}")).collect();
+        for change in &plan.changes {
+            let action = format!("{:?} {}", change.action, change.id);
+            out.extend(change.differences.iter().map(|difference| format!("{action}: {difference:?}")));
+            out.extend(change.differences.is_empty().then_some(action));
+        }
+        Ok(out)
+    }
+
+    async fn unchanged(&self, when: &str) -> Result<(), String> {
+        let changes = self.changes().await?;
+        if changes.is_empty() { Ok(()) } else { Err(format!("{when} there are changes:\n  {}", changes.join("\n  "))) }
+    }
+
+    async fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+        let arguments: Vec<String> = [&["--namespace", &self.namespace], arguments].concat().into_iter().map(str::to_owned).collect();
+        let output = tokio::task::spawn_blocking(move || cluster().try_kubectl(&arguments)).await.unwrap();
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout).unwrap()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// Everything of ours that is anywhere, of every kind of the plan.
+    async fn left(&self, plan: &Plan) -> Result<String, String> {
+        let kinds: BTreeSet<String> = plan.changes.iter().map(|change| change.id.kind.to_lowercase()).collect();
+        let mut out = String::new();
+        for kind in kinds {
+            let selector = format!("stratos/project={}", self.manifest.project.name);
+            match self.kubectl(&["get", &kind, "--all-namespaces", "--selector", &selector, "--output", "name"]).await {
+                Ok(found) => out += &found,
+                // Its definition is gone.
+                Err(why) if why.contains("the server doesn't have a resource type") => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn secrets() -> Secrets {
+    Secrets::new([("db".to_owned(), Ok(Zeroizing::new("s3cr3t-of-the-database".to_owned())))])
+}
+
+/// How many objects there were.
+async fn there_and_back(folder: &Path) -> Result<usize, String> {
+    let live = Live::of(folder);
+    let (plan, _) = live.apply(Policy::default()).await?;
+    live.unchanged("right after an apply").await?;
+    // An annotation and a label of somebody else's are none of our business.
+    let first = &plan.changes[0].id;
+    let within = first.namespace.as_deref().unwrap_or(&live.namespace).to_owned();
+    let kind = first.kind.to_lowercase();
+    live.kubectl(&["annotate", &kind, &first.name, "somebody/note=x", "--namespace", &within]).await?;
+    live.unchanged("after a note of somebody else's").await?;
+    let destroy = Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() };
+    let (gone, applied) = live.apply(destroy).await?;
+    let told = format!("{:?}, held {:?}, notes {:?}", applied.verdict(), gone.held, applied.notes);
+    // A namespace goes when everything in it has gone.
+    let deadline = Instant::now() + support::LIMIT;
+    loop {
+        let left = live.left(&plan).await?;
+        if left.is_empty() {
+            return Ok(plan.changes.len());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("this is left: {left} ({told})"));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_folders_are_planned_empty_right_after_an_apply() {
+    tokio::task::spawn_blocking(cluster).await.unwrap();
+    let only = std::env::var("STRATOS_TEST_MANIFESTS").unwrap_or_default();
+    let folders: Vec<_> = folders().into_iter().filter(|folder| folder.to_string_lossy().contains(&only)).collect();
+    let run = |folder: PathBuf| async move {
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        there_and_back(&folder).await.map_err(|why| format!("== {name}\n{why}"))
+    };
+    let results: Vec<_> = futures::stream::iter(folders).map(run).buffered(6).collect().await;
+    let failed: Vec<String> = results.iter().filter_map(|result| result.clone().err()).collect();
+    assert!(failed.is_empty(), "{} of {} folders:\n{}", failed.len(), results.len(), failed.join("\n"));
+    let objects: usize = results.iter().flatten().sum();
+    println!("{} folders, {objects} objects", results.len());
+    assert!(!only.is_empty() || results.len() >= 20 && objects >= 80, "{} folders, {objects} objects", results.len());
+}
+
+const EXTRA: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: extra }
+data: { a: b }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: login }
+stringData: { url: \"db://shop:{{ secrets.db }}@db\" }
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: { name: web }
+spec:
+  podSelector: { matchLabels: { app.kubernetes.io/name: web } }
+  ingress: [{ ports: [{ port: 8080 }] }]
+";
+
+const PATCHES: &str = "
+kind: Deployment
+metadata: { name: web, labels: { team: shop } }
+spec:
+  template:
+    spec:
+      tolerations: [{ key: gpu, operator: Exists }]
+      volumes: [{ name: all, projected: { sources: [{ serviceAccountToken: { path: token } }, { configMap: { name: extra } }] } }]
+      containers:
+      - name: web
+        envFrom: [{ secretRef: { name: login } }]
+        securityContext: { readOnlyRootFilesystem: false }
+        volumeMounts: [{ name: all, mountPath: /all }]
+---
+kind: ConfigMap
+metadata: { name: extra }
+data: { patched: \"yes\" }
+";
+
+/// Both parts in one app, with patches on both.
+fn patched() -> Live {
+    let files = [("k8s/extra.yaml.j2".to_owned(), EXTRA.to_owned()), ("patches.yaml".to_owned(), PATCHES.to_owned())];
+    let app = "image = \"registry.example/web:1\"\nports.http = 8080\nenv.TOKEN = \"{{ secrets.db }}\"\n\
+        platform.kubernetes = { manifests = \"k8s/*\", patches = [\"patches.yaml\"] }\n";
+    Live::new("patched", &files, app)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patches_are_applied_and_changes_by_hand_are_seen_and_set_right() {
+    tokio::task::spawn_blocking(cluster).await.unwrap();
+    let live = patched();
+    live.apply(Policy::default()).await.unwrap();
+    live.unchanged("right after an apply").await.unwrap();
+    let team = live
+        .kubectl(&["get", "deployment", "web", "--output", "jsonpath={.metadata.labels.team} {.spec.template.spec.tolerations[0].key}"])
+        .await;
+    assert_eq!(team.unwrap(), "shop gpu");
+    for (kind, name, patch, seen) in [
+        ("configmap", "extra", r#"{"data":{"patched":"by hand"}}"#, "data.patched"),
+        ("configmap", "extra", r#"{"data":{"more":"by hand"}}"#, "data.more"),
+        ("configmap", "extra", r#"{"data":{"a":null}}"#, "data.a"),
+        ("secret", "login", r#"{"stringData":{"url":"by hand"}}"#, "data.url"),
+        ("networkpolicy", "web", r#"{"spec":{"ingress":[{"ports":[{"port":81}]}]}}"#, "spec.ingress[0].ports[0].port"),
+        ("networkpolicy", "web", r#"{"spec":{"ingress":[{"ports":[{"port":8080},{"port":81}]}]}}"#, "spec.ingress[0].ports[1]"),
+        ("deployment", "web", r#"{"spec":{"template":{"spec":{"tolerations":null}}}}"#, "tolerations[0].key"),
+        ("deployment", "web", r#"{"spec":{"template":{"spec":{"hostNetwork":true}}}}"#, "hostNetwork"),
+    ] {
+        live.kubectl(&["patch", kind, name, "--type", "merge", "--patch", patch]).await.unwrap();
+        let changes = live.changes().await.unwrap();
+        assert!(changes.iter().any(|change| change.contains(seen)), "{patch}: {changes:#?}");
+        assert!(!changes.join("").contains("s3cr3t-of-the-database"));
+        live.apply(Policy::default()).await.unwrap();
+        live.unchanged(patch).await.unwrap();
+    }
+    live.kubectl(&["delete", "networkpolicy", "web"]).await.unwrap();
+    assert_eq!(live.changes().await.unwrap(), ["Create test/NetworkPolicy.networking.k8s.io/web"]);
+    live.apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await.unwrap();
+}
