@@ -1,7 +1,9 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
+mod differential;
 mod edit;
 mod exec;
+mod generate;
 mod health;
 mod jobs;
 mod logs;
