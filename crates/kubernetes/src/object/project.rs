@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::desired::{At, BASE64, MAPS, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
-use super::{leaf, lists, references, segment};
+use super::{filled, leaf, lists, references, segment};
 use crate::kind::GroupKind;
 use crate::marks;
 
@@ -60,6 +60,7 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
         applied: OnceCell::new(),
     };
     projector.ours(&live.ours(), &live.body);
+    projector.filled_in();
     projector.wanted(&live.body);
     projector.order(&live.body);
     if let Some(version) = live.body.get("apiVersion").and_then(Value::as_str) {
@@ -212,6 +213,12 @@ impl Projector<'_> {
         lists::keys(&names.iter().map(String::as_str).collect::<Vec<_>>()).filter(|_| self.known)
     }
 
+    /// What was ours to say, and is what the server says where nobody does: not to say it any more changes nothing.
+    fn filled_in(&mut self) {
+        let (Some(desired), true) = (self.view.desired, self.known) else { return };
+        self.leaves.retain(|path, leaf| desired.get(path).is_some() || !filled::is_filled_in(&named(path), leaf));
+    }
+
     /// What should be, as far as something is there.
     fn wanted(&mut self, body: &Value) {
         let Some(desired) = self.view.desired else { return };
@@ -233,7 +240,7 @@ impl Projector<'_> {
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
                     let Some(value) = at(body, &segments) else {
-                        if self.is_dropped(&segments, desired) {
+                        if self.is_dropped(&segments, desired) || self.known && filled::is_left_out(&named(path), wanted) {
                             self.leaves.insert(path.clone(), wanted.clone());
                         }
                         continue;
@@ -353,6 +360,11 @@ pub(crate) fn is_name_of(live: &str, id: &ResourceId) -> bool {
 
 fn is_noted(map: &str) -> bool {
     map == "labels" || map == "annotations"
+}
+
+/// The names that a path has, without places in lists.
+fn named(path: &Path) -> Vec<&str> {
+    path.segments().filter(|segment| !segment.starts_with('[')).collect()
 }
 
 /// Whether a field is one of the keys in the last segment.
