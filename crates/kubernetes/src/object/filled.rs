@@ -21,7 +21,7 @@ pub(crate) fn is_filled_in(names: &[&str], leaf: &Leaf) -> bool {
             matches!((*field, *number), ("periodSeconds", 10) | ("timeoutSeconds" | "successThreshold", 1) | ("failureThreshold", 3))
         }
         ([.., "volumes", "configMap" | "secret" | "projected" | "downwardAPI", "defaultMode"], Leaf::Integer(420)) => true,
-        (["spec", "suspend"], Leaf::Bool(false)) => true,
+        (["spec", "suspend"], Leaf::Bool(false)) | (["spec", "jobTemplate", "metadata", "{}"], Leaf::Bool(true)) => true,
         ([.., "containers" | "initContainers", "resources", "{}"], Leaf::Bool(true)) => true,
         ([.., "template", "spec", "securityContext", "{}"], Leaf::Bool(true)) => true,
         _ => false,
@@ -44,6 +44,7 @@ fn text_is_filled_in(names: &[&str], text: &str) -> bool {
         ["spec", "internalTrafficPolicy"] => text == "Cluster",
         ["spec", "concurrencyPolicy"] => text == "Allow",
         ["spec", "volumeMode"] => text == "Filesystem",
+        ["type"] => text == "Opaque",
         _ => false,
     }
 }

@@ -216,7 +216,25 @@ impl Projector<'_> {
     /// What was ours to say, and is what the server says where nobody does: not to say it any more changes nothing.
     fn filled_in(&mut self) {
         let (Some(desired), true) = (self.view.desired, self.known) else { return };
-        self.leaves.retain(|path, leaf| desired.get(path).is_some() || !filled::is_filled_in(&named(path), leaf));
+        let image = |path: &Path| self.leaves.get(&beside(path, "image")).map(ToString::to_string);
+        let by_image = |path: &Path, leaf: &Leaf| {
+            let names_version = |image: String| image.rsplit('/').next().is_some_and(|name| name.contains(':') && !name.ends_with(":latest"));
+            matches!(named(path)[..], [.., "containers" | "initContainers", "imagePullPolicy"])
+                && *leaf == Leaf::Text("IfNotPresent".into())
+                && image(path).is_some_and(names_version)
+        };
+        let egress = self.leaves.keys().any(|path| path.segments().nth(1) == Some("egress"));
+        let is_by_others = |path: &Path, leaf: &Leaf| match (&path.segments().collect::<Vec<_>>()[..], leaf) {
+            (["spec", "ports", port, "targetPort"], Leaf::Integer(number)) => port.starts_with(&format!("[port={number},")),
+            (&["spec", "policyTypes", _], Leaf::Text(text)) => &**text == "Ingress" && !egress,
+            _ => false,
+        };
+        let filled_in = |path: &Path, leaf: &Leaf| filled::is_filled_in(&named(path), leaf) || by_image(path, leaf) || is_by_others(path, leaf);
+        let gone = self.leaves.iter().filter(|(path, leaf)| desired.get(path).is_none() && filled_in(path, leaf));
+        let gone: Vec<Path> = gone.map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            self.leaves.remove(&path);
+        }
     }
 
     /// What should be, as far as something is there.
@@ -360,6 +378,14 @@ pub(crate) fn is_name_of(live: &str, id: &ResourceId) -> bool {
 
 fn is_noted(map: &str) -> bool {
     map == "labels" || map == "annotations"
+}
+
+/// The path of another field of the same thing.
+fn beside(path: &Path, field: &str) -> Path {
+    let mut segments: Vec<&str> = path.segments().collect();
+    segments.pop();
+    segments.push(field);
+    Path::new(segments)
 }
 
 /// The names that a path has, without places in lists.

@@ -534,12 +534,29 @@ fn gadget(m: &mut Maker) -> Value {
 /// An object as a server takes it that keeps no stale entries of a Secret: `data` alone.
 pub fn plain(object: &Value) -> Value {
     let mut out = object.clone();
+    with_protocols(&mut out);
     if let Some(Value::Object(texts)) = out.as_object_mut().and_then(|map| map.remove("stringData")) {
         for (key, text) in &texts {
             out["data"][key] = json!(encoded(text));
         }
     }
     out
+}
+
+/// A server does not find the element of a list again whose key is null.
+fn with_protocols(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                if key == "protocol" && value.is_null() {
+                    *value = json!("TCP");
+                }
+                with_protocols(value);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(with_protocols),
+        _ => {}
+    }
 }
 
 /// A stored object, without what moves by itself, and in one spelling.
