@@ -191,7 +191,8 @@ impl Writer {
             }
         }
         let dropped = || self.known && names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
-        if map.is_empty() && self.out.len() == before && !dropped() {
+        // What has nothing in it but what is dropped is there all the same: `emptyDir: { medium: "" }`.
+        if self.out.len() == before && (map.is_empty() || !self.live) && !dropped() {
             at.push(segment::EMPTY_OBJECT.to_owned());
             self.put(at, Leaf::Bool(true));
             at.pop();

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::desired::{At, BASE64, MAPS, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
-use super::{leaf, lists, references, segment};
+use super::{filled, leaf, lists, references, segment};
 use crate::kind::GroupKind;
 use crate::marks;
 
@@ -60,6 +60,7 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
         applied: OnceCell::new(),
     };
     projector.ours(&live.ours(), &live.body);
+    projector.filled_in();
     projector.wanted(&live.body);
     projector.order(&live.body);
     if let Some(version) = live.body.get("apiVersion").and_then(Value::as_str) {
@@ -213,6 +214,32 @@ impl Projector<'_> {
         lists::keys(&names.iter().map(String::as_str).collect::<Vec<_>>()).filter(|_| self.known)
     }
 
+    /// What was ours to say, and is what the server says where nobody does: not to say it any more changes nothing.
+    fn filled_in(&mut self) {
+        let (Some(desired), true) = (self.view.desired, self.known) else { return };
+        let image = |path: &Path| self.leaves.get(&beside(path, "image")).map(ToString::to_string);
+        let by_image = |path: &Path, leaf: &Leaf| {
+            let names_version =
+                |image: String| image.rsplit('/').next().is_some_and(|name| name.contains(':') && !name.ends_with(":latest"));
+            matches!(named(path)[..], [.., "containers" | "initContainers", "imagePullPolicy"])
+                && *leaf == Leaf::Text("IfNotPresent".into())
+                && image(path).is_some_and(names_version)
+        };
+        let egress = self.leaves.keys().any(|path| path.segments().nth(1) == Some("egress"));
+        let is_by_others = |path: &Path, leaf: &Leaf| match (&path.segments().collect::<Vec<_>>()[..], leaf) {
+            (["spec", "ports", port, "targetPort"], Leaf::Integer(number)) => port.starts_with(&format!("[port={number},")),
+            (&["spec", "policyTypes", _], Leaf::Text(text)) => &**text == "Ingress" && !egress,
+            _ => false,
+        };
+        let filled_in =
+            |path: &Path, leaf: &Leaf| filled::is_filled_in(&named(path), leaf) || by_image(path, leaf) || is_by_others(path, leaf);
+        let gone = self.leaves.iter().filter(|(path, leaf)| desired.get(path).is_none() && filled_in(path, leaf));
+        let gone: Vec<Path> = gone.map(|(path, _)| path.clone()).collect();
+        for path in gone {
+            self.leaves.remove(&path);
+        }
+    }
+
     /// What should be, as far as something is there.
     fn wanted(&mut self, body: &Value) {
         let Some(desired) = self.view.desired else { return };
@@ -234,7 +261,7 @@ impl Projector<'_> {
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
                     let Some(value) = at(body, &segments) else {
-                        if self.is_dropped(&segments, desired) {
+                        if self.is_dropped(&segments, desired) || self.known && filled::is_left_out(&named(path), wanted) {
                             self.leaves.insert(path.clone(), wanted.clone());
                         }
                         continue;
@@ -354,6 +381,19 @@ pub(crate) fn is_name_of(live: &str, id: &ResourceId) -> bool {
 
 fn is_noted(map: &str) -> bool {
     map == "labels" || map == "annotations"
+}
+
+/// The path of another field of the same thing.
+fn beside(path: &Path, field: &str) -> Path {
+    let mut segments: Vec<&str> = path.segments().collect();
+    segments.pop();
+    segments.push(field);
+    Path::new(segments)
+}
+
+/// The names that a path has, without places in lists.
+fn named(path: &Path) -> Vec<&str> {
+    path.segments().filter(|segment| !segment.starts_with('[')).collect()
 }
 
 /// Whether a field is one of the keys in the last segment.
