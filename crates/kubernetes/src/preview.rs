@@ -7,6 +7,7 @@ use futures::future::join_all;
 use http::Method;
 use stratos_engine::compare::Difference;
 use stratos_engine::desired::document::{Document, Leaf};
+use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::platform::{ObservedResource, PlatformError, PlatformErrorKind, Preview};
 
@@ -15,7 +16,7 @@ use crate::connection::Content;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
 use crate::names;
-use crate::object::live::{Live, MANAGER};
+use crate::object::live::{Live, MANAGER, Meta};
 use crate::object::project::{self, View};
 use crate::object::write;
 use crate::observe::version;
@@ -111,10 +112,18 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
         }
     };
     let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
-    // Only what is declared: what is not, and is ours, will be gone.
-    let unmanaged = Live { meta: crate::object::live::Meta { managed_fields: vec![], ..live.meta }, body: live.body };
-    let view = View { kind: &kind, desired: Some(&desired.document), refers: &[], present: None, fingerprints: &BTreeMap::new() };
-    let stored = project::project(&unmanaged, &view).document;
+    // What is not declared and stays is filled in by the server, or held by another manager. What people hold will be gone.
+    let look = |live: &Live, desired: Option<&Document>| {
+        let view = View { kind: &kind, desired, refers: &[], present: None, fingerprints: &BTreeMap::new() };
+        project::project(live, &view).document
+    };
+    let taken_over = look(&live, None);
+    let stays = |(path, _): &&(Path, Leaf)| desired.document.get(path).is_none() && taken_over.get(path).is_none();
+    let stays: Document = before.leaves().iter().filter(stays).cloned().collect();
+    let unmanaged = Live { meta: Meta { managed_fields: vec![], ..live.meta }, body: live.body };
+    let stays = look(&unmanaged, Some(&stays));
+    let stored = look(&unmanaged, Some(&desired.document));
+    let stored = stored.with(stays.leaves().iter().map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
     // References stay what they are: the live name that was sent for them is none.
     let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));
     let stored = stored.with(references.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
