@@ -123,7 +123,9 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
     let unmanaged = Live { meta: Meta { managed_fields: vec![], ..live.meta }, body: live.body };
     let stays = look(&unmanaged, Some(&stays));
     let stored = look(&unmanaged, Some(&desired.document));
-    let stored = stored.with(stays.leaves().iter().map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
+    // Only what stays as it is: another value is none that anybody asked us to write.
+    let stays = stays.leaves().iter().filter(|(path, leaf)| before.get(path) == Some(leaf));
+    let stored = stored.with(stays.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
     // References stay what they are: the live name that was sent for them is none.
     let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));
     let stored = stored.with(references.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));

@@ -7,6 +7,7 @@ use stratos_engine::desired::path::Path;
 use super::body::content;
 use super::patch::APPLY;
 use super::{Answer, Call, Found};
+use crate::object::fields::FieldSet;
 use crate::object::live::Live;
 
 /// Who holds the number between us and the autoscaler.
@@ -16,7 +17,11 @@ impl Call<'_> {
     /// Where `replicas` is not ours any more and an autoscaler is there: a field that nobody holds goes back to its default, one
     /// instance, before the autoscaler has written it. Somebody else holds it until then.
     pub(super) async fn hand_replicas_over(&self, found: &Found, live: &Live) -> Result<(), Answer> {
-        let held = live.ours().below("spec").is_some_and(|spec| spec.below("replicas").is_some());
+        let holds = |fields: &FieldSet| fields.below("spec").is_some_and(|spec| spec.below("replicas").is_some());
+        if live.meta.managed_fields.iter().any(|managed| managed.manager == KEEPER && holds(&managed.fields)) {
+            return Ok(());
+        }
+        let held = holds(&live.ours());
         let wanted = self.desired()?.document.get(&Path::new(["spec", "replicas"])).is_some();
         let Some(replicas) = live.body.pointer("/spec/replicas").filter(|_| held && !wanted) else { return Ok(()) };
         if !self.has_autoscaler(found, live).await? {

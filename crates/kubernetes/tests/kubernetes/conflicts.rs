@@ -152,3 +152,28 @@ async fn nothing_is_tried_where_nothing_differs() {
     user.apps = web("1", "");
     user.destroy().await;
 }
+
+/// Nobody's `replicas` would be the default, one, until the autoscaler writes it.
+#[tokio::test]
+async fn a_number_of_instances_is_handed_over_to_an_autoscaler_without_a_scale_to_one() {
+    let mut user = User::new(nodeless(), "conflicts-autoscaler");
+    user.converge().await;
+    user.kubectl(&["autoscale", "deployment", "web", "--min=2", "--max=3"]);
+    let before = user.live("deployment/web");
+    assert_eq!(before["spec"]["replicas"], 0, "an autoscaler leaves it alone where it is zero");
+    user.apps = web("1", "").replace("replicas = 0\n", "");
+    user.converge().await;
+    let after = user.live("deployment/web");
+    assert_eq!(after["spec"]["replicas"], 0);
+    // Each change of the specification counts, also one that is taken back: to one and back again would be two.
+    let generation = |object: &serde_json::Value| object["metadata"]["generation"].as_i64().unwrap();
+    assert!(generation(&after) < generation(&before) + 2, "{after:#}");
+    let ours = after["metadata"]["managedFields"].as_array().into_iter().flatten().find(|managed| managed["manager"] == "stratos");
+    assert!(ours.is_some_and(|ours| ours["fieldsV1"]["f:spec"]["f:replicas"].is_null()), "{after:#}");
+    // Whatever it says from now on is no difference.
+    user.kubectl(&["patch", "deployment", "web", "--type=merge", "--subresource=scale", "--patch", r#"{"spec":{"replicas":2}}"#]);
+    user.nothing().await;
+    user.kubectl(&["delete", "hpa", "web"]);
+    user.kubectl(&["patch", "deployment", "web", "--type=merge", "--subresource=scale", "--patch", r#"{"spec":{"replicas":0}}"#]);
+    user.destroy().await;
+}
