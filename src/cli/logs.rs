@@ -18,7 +18,7 @@ Examples:
   stratos logs web                            of all its instances, in every environment
   stratos logs web --env=dev --follow         goes on until Ctrl-C
   stratos logs web --tail 20                  the newest 20 lines of each instance
-  stratos logs web --previous                 what each instance wrote before it was last started again";
+  stratos logs web --previous                 what was written before the last start";
 
 /// Print what an app's instances write.
 #[derive(Debug, clap::Args)]
