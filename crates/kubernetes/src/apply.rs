@@ -123,7 +123,7 @@ impl Call<'_> {
         let seen = found.live.as_ref().map(|live| named(reader.observed(&found.kind, live, desired)));
         match (self.judge(seen.as_ref()), &found.live) {
             (Err(Answer::Stale(_)), Some(live)) if live.is_unfinished() => {
-                self.judge(Some(&named(reader.planned(&found.kind, live, desired))))
+                self.judge(Some(&named(reader.planned(&found.kind, live, desired).observed)))
             }
             (judged, _) => judged,
         }
@@ -158,7 +158,7 @@ impl Call<'_> {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { config: &self.platform.config, owner: self.us(), present: None }
+        Reader { config: &self.platform.config, owner: self.us() }
     }
 
     /// On whose behalf it is done.

@@ -1,5 +1,5 @@
-//! What is there: one list for each kind and namespace in use, all at once; and one request for each thing that is wanted and not
-//! among what is ours.
+//! What is there: one list for each kind and namespace in use, all at once, while the record of them is read; and one request for
+//! each thing that is wanted and not among what is ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,8 @@ use crate::marks;
 use crate::names;
 use crate::object::live::Live;
 use crate::platform::KubernetesPlatform;
-use crate::read::{Present, Reader, generation};
+use crate::object::project::NAME;
+use crate::read::{Present, Read, Reader, generation};
 
 /// So many requests are asked for at once; the connection has a limit of its own.
 const AT_ONCE: usize = 32;
@@ -39,9 +40,12 @@ pub(crate) async fn observe(
     wanted: &Wanted<'_>,
     sink: &mut Sink,
 ) -> Result<(), PlatformError> {
-    let mut reading = Reading { platform, scope, wanted, found: BTreeMap::new(), present: Present::new(), gaps: Vec::new(), failed: Vec::new() };
-    let read = platform.apply_set(&scope.owner).read(&platform.connection).await;
-    let recorded = match read {
+    let mut reading =
+        Reading { platform, scope, wanted, found: BTreeMap::new(), present: Present::new(), gaps: Vec::new(), failed: Vec::new() };
+    let record = platform.apply_set(&scope.owner);
+    let mut places = reading.places(&Places::default()).await?;
+    let (recorded, listed) = futures::join!(record.read(&platform.connection), reading.list(&places));
+    let recorded = match recorded {
         Ok(recorded) => recorded,
         Err(failure) if failure.is_denied() => {
             let why = failure.error(format!("reading which kinds {} has", scope.owner)).to_string();
@@ -50,10 +54,14 @@ pub(crate) async fn observe(
         }
         Err(failure) => return Err(failure.error(format!("reading which kinds {} has", scope.owner))),
     };
-    let known = recorded.clone().unwrap_or_default();
-    let places = reading.places(&known).await?;
-    reading.list(&places).await?;
-    if recorded.is_none() && reading.gaps.is_empty() && reading.found.values().any(|live| live.ownership.marks().is_some()) {
+    listed?;
+    if let Some(known) = &recorded {
+        let mut more = reading.places(known).await?;
+        more.retain(|place| !places.contains(place));
+        reading.list(&more).await?;
+        places.append(&mut more);
+    }
+    if recorded.is_none() && reading.gaps.is_empty() && reading.found.values().any(|read| read.observed.ownership.marks().is_some()) {
         // The record was lost: what is not wanted may be of any kind.
         let everywhere = reading.everywhere(&places).await?;
         reading.list(&everywhere).await?;
@@ -67,7 +75,8 @@ pub(crate) async fn observe(
         let app_in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
         wanted.contains_key(&live.id) || live.ownership.marks().is_some_and(|marks| app_in_scope(&marks.app))
     };
-    sink.resources.extend(reading.found.into_values().filter(in_scope));
+    let present = reading.present;
+    sink.resources.extend(reading.found.into_values().map(|read| read.settled(&present)).filter(in_scope));
     Ok(())
 }
 
@@ -75,7 +84,7 @@ struct Reading<'a> {
     platform: &'a KubernetesPlatform,
     scope: &'a Scope,
     wanted: &'a Wanted<'a>,
-    found: BTreeMap<ResourceId, ObservedResource>,
+    found: BTreeMap<ResourceId, Read>,
     present: Present,
     gaps: Vec<Gap>,
     /// What could not be listed.
@@ -130,19 +139,10 @@ impl Reading<'_> {
         Ok(all.resources.into_iter().map(place).filter(|place| listed.iter().all(|other| other.kind != place.kind)).collect())
     }
 
-    /// Lists: first what others refer to, since it tells what is a reference.
     async fn list(&mut self, places: &[Place]) -> Result<(), PlatformError> {
-        let referred = |place: &&Place| place.kind.group.is_empty() && ["ConfigMap", "Secret"].contains(&place.kind.kind.as_str());
-        let (first, then): (Vec<&Place>, Vec<&Place>) = places.iter().partition(referred);
-        self.list_some(first).await?;
-        self.list_some(then).await
-    }
-
-    async fn list_some(&mut self, places: Vec<&Place>) -> Result<(), PlatformError> {
         let selector = marks::selector(&self.scope.owner);
         let (platform, wanted, owner) = (self.platform, self.wanted, &self.scope.owner);
-        let present = &self.present;
-        let reader = Reader { config: &platform.config, owner, present: Some(present) };
+        let reader = Reader { config: &platform.config, owner };
         let reader = &reader;
         let selector = &selector;
         let list = |place: Place| async move {
@@ -154,7 +154,7 @@ impl Reading<'_> {
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
             (place, listed)
         };
-        let answers: Vec<_> = stream::iter(places.into_iter().cloned()).map(list).buffered(AT_ONCE).collect().await;
+        let answers: Vec<_> = stream::iter(places.iter().cloned()).map(list).buffered(AT_ONCE).collect().await;
         for (place, listed) in answers {
             match listed {
                 Ok(listed) => self.add(listed.into_iter().flatten()),
@@ -164,17 +164,20 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn add(&mut self, listed: impl Iterator<Item = (String, Option<u64>, ObservedResource)>) {
+    fn add(&mut self, listed: impl Iterator<Item = (String, Option<u64>, Read)>) {
         let mut newest: BTreeMap<ResourceId, (u64, String)> = BTreeMap::new();
-        for (name, number, observed) in listed {
+        for (name, number, read) in listed {
+            let id = &read.observed.id;
             match number {
                 None => {
-                    self.present.insert((observed.id.kind.clone(), name));
-                    self.found.insert(observed.id.clone(), observed);
+                    if read.observed.attributes.contains_key(NAME) {
+                        self.present.insert((id.kind.clone(), name));
+                    }
+                    self.found.insert(id.clone(), read);
                 }
-                Some(number) if newest.get(&observed.id).is_none_or(|(known, _)| *known < number) => {
-                    newest.insert(observed.id.clone(), (number, name));
-                    self.found.insert(observed.id.clone(), observed);
+                Some(number) if newest.get(id).is_none_or(|(known, _)| *known < number) => {
+                    newest.insert(id.clone(), (number, name));
+                    self.found.insert(id.clone(), read);
                 }
                 Some(_) => {}
             }
@@ -221,9 +224,10 @@ impl Reading<'_> {
         for (id, found) in answers {
             match found {
                 Ok(Some((kind, live))) if !live.is_going() => {
-                    let reader = Reader { config: &platform.config, owner: &self.scope.owner, present: Some(&self.present) };
-                    let observed = reader.planned(&kind, &live, wanted.get(&id).copied().flatten());
-                    self.found.insert(id.clone(), ObservedResource { id, ..observed });
+                    let reader = Reader { config: &platform.config, owner: &self.scope.owner };
+                    let mut read = reader.planned(&kind, &live, wanted.get(&id).copied().flatten());
+                    read.observed.id = id.clone();
+                    self.found.insert(id, read);
                 }
                 Ok(_) => {}
                 Err(failure) => {

@@ -75,7 +75,7 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource) -> Result<Option
     let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
     // Only what is declared: what is not, and is ours, will be gone.
     let unmanaged = Live { meta: crate::object::live::Meta { managed_fields: vec![], ..live.meta }, body: live.body };
-    let view = View { kind: &kind, desired: Some(&desired.document), refers: &[], present: None, fingerprints: &BTreeMap::new() };
+    let view = View { kind: &kind, desired: Some(&desired.document), refers: &[], fingerprints: &BTreeMap::new() };
     let stored = project::project(&unmanaged, &view).document;
     // References stay what they are: the live name that was sent for them is none.
     let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));

@@ -14,7 +14,7 @@ use stratos_engine::platform::ObservedResource;
 use crate::config::EnvironmentConfig;
 use crate::kind::GroupKind;
 use crate::object::live::Live;
-use crate::object::project::{self, NAME, View};
+use crate::object::project::{self, NAME, Reference, View};
 use crate::{marks, names, shape};
 
 /// The live names of generated objects, by kind: of ConfigMaps those that are there, of Secrets the present generations.
@@ -25,8 +25,24 @@ pub(crate) struct Reader<'a> {
     pub(crate) config: &'a EnvironmentConfig,
     /// On whose behalf.
     pub(crate) owner: &'a Owner,
-    /// None where nobody looked.
-    pub(crate) present: Option<&'a Present>,
+}
+
+/// An object as it was read, and what it says of objects that may not have been read yet.
+pub(crate) struct Read {
+    pub(crate) observed: ObservedResource,
+    references: Vec<Reference>,
+}
+
+impl Read {
+    /// What refers to a generated object that is not there refers to nothing.
+    pub(crate) fn settled(self, present: &Present) -> ObservedResource {
+        let Self { mut observed, references } = self;
+        let gone: Vec<_> = references.into_iter().filter(|reference| !present.contains(&reference.to)).collect();
+        if !gone.is_empty() {
+            observed.document = observed.document.with(gone.into_iter().map(|reference| (reference.at, Some(Leaf::Unknown))));
+        }
+        observed
+    }
 }
 
 impl Reader<'_> {
@@ -46,17 +62,21 @@ impl Reader<'_> {
     }
 
     /// The same for a plan, which has to finish what was interrupted.
-    pub(crate) fn planned(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> ObservedResource {
-        let mut observed = self.observed(kind, live, desired);
+    pub(crate) fn planned(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> Read {
+        let (mut observed, references) = self.read(kind, live, desired);
         if live.is_unfinished() && matches!(observed.ownership, Ownership::Ours(_)) {
             let why = Leaf::Text("its creation was interrupted".into());
             observed.document = observed.document.with([(Path::new(["metadata", "managedFields"]), Some(why))]);
         }
-        observed
+        Read { observed, references }
     }
 
-    /// What it is, beside what should be.
+    /// What it is, beside what should be. What it refers to is taken to be there.
     pub(crate) fn observed(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> ObservedResource {
+        self.read(kind, live, desired).0
+    }
+
+    fn read(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> (ObservedResource, Vec<Reference>) {
         let id = self.id(kind, live);
         let refers = self.ids(live.meta.annotations.get(marks::REFERS));
         let fingerprints = live.meta.annotations.get(marks::FINGERPRINTS);
@@ -64,12 +84,11 @@ impl Reader<'_> {
             kind,
             desired,
             refers: &refers,
-            present: self.present,
             fingerprints: &fingerprints.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
         };
         let projection = project::project(live, &view);
         let shape = if generation(live).is_some() { &shape::GENERATIONS } else { shape::of(kind) };
-        ObservedResource {
+        let observed = ObservedResource {
             uid: Some(live.meta.uid.clone()),
             attributes: attributes(kind, live),
             secret_values: projection.secret_values,
@@ -78,7 +97,8 @@ impl Reader<'_> {
             depends_on: self.ids(live.meta.annotations.get(marks::NEEDS)),
             rollout: rollout(&live.body),
             ..ObservedResource::new(id, live.ownership(self.owner), projection.document)
-        }
+        };
+        (observed, projection.references)
     }
 
     /// The ids that an annotation lists.

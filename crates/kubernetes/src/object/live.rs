@@ -1,7 +1,10 @@
 //! An object as the server returns it.
 
+use std::fmt;
+
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map as Object, Value};
 use stratos_engine::desired::owner::{Owner, Ownership};
 
 use super::fields::FieldSet;
@@ -21,8 +24,7 @@ pub(crate) struct Live {
 }
 
 /// `metadata`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub(crate) struct Meta {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
@@ -85,17 +87,7 @@ impl Managed {
 impl Live {
     /// Reads one object.
     pub(crate) fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
-        let mut body: Value = serde_json::from_slice(bytes)?;
-        let meta = match body.get_mut("metadata") {
-            Some(metadata) => {
-                let managed = metadata.as_object_mut().and_then(|metadata| metadata.remove("managedFields"));
-                let meta = Meta::deserialize(&*metadata)?;
-                let managed_fields = managed.map(Vec::<Managed>::deserialize).transpose()?.unwrap_or_default();
-                Meta { managed_fields, ..meta }
-            }
-            None => Meta::default(),
-        };
-        Ok(Self { meta, body })
+        serde_json::from_slice(bytes)
     }
 
     /// Whose it is.
@@ -169,6 +161,82 @@ impl Live {
             }
         }
         Value::Array(out)
+    }
+}
+
+impl Meta {
+    /// Takes what is known by this name.
+    fn take(&mut self, key: &str, value: &Value) -> serde_json::Result<()> {
+        match key {
+            "name" => self.name = String::deserialize(value)?,
+            "namespace" => self.namespace = Option::deserialize(value)?,
+            "uid" => self.uid = String::deserialize(value)?,
+            "resourceVersion" => self.resource_version = String::deserialize(value)?,
+            "deletionTimestamp" => self.deletion_timestamp = Option::deserialize(value)?,
+            "finalizers" => self.finalizers = Vec::deserialize(value)?,
+            "labels" => self.labels = Map::deserialize(value)?,
+            "annotations" => self.annotations = Map::deserialize(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// In one pass: `managedFields` is the larger half of most objects, and never becomes a value.
+impl<'de> Deserialize<'de> for Live {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl<'de> Visitor<'de> for Whole {
+            type Value = Live;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Live, A::Error> {
+                let (mut meta, mut body) = (Meta::default(), Object::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    let value = match key.as_str() {
+                        "metadata" => {
+                            let Metadata(read, rest) = map.next_value()?;
+                            meta = read;
+                            Value::Object(rest)
+                        }
+                        _ => map.next_value()?,
+                    };
+                    body.insert(key, value);
+                }
+                Ok(Live { meta, body: Value::Object(body) })
+            }
+        }
+        deserializer.deserialize_map(Whole)
+    }
+}
+
+/// What is known of `metadata`, and all of it but `managedFields`.
+struct Metadata(Meta, Object<String, Value>);
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Part;
+        impl<'de> Visitor<'de> for Part {
+            type Value = Metadata;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object's metadata")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+                let mut out = Metadata(Meta::default(), Object::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "managedFields" {
+                        out.0.managed_fields = map.next_value()?;
+                        continue;
+                    }
+                    let value = map.next_value()?;
+                    out.0.take(&key, &value).map_err(A::Error::custom)?;
+                    out.1.insert(key, value);
+                }
+                Ok(out)
+            }
+        }
+        deserializer.deserialize_map(Part)
     }
 }
 

@@ -31,9 +31,6 @@ pub(crate) struct View<'a> {
     pub(crate) desired: Option<&'a Document>,
     /// The objects that it refers to by what they are, not by a name: see [`marks::REFERS`].
     pub(crate) refers: &'a [ResourceId],
-    /// The live names of generated objects that are there, and the present ones among generations, by kind. None where nobody
-    /// looked: then all of them are.
-    pub(crate) present: Option<&'a BTreeSet<(Arc<str>, String)>>,
     /// Fingerprints that were written with a Secret's entries.
     pub(crate) fingerprints: &'a BTreeMap<String, Fingerprint>,
 }
@@ -44,6 +41,16 @@ pub(crate) struct Projection {
     pub(crate) document: Document,
     /// The values of secret leaves.
     pub(crate) secret_values: Vec<(Path, Zeroizing<String>)>,
+    /// The leaves that refer to generated objects.
+    pub(crate) references: Vec<Reference>,
+}
+
+/// A leaf that holds the name of a generated object.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub(crate) at: Path,
+    /// The kind, and the live name.
+    pub(crate) to: (Arc<str>, String),
 }
 
 /// Projects a live object.
@@ -54,6 +61,7 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
         secret: view.kind.group.is_empty() && view.kind.kind == "Secret",
         leaves: BTreeMap::new(),
         secret_values: Vec::new(),
+        references: Vec::new(),
     };
     projector.ours(&live.ours(), &live.body);
     projector.wanted(&live.body);
@@ -61,7 +69,12 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
     if let Some(version) = live.body.get("apiVersion").and_then(Value::as_str) {
         projector.leaves.insert(Path::new(["apiVersion"]), Leaf::Text(version.into()));
     }
-    Projection { document: projector.leaves.into_iter().collect(), secret_values: projector.secret_values }
+    let document: Document = projector.leaves.into_iter().collect();
+    let document = match view.desired {
+        Some(desired) => document.shared_with(desired),
+        None => document,
+    };
+    Projection { document, secret_values: projector.secret_values, references: projector.references }
 }
 
 struct Projector<'a> {
@@ -70,6 +83,7 @@ struct Projector<'a> {
     secret: bool,
     leaves: BTreeMap<Path, Leaf>,
     secret_values: Vec<(Path, Zeroizing<String>)>,
+    references: Vec<Reference>,
 }
 
 /// The parts of `metadata` that people say something in.
@@ -280,14 +294,12 @@ impl Projector<'_> {
     }
 
     /// A name of something that we make is a reference to it.
-    fn referring(&self, path: &Path, leaf: Leaf) -> Leaf {
+    fn referring(&mut self, path: &Path, leaf: Leaf) -> Leaf {
         let Leaf::Text(name) = &leaf else { return leaf };
         let segments: Vec<&str> = path.segments().filter(|segment| !segment.starts_with('[')).collect();
         let Some(kind) = references::kind(&segments).filter(|_| !self.view.refers.is_empty()) else { return leaf };
         let Some(of) = self.view.refers.iter().find(|id| &*id.kind == kind && is_name_of(name, id)) else { return leaf };
-        if self.view.present.is_some_and(|present| !present.contains(&(of.kind.clone(), name.to_string()))) {
-            return Leaf::Unknown;
-        }
+        self.references.push(Reference { at: path.clone(), to: (of.kind.clone(), name.to_string()) });
         Leaf::Ref(Arc::new(Text::from_iter([Segment::Attribute { of: Box::new(of.clone()), name: NAME.to_owned() }])))
     }
 }
