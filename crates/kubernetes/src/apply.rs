@@ -91,13 +91,10 @@ impl Call<'_> {
         if self.change.id.name.ends_with(names::GENERATIONS) {
             return generations::apply(self, &found).await;
         }
-        if let Err(answer) = self.judge_live(&found) {
-            // Made, and not finished: somebody was killed in between.
-            return match (&answer, &found.live) {
-                (Answer::AlreadyDone(_), Some(live)) if live.is_unfinished() => self.finish(&found, live).await.and(Err(answer)),
-                _ => Err(answer),
-            };
-        }
+        let (reader, desired) = (self.reader(), self.change.desired.as_ref().map(|desired| &desired.document));
+        let seen = found.live.as_ref().map(|live| reader.observed(&found.kind, live, desired));
+        let seen = seen.map(|seen| ObservedResource { id: self.change.id.clone(), ..seen });
+        self.judge(seen.as_ref())?;
         match (self.change.action, &found.live) {
             (Action::Create, None) => self.create(&found).await,
             (Action::Create | Action::Update, Some(live)) => self.update(&found, live).await,
@@ -113,19 +110,6 @@ impl Call<'_> {
             (Action::Update, None) => Err(Answer::Stale("it is gone since the plan was made".to_owned())),
             (Action::Delete, None) => Ok(Answer::AlreadyDone(BTreeMap::new())),
             (Action::Forget | Action::Restart, None) => Err(self.rejected("it is not there")),
-        }
-    }
-
-    /// Judges what is live, as it is and as a plan saw it that has to finish it.
-    fn judge_live(&self, found: &Found) -> Result<(), Answer> {
-        let (reader, desired) = (self.reader(), self.change.desired.as_ref().map(|desired| &desired.document));
-        let named = |seen: ObservedResource| ObservedResource { id: self.change.id.clone(), ..seen };
-        let seen = found.live.as_ref().map(|live| named(reader.observed(&found.kind, live, desired)));
-        match (self.judge(seen.as_ref()), &found.live) {
-            (Err(Answer::Stale(_)), Some(live)) if live.is_unfinished() => {
-                self.judge(Some(&named(reader.planned(&found.kind, live, desired).observed)))
-            }
-            (judged, _) => judged,
         }
     }
 

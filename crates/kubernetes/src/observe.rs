@@ -17,8 +17,8 @@ use crate::lists;
 use crate::marks;
 use crate::names;
 use crate::object::live::Live;
-use crate::platform::KubernetesPlatform;
 use crate::object::project::NAME;
+use crate::platform::KubernetesPlatform;
 use crate::read::{Present, Read, Reader, generation};
 
 /// So many requests are asked for at once; the connection has a limit of its own.
@@ -149,7 +149,9 @@ impl Reading<'_> {
             let keep = |live: Live| {
                 // What is being deleted is as good as gone: whoever wants it again waits for that.
                 let desired = (!live.is_going()).then(|| wanted.get(&reader.id(&place.kind, &live)).copied().flatten());
-                desired.map(|desired| (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.planned(&place.kind, &live, desired)))
+                desired.map(|desired| {
+                    (live.meta.name.clone(), generation(&live).map(|(_, number)| number), reader.read(&place.kind, &live, desired))
+                })
             };
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
             (place, listed)
@@ -225,7 +227,7 @@ impl Reading<'_> {
             match found {
                 Ok(Some((kind, live))) if !live.is_going() => {
                     let reader = Reader { config: &platform.config, owner: &self.scope.owner };
-                    let mut read = reader.planned(&kind, &live, wanted.get(&id).copied().flatten());
+                    let mut read = reader.read(&kind, &live, wanted.get(&id).copied().flatten());
                     read.observed.id = id.clone();
                     self.found.insert(id, read);
                 }
@@ -236,7 +238,12 @@ impl Reading<'_> {
                         return Err(error);
                     }
                     let environment = id.environment.clone();
-                    gaps.push(Gap { environment, kind: Some(id.kind.to_string()), name: Some(id.name.to_string()), why: error.to_string() });
+                    gaps.push(Gap {
+                        environment,
+                        kind: Some(id.kind.to_string()),
+                        name: Some(id.name.to_string()),
+                        why: error.to_string(),
+                    });
                 }
             }
         }

@@ -62,7 +62,7 @@ impl KubernetesPlatform {
 
     /// Makes the environment's namespace where it is missing, once.
     pub(crate) async fn ensure_namespace(&self) -> Result<(), PlatformError> {
-        self.namespace.get_or_try_init(|| self.make_namespace()).await.map(|()| ())
+        self.namespace.get_or_try_init(|| self.make_namespace()).await.copied()
     }
 
     async fn make_namespace(&self) -> Result<(), PlatformError> {

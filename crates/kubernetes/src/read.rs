@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stratos_engine::desired::document::{Document, Leaf};
-use stratos_engine::desired::owner::{Owner, Ownership};
-use stratos_engine::desired::path::Path;
+use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::RolloutState;
 use stratos_engine::platform::ObservedResource;
@@ -61,22 +60,13 @@ impl Reader<'_> {
         }
     }
 
-    /// The same for a plan, which has to finish what was interrupted.
-    pub(crate) fn planned(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> Read {
-        let (mut observed, references) = self.read(kind, live, desired);
-        if live.is_unfinished() && matches!(observed.ownership, Ownership::Ours(_)) {
-            let why = Leaf::Text("its creation was interrupted".into());
-            observed.document = observed.document.with([(Path::new(["metadata", "managedFields"]), Some(why))]);
-        }
-        Read { observed, references }
-    }
-
     /// What it is, beside what should be. What it refers to is taken to be there.
     pub(crate) fn observed(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> ObservedResource {
-        self.read(kind, live, desired).0
+        self.read(kind, live, desired).observed
     }
 
-    fn read(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> (ObservedResource, Vec<Reference>) {
+    /// The same for a plan, which reads what it refers to as well.
+    pub(crate) fn read(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> Read {
         let id = self.id(kind, live);
         let refers = self.ids(live.meta.annotations.get(marks::REFERS));
         let fingerprints = live.meta.annotations.get(marks::FINGERPRINTS);
@@ -98,7 +88,7 @@ impl Reader<'_> {
             rollout: rollout(&live.body),
             ..ObservedResource::new(id, live.ownership(self.owner), projection.document)
         };
-        (observed, projection.references)
+        Read { observed, references: projection.references }
     }
 
     /// The ids that an annotation lists.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use http::Method;
 use stratos_engine::plan::change::Action;
 
 use super::{Answer, Call, Found};
@@ -69,15 +68,9 @@ async fn create(call: &Call<'_>, found: &Found, of: &str, first: u64) -> Result<
         let name = format!("{of}-{number}");
         let mut object = call.object(found, &name, None)?;
         object["metadata"]["annotations"][marks::GENERATION] = number.to_string().into();
-        let path = format!("{}?fieldManager={}&fieldValidation=Strict", found.resource.collection(Some(&found.namespace)), crate::object::live::MANAGER);
-        let content = super::body::content("application/json", &object);
-        match call.platform.connection.send(Method::POST, &path, "application/json", Some(&content)).await {
-            Ok(answer) => {
-                let live = Live::parse(&answer.body).map_err(|error| call.unread(&crate::failure::Failure::unreadable(&error)))?;
-                return call.finish(found, &live).await;
-            }
-            Err(failure) if failure.is_there_already() => {}
-            Err(failure) => return Err(call.without_secrets(call.unwritten(&failure))),
+        match call.make(found, object).await {
+            Err(Answer::Outrun(_)) => {}
+            made => return made,
         }
     }
     Err(call.rejected(format!("the names {of}-{first} and on are taken by others")))

@@ -16,34 +16,32 @@ const JSON_PATCH: &str = "application/json-patch+json";
 const JSON: &str = "application/json";
 
 impl Call<'_> {
-    /// Makes it, if nothing has its name: an apply would write over what somebody made a moment ago. Then it is applied, since
-    /// what is made is managed with everything that the server filled in.
+    /// Makes it, if nothing has its name.
     pub(super) async fn create(&self, found: &Found) -> Result<Answer, Answer> {
         self.prepare(found).await?;
         let object = self.object(found, &self.change.id.name, None)?;
-        let path = format!("{}?fieldManager={MANAGER}&fieldValidation=Strict", found.resource.collection(Some(&found.namespace)));
-        let sent = self.platform.connection.send(Method::POST, &path, JSON, Some(&content(JSON, &object))).await;
-        match sent {
+        self.make(found, object).await
+    }
+
+    /// Makes an object by server-side apply. That alone would write into what somebody made a moment ago; with a version in it, it
+    /// makes what is not there and is refused where something of another version is. No object ever has this one: it is that of an
+    /// empty store. (`POST` would be refused, too, and leave all that the server filled in as managed by us.)
+    pub(super) async fn make(&self, found: &Found, mut object: serde_json::Value) -> Result<Answer, Answer> {
+        object["metadata"]["resourceVersion"] = json!("1");
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let path = format!("{}?fieldManager={MANAGER}&force=false&fieldValidation=Strict", found.path(&name));
+        match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
             Ok(answer) => {
-                let live = Live::parse(&answer.body).map_err(|error| Answer::Lost(Failure::unreadable(&error).error(&self.attempted)))?;
-                self.finish(found, &live).await
+                self.tell(&answer.warnings);
+                self.done(found, &answer.body).await
             }
             Err(failure) => Err(self.without_secrets(self.unwritten(&failure))),
         }
     }
 
-    /// Says which fields of what was made are ours. Controllers write to it already: only its identity must be the same.
-    pub(super) async fn finish(&self, found: &Found, live: &Live) -> Result<Answer, Answer> {
-        let mut object = self.object(found, &live.meta.name, Some(live))?;
-        object["metadata"].as_object_mut().map(|metadata| metadata.remove("resourceVersion"));
-        if let Some(number) = live.meta.annotations.get(marks::GENERATION) {
-            object["metadata"]["annotations"][marks::GENERATION] = json!(number);
-        }
-        let path = format!("{}?fieldManager={MANAGER}&force=true&fieldValidation=Strict", found.path(&live.meta.name));
-        match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
-            Ok(answer) => self.done(found, &answer.body).await,
-            Err(failure) => Err(self.without_secrets(self.unwritten(&failure))),
-        }
+    /// What the server wants people to know about what it took.
+    fn tell(&self, warnings: &[String]) {
+        warnings.iter().for_each(|warning| tracing::warn!("{}: the cluster warns: {warning}", self.attempted));
     }
 
     /// Changes it by server-side apply, over the version that was just read.
@@ -51,8 +49,7 @@ impl Call<'_> {
         self.prepare(found).await?;
         self.hand_replicas_over(found, live).await?;
         let taken_over;
-        let removes = self.change.differences.iter().any(|difference| difference.new.is_none()) || self.removes_notes(found, live)?;
-        let live = if live.must_be_taken_over(removes) {
+        let live = if live.must_be_taken_over() {
             taken_over = self.take_over(found, live).await?;
             &taken_over
         } else {
@@ -64,18 +61,14 @@ impl Call<'_> {
         loop {
             let path = format!("{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict", found.path(&live.meta.name));
             match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
-                Ok(answer) => return self.done(found, &answer.body).await,
+                Ok(answer) => {
+                    self.tell(&answer.warnings);
+                    return self.done(found, &answer.body).await;
+                }
                 Err(failure) if !force && is_by_hand(&failure) => force = true,
                 Err(failure) => return Err(self.without_secrets(self.not_applied(&failure))),
             }
         }
-    }
-
-    /// Whether one of our own annotations goes.
-    fn removes_notes(&self, found: &Found, live: &Live) -> Result<bool, Answer> {
-        let object = self.object(found, &live.meta.name, None)?;
-        let ours = live.meta.annotations.keys().filter(|key| marks::is_ours(key));
-        Ok(ours.into_iter().any(|key| object["metadata"]["annotations"].get(key).is_none()))
     }
 
     fn not_applied(&self, failure: &Failure) -> Answer {
@@ -152,8 +145,7 @@ pub(crate) fn is_by_hand(failure: &Failure) -> bool {
     let managers = managers(failure);
     let by_hand = |manager: &String| {
         let written = |operation: &str| Managed { manager: manager.clone(), operation: operation.to_owned(), ..Managed::default() };
-        // What made it is managed apart from what was applied, also where both were ours.
-        manager == MANAGER || manager.starts_with("kubectl-") || written("Update").writer() == Writer::ByHand
+        manager.starts_with("kubectl-") || written("Update").writer() == Writer::ByHand
     };
     !managers.is_empty() && managers.iter().all(by_hand)
 }

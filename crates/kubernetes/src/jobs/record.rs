@@ -81,6 +81,7 @@ mod tests {
             namespace: "shop".into(),
             create_namespace: true,
             force_conflicts: false,
+            watch: 0,
         }
     }
 

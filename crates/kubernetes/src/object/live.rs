@@ -57,8 +57,6 @@ pub(crate) struct Managed {
 pub(crate) enum Writer {
     /// We did, by server-side apply.
     Us,
-    /// We did when we made the object. It has what the server filled in as well, so that it says nothing about what is ours.
-    UsAtFirst,
     /// A person did, with a tool that edits single objects. What is ours is set right again.
     ByHand,
     /// A controller, another tool, or we ourselves beside the document: it is left alone.
@@ -77,7 +75,6 @@ impl Managed {
         match (self.manager.as_str(), self.operation.as_str()) {
             _ if !self.subresource.is_empty() => Writer::Another,
             (MANAGER, "Apply") => Writer::Us,
-            (MANAGER, _) => Writer::UsAtFirst,
             (name, _) if by_hand(name) && !NOT_BY_HAND.contains(&name) => Writer::ByHand,
             _ => Writer::Another,
         }
@@ -108,26 +105,16 @@ impl Live {
                 Writer::Us => out.add(managed.fields.clone()),
                 // Labels and annotations are where tools and people leave notes.
                 Writer::ByHand => out.add(managed.fields.clone().without("metadata")),
-                Writer::UsAtFirst | Writer::Another => {}
+                Writer::Another => {}
             }
         }
         out
     }
 
-    /// We made it, and were interrupted before we said which of its fields are ours.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        let by = |writer| self.meta.managed_fields.iter().any(|managed| managed.writer() == writer);
-        by(Writer::UsAtFirst) && !by(Writer::Us)
-    }
-
     /// Whether others than our server-side apply hold fields that are ours to say: they could not be removed.
-    pub(crate) fn must_be_taken_over(&self, removes: bool) -> bool {
-        let holds = |managed: &Managed| match managed.writer() {
-            Writer::UsAtFirst => removes,
-            Writer::ByHand => !managed.fields.clone().without("metadata").parts.is_empty(),
-            Writer::Us | Writer::Another => false,
-        };
-        self.meta.managed_fields.iter().any(holds)
+    pub(crate) fn must_be_taken_over(&self) -> bool {
+        let holds = |managed: &Managed| !managed.fields.clone().without("metadata").parts.is_empty();
+        self.meta.managed_fields.iter().any(|managed| managed.writer() == Writer::ByHand && holds(managed))
     }
 
     /// `metadata.managedFields` in which everything that is ours to say is managed by our server-side apply.
@@ -148,7 +135,7 @@ impl Live {
         let mut out = vec![entry(MANAGER, "Apply", api_version, None, "", &ours)];
         for managed in &self.meta.managed_fields {
             let kept = match managed.writer() {
-                Writer::Us | Writer::UsAtFirst => continue,
+                Writer::Us => continue,
                 Writer::ByHand => {
                     let parts = managed.fields.parts.iter().filter(|(step, _)| *step == super::fields::Step::Field("metadata".to_owned()));
                     FieldSet { itself: false, parts: parts.cloned().collect() }
@@ -253,19 +240,16 @@ mod tests {
     fn nobody_manages_what_says_nothing() {
         let live = Live::parse(b"{}").unwrap();
         assert_eq!(live.ours(), FieldSet::default());
-        assert!(!live.must_be_taken_over(true));
+        assert!(!live.must_be_taken_over());
     }
 
     #[test]
     fn hands_are_told_from_controllers() {
-        let entry = |manager: &str, operation: &str, subresource: &str| {
-            json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "subresource": subresource, "fieldsV1": { "f:spec": {} } })
-        };
+        let entry = |manager: &str, operation: &str, subresource: &str| json!({ "manager": manager, "operation": operation, "apiVersion": "v1", "subresource": subresource, "fieldsV1": { "f:spec": {} } });
         let writer = |manager: &str, operation: &str, subresource: &str| {
             live(json!([entry(manager, operation, subresource)])).meta.managed_fields[0].writer()
         };
         assert_eq!(writer("stratos", "Apply", ""), Writer::Us);
-        assert_eq!(writer("stratos", "Update", ""), Writer::UsAtFirst);
         assert_eq!(writer("stratos-restart", "Update", ""), Writer::Another);
         for hand in ["kubectl-edit", "kubectl", "kubectl-client-side-apply", "k9s", "before-first-apply"] {
             assert_eq!(writer(hand, "Update", ""), Writer::ByHand, "{hand}");
@@ -279,16 +263,15 @@ mod tests {
     #[test]
     fn what_is_taken_over_is_managed_by_us_alone_and_notes_stay_whose_they_are() {
         let live = live(json!([
-            { "manager": "stratos", "operation": "Update", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {}, "f:filled-in": {} } } },
             { "manager": "stratos", "operation": "Apply", "apiVersion": "v1", "fieldsV1": { "f:data": { "f:a": {} } } },
             { "manager": "kubectl-edit", "operation": "Update", "apiVersion": "v1",
               "fieldsV1": { "f:data": { "f:b": {} }, "f:metadata": { "f:labels": { "f:note": {} } } } },
             { "manager": "controller", "operation": "Update", "apiVersion": "v1", "subresource": "status", "fieldsV1": { "f:status": {} } },
         ]));
-        assert!(live.must_be_taken_over(false));
+        assert!(live.must_be_taken_over());
         let after = live.taken_over("v1");
         let after = Live::parse(json!({ "metadata": { "managedFields": after } }).to_string().as_bytes()).unwrap();
-        assert!(!after.must_be_taken_over(true));
+        assert!(!after.must_be_taken_over());
         assert_eq!(after.ours().to_value(), json!({ "f:data": { "f:a": {}, "f:b": {} } }));
         let left: Vec<&str> = after.meta.managed_fields.iter().map(|managed| managed.manager.as_str()).collect();
         assert_eq!(left, ["stratos", "kubectl-edit", "controller"]);

@@ -101,7 +101,8 @@ impl Projector<'_> {
                         let Step::Field(field) = step else { continue };
                         let value = body.get("metadata").and_then(|metadata| metadata.get(field));
                         if let (true, Some(value)) = (METADATA.contains(&field.as_str()), value) {
-                            let (mut at, mut names) = (vec!["metadata".to_owned(), field.clone()], vec!["metadata".to_owned(), field.clone()]);
+                            let (mut at, mut names) =
+                                (vec!["metadata".to_owned(), field.clone()], vec!["metadata".to_owned(), field.clone()]);
                             self.set(part, value, &mut at, &mut names);
                         }
                     }

@@ -92,6 +92,16 @@ pub async fn ask(admin: &kube::Client, method: &str, path: &str, content: Option
     }
 }
 
+/// What an object is, without its history.
+fn unmanaged(object: &Value) -> Value {
+    let mut object = object.clone();
+    for moves in ["managedFields", "resourceVersion", "generation"] {
+        object["metadata"].as_object_mut().map(|metadata| metadata.remove(moves));
+    }
+    object["status"] = json!(null);
+    object
+}
+
 impl KubernetesSubject {
     fn connect_through(&self, proxy: &Proxy) -> Connect {
         // Most cases are about what works: nothing there ends right after its start.
@@ -210,9 +220,10 @@ impl Subject for KubernetesSubject {
     async fn edit(&self, id: &ResourceId, path: &Path, leaf: Option<&Leaf>) -> Edited {
         let Some(at) = self.path(id).await else { return Edited::NotPossible("it is not there".into()) };
         for _ in 0..50 {
-            let Some(mut object) = ask(&self.admin, "GET", &at, None).await.unwrap() else {
+            let Some(before) = ask(&self.admin, "GET", &at, None).await.unwrap() else {
                 return Edited::NotPossible("it is not there".into());
             };
+            let mut object = before.clone();
             if object["immutable"] == json!(true) {
                 return Edited::NotPossible(format!("a {} that is immutable cannot be changed", id.kind));
             }
@@ -221,6 +232,9 @@ impl Subject for KubernetesSubject {
             }
             let written = ask(&self.admin, "PUT", &format!("{at}?fieldManager=kubectl-edit"), Some(("application/json", &object))).await;
             match written {
+                Ok(Some(after)) if leaf.is_none() && unmanaged(&after) == unmanaged(&before) => {
+                    return Edited::NotPossible("the server fills in the same value again".into());
+                }
                 Ok(_) => return Edited::Done,
                 // A controller was faster.
                 Err(why) if why.contains("the object has been modified") => {}
