@@ -1,5 +1,6 @@
 //! An object as the server returns it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -98,16 +99,15 @@ impl Live {
     }
 
     /// The fields that are ours to say, whoever changed them.
-    pub(crate) fn ours(&self) -> FieldSet {
-        let mut out = FieldSet::default();
-        for managed in &self.meta.managed_fields {
-            match managed.writer() {
-                Writer::Us => out.add(managed.fields.clone()),
-                // Labels and annotations are where tools and people leave notes.
-                Writer::ByHand => out.add(managed.fields.clone().without("metadata")),
-                Writer::Another => {}
-            }
-        }
+    pub(crate) fn ours(&self) -> Cow<'_, FieldSet> {
+        let mut ours = self.meta.managed_fields.iter().filter_map(|managed| match managed.writer() {
+            Writer::Us => Some(Cow::Borrowed(&managed.fields)),
+            // Labels and annotations are where tools and people leave notes.
+            Writer::ByHand => Some(Cow::Owned(managed.fields.clone().without("metadata"))),
+            Writer::Another => None,
+        });
+        let mut out = ours.next().unwrap_or_default();
+        ours.for_each(|more| out.to_mut().add(more.into_owned()));
         out
     }
 
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn nobody_manages_what_says_nothing() {
         let live = Live::parse(b"{}").unwrap();
-        assert_eq!(live.ours(), FieldSet::default());
+        assert_eq!(*live.ours(), FieldSet::default());
         assert!(!live.must_be_taken_over());
     }
 

@@ -121,7 +121,6 @@ impl Projector<'_> {
             return self.put_all(at, names, value);
         }
         let before = self.leaves.len();
-        let keys = self.keys(names);
         for (step, part) in &set.parts {
             match step {
                 Step::Field(name) => {
@@ -137,9 +136,9 @@ impl Projector<'_> {
                 }
                 Step::Keys(wanted) => {
                     let matches = |item: &Value| wanted.iter().all(|(key, value)| item.get(key) == Some(value));
-                    self.item(value, matches, keys, part, at, names);
+                    self.item(value, matches, part, at, names);
                 }
-                Step::Member(member) => self.item(value, |item| item == member, keys, part, at, names),
+                Step::Member(member) => self.item(value, |item| item == member, part, at, names),
                 Step::Place(index) => {
                     if let Some(item) = value.get(index) {
                         at.push(segment::place(*index));
@@ -158,17 +157,9 @@ impl Projector<'_> {
         }
     }
 
-    fn item(
-        &mut self,
-        list: &Value,
-        matches: impl Fn(&Value) -> bool,
-        keys: Option<&'static [&'static str]>,
-        part: &FieldSet,
-        at: &mut At,
-        names: &mut At,
-    ) {
+    fn item(&mut self, list: &Value, matches: impl Fn(&Value) -> bool, part: &FieldSet, at: &mut At, names: &mut At) {
         let Some((index, item)) = list.as_array().and_then(|list| list.iter().enumerate().find(|(_, item)| matches(item))) else { return };
-        let keyed = keys.and_then(|keys| segment::element(item.as_object()?, keys));
+        let keyed = self.keys(names).and_then(|keys| segment::element(item.as_object()?, keys));
         at.push(keyed.unwrap_or_else(|| segment::place(index)));
         self.set(part, item, at, names);
         at.pop();
@@ -223,7 +214,7 @@ impl Projector<'_> {
     /// The order of keyed lists, where it means something.
     fn order(&mut self, body: &Value) {
         let mut lists: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
-        for path in self.leaves.keys() {
+        for path in self.leaves.keys().filter(|path| path.segments().any(lists::is_ordered)) {
             let segments: Vec<&str> = path.segments().collect();
             for (i, pair) in segments.windows(2).enumerate() {
                 if lists::is_ordered(pair[0]) && pair[1].contains('=') && pair[1].starts_with('[') {
@@ -296,9 +287,9 @@ impl Projector<'_> {
 
     /// A name of something that we make is a reference to it.
     fn referring(&mut self, path: &Path, leaf: Leaf) -> Leaf {
-        let Leaf::Text(name) = &leaf else { return leaf };
+        let (Leaf::Text(name), false) = (&leaf, self.view.refers.is_empty()) else { return leaf };
         let segments: Vec<&str> = path.segments().filter(|segment| !segment.starts_with('[')).collect();
-        let Some(kind) = references::kind(&segments).filter(|_| !self.view.refers.is_empty()) else { return leaf };
+        let Some(kind) = references::kind(&segments) else { return leaf };
         let Some(of) = self.view.refers.iter().find(|id| &*id.kind == kind && is_name_of(name, id)) else { return leaf };
         self.references.push(Reference { at: path.clone(), to: (of.kind.clone(), name.to_string()) });
         Leaf::Ref(Arc::new(Text::from_iter([Segment::Attribute { of: Box::new(of.clone()), name: NAME.to_owned() }])))
