@@ -122,7 +122,7 @@ impl<'a> Bench<'a> {
         let kubeconfig = self.cluster.kubeconfig().display().to_string();
         let namespace = self.namespace();
         let rounds: Vec<[Figures; 2]> = (0..ROUNDS)
-            .map(|_| [self.stratos(&["plan", "--detailed-exitcode"]), self.figures(&[&this, LISTS, &kubeconfig, &namespace])])
+            .map(|_| [self.stratos(&["plan", "--detailed-exitcode"]), self.figures(&[this.as_str(), LISTS, kubeconfig.as_str(), namespace.as_str()])])
             .collect();
         let best = |which: usize| {
             let figures = rounds.iter().map(|round| round[which]);
@@ -143,7 +143,7 @@ impl<'a> Bench<'a> {
         let program = self.cluster.kubectl_program();
         let program: Vec<&str> = program.iter().map(String::as_str).collect();
         let run = |way: &&[&str]| {
-            let figures = self.figures(&[&program[..], &["diff", "--filename", &file], way].concat());
+            let figures = self.figures(&[&program[..], &["diff", "--filename", file.as_str()], *way].concat());
             self.show(&format!("`kubectl diff {}`, nothing to do", way.join(" ")).replace(" `", "`"), &figures);
             figures
         };
