@@ -218,6 +218,9 @@ impl Difference {
 
 /// The fields in which a live document does not satisfy a declared one: one merge pass over two sorted lists.
 pub fn fields(desired: &Document, observed: &Document) -> Vec<FieldChange> {
+    if desired.is(observed) {
+        return Vec::new();
+    }
     let (mut wanted, mut live) = (desired.leaves().iter().peekable(), observed.leaves().iter().peekable());
     let mut out = Vec::new();
     loop {

@@ -90,6 +90,9 @@ impl Observed {
             let before = resource.moved_from.as_ref().filter(|_| !self.resources.contains_key(&resource.id));
             let live = self.resources.get_mut(before.unwrap_or(&resource.id));
             let Some(live) = live else { continue };
+            if !resource.document.leaves().iter().any(|(_, leaf)| matches!(leaf, Leaf::Secret { .. })) && live.secret_values.is_empty() {
+                continue;
+            }
             for (path, leaf) in resource.document.leaves_mut() {
                 let Leaf::Secret { text: Some(text), fingerprint } = leaf else { continue };
                 if let Some((_, value)) = live.secret_values.iter().find(|(at, _)| at == path) {

@@ -146,7 +146,7 @@ impl Call<'_> {
     }
 
     fn reader(&self) -> Reader<'_> {
-        Reader { config: &self.platform.config, owner: self.us(), present: None }
+        Reader { config: &self.platform.config, owner: self.us() }
     }
 
     /// On whose behalf it is done.

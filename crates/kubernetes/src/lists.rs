@@ -1,6 +1,5 @@
 //! List requests: in pages, of what carries a label.
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -28,7 +27,11 @@ struct PageMeta {
     r#continue: String,
 }
 
-/// Reads what carries a label, and keeps of each object what `keep` makes of it: only one of them is in memory whole.
+/// So many objects are decoded before others have their turn: requests that are to be sent, answers that come.
+const TURN: usize = 32;
+
+/// Reads what carries a label, and keeps of each object what `keep` makes of it: only one of them is in memory whole. The server
+/// works on a page while the one before is decoded.
 pub(crate) async fn read<T>(
     connection: &Connection,
     resource: &Resource,
@@ -36,36 +39,46 @@ pub(crate) async fn read<T>(
     selector: &str,
     keep: impl Fn(Live) -> T,
 ) -> Result<Vec<T>, Failure> {
-    let collection = resource.collection(namespace);
-    let (mut out, mut from, mut begun) = (Vec::new(), String::new(), 1);
+    let first = format!("{}?labelSelector={selector}&limit={PAGE}", resource.collection(namespace));
+    let (mut out, mut begun) = (Vec::new(), 1);
+    let mut answer = connection.get(&first).await;
     loop {
-        let path = format!("{collection}?labelSelector={selector}&limit={PAGE}{from}");
-        match connection.get(&path).await {
-            Ok(page) => match items(&page, resource, &keep, &mut out)? {
-                Some(place) => from = format!("&continue={place}"),
-                None => return Ok(out),
-            },
+        let body = match answer {
+            Ok(body) => body,
             Err(failure) if failure.is_expired() && begun < ATTEMPTS => {
                 begun += 1;
-                from.clear();
                 out.clear();
+                answer = connection.get(&first).await;
+                continue;
             }
             Err(failure) => return Err(failure),
+        };
+        let Page { metadata, items } = serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))?;
+        let items = items.unwrap_or_default();
+        out.reserve(items.len());
+        let decoded = decode(items, resource, &keep, &mut out);
+        if metadata.r#continue.is_empty() {
+            return decoded.await.map(|()| out);
         }
+        let next = format!("{first}&continue={}", metadata.r#continue);
+        let (next, decoded) = futures::join!(connection.get(&next), decoded);
+        decoded?;
+        answer = next;
     }
 }
 
 /// The items of a list do not say what they are.
-fn items<T>(page: &Bytes, resource: &Resource, keep: &impl Fn(Live) -> T, out: &mut Vec<T>) -> Result<Option<String>, Failure> {
-    let unreadable = |error: serde_json::Error| Failure::unreadable(&error);
-    let Page { metadata, items } = serde_json::from_slice(page).map_err(unreadable)?;
-    for item in items.into_iter().flatten() {
-        let mut live = Live::parse(item.get().as_bytes()).map_err(unreadable)?;
-        if let Some(body) = live.body.as_object_mut() {
-            body.insert("apiVersion".to_owned(), resource.api_version.as_str().into());
-            body.insert("kind".to_owned(), resource.kind.as_str().into());
+async fn decode<T>(items: Vec<&RawValue>, resource: &Resource, keep: &impl Fn(Live) -> T, out: &mut Vec<T>) -> Result<(), Failure> {
+    for turn in items.chunks(TURN) {
+        tokio::task::yield_now().await;
+        for item in turn {
+            let mut live = Live::parse(item.get().as_bytes()).map_err(|error| Failure::unreadable(&error))?;
+            if let Some(body) = live.body.as_object_mut() {
+                body.insert("apiVersion".to_owned(), resource.api_version.as_str().into());
+                body.insert("kind".to_owned(), resource.kind.as_str().into());
+            }
+            out.push(keep(live));
         }
-        out.push(keep(live));
     }
-    Ok((!metadata.r#continue.is_empty()).then_some(metadata.r#continue))
+    Ok(())
 }

@@ -1,5 +1,5 @@
-//! What is there: one list for each kind and namespace in use, all at once; and one request for each thing that is wanted and not
-//! among what is ours.
+//! What is there: one list for each kind and namespace in use, all at once, while the record of them is read; and one request for
+//! each thing that is wanted and not among what is ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +17,9 @@ use crate::lists;
 use crate::marks;
 use crate::names;
 use crate::object::live::Live;
+use crate::object::project::NAME;
 use crate::platform::KubernetesPlatform;
-use crate::read::{Present, Reader, generation};
+use crate::read::{Present, Read, Reader, generation};
 
 /// So many requests are asked for at once; the connection has a limit of its own.
 const AT_ONCE: usize = 32;
@@ -49,10 +50,12 @@ pub(crate) async fn observe(
         gaps: Vec::new(),
         failed: Vec::new(),
     };
-    let read = platform.apply_set(&scope.owner).read(&platform.connection).await;
+    let record = platform.apply_set(&scope.owner);
+    let mut places = reading.places(&Places::default()).await?;
+    let (recorded, listed) = futures::join!(record.read(&platform.connection), reading.list(&places));
     // Where the record may not be read, everything is held.
-    let denied = matches!(&read, Err(failure) if failure.is_denied());
-    let recorded = match read {
+    let denied = matches!(&recorded, Err(failure) if failure.is_denied());
+    let recorded = match recorded {
         Ok(recorded) => recorded,
         Err(failure) if failure.is_denied() => {
             let why = failure.error(format!("reading which kinds {} has", scope.owner)).to_string();
@@ -61,15 +64,19 @@ pub(crate) async fn observe(
         }
         Err(failure) => return Err(failure.error(format!("reading which kinds {} has", scope.owner))),
     };
-    let known = recorded.clone().unwrap_or_default();
-    let places = reading.places(&known).await?;
-    reading.list(&places).await?;
+    listed?;
+    if let Some(known) = &recorded {
+        let mut more = reading.places(known).await?;
+        more.retain(|place| !places.contains(place));
+        reading.list(&more).await?;
+        places.append(&mut more);
+    }
     if !places.is_empty() && reading.failed.len() >= places.len() {
         return Err(reading.failed.swap_remove(0));
     }
     let lost = recorded.is_none() && !denied;
     // Where nothing is wanted there is nothing by which to tell whether there ever was a record.
-    if lost && (wanted.is_empty() || reading.found.values().any(|live| live.ownership.marks().is_some())) {
+    if lost && (wanted.is_empty() || reading.found.values().any(|read| read.observed.ownership.marks().is_some())) {
         // The record was lost: what is not wanted may be of any kind.
         let everywhere = reading.everywhere(&places).await?;
         reading.list(&everywhere).await?;
@@ -81,7 +88,8 @@ pub(crate) async fn observe(
         let app_in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
         wanted.contains_key(&live.id) || live.ownership.marks().is_some_and(|marks| app_in_scope(&marks.app))
     };
-    sink.resources.extend(reading.found.into_values().filter(in_scope));
+    let present = reading.present;
+    sink.resources.extend(reading.found.into_values().map(|read| read.settled(&present)).filter(in_scope));
     Ok(())
 }
 
@@ -92,14 +100,14 @@ struct Listed {
     number: Option<u64>,
     /// Nobody else writes to it.
     alone: bool,
-    observed: ObservedResource,
+    read: Read,
 }
 
 struct Reading<'a> {
     platform: &'a KubernetesPlatform,
     scope: &'a Scope,
     wanted: &'a Wanted<'a>,
-    found: BTreeMap<ResourceId, ObservedResource>,
+    found: BTreeMap<ResourceId, Read>,
     present: Present,
     /// What nobody else writes to.
     alone: Vec<ResourceId>,
@@ -157,19 +165,10 @@ impl Reading<'_> {
         Ok(all.resources.into_iter().map(place).filter(is_asked).collect())
     }
 
-    /// Lists: first what others refer to, since it tells what is a reference.
     async fn list(&mut self, places: &[Place]) -> Result<(), PlatformError> {
-        let referred = |place: &&Place| place.kind.group.is_empty() && ["ConfigMap", "Secret"].contains(&place.kind.kind.as_str());
-        let (first, then): (Vec<&Place>, Vec<&Place>) = places.iter().partition(referred);
-        self.list_some(first).await?;
-        self.list_some(then).await
-    }
-
-    async fn list_some(&mut self, places: Vec<&Place>) -> Result<(), PlatformError> {
         let selector = marks::selector(&self.scope.owner);
         let (platform, wanted, owner) = (self.platform, self.wanted, &self.scope.owner);
-        let present = &self.present;
-        let reader = Reader { config: &platform.config, owner, present: Some(present) };
+        let reader = Reader { config: &platform.config, owner };
         let reader = &reader;
         let selector = &selector;
         let list = |place: Place| async move {
@@ -182,13 +181,13 @@ impl Reading<'_> {
                     name: live.meta.name.clone(),
                     number: generation(&live).map(|(_, number)| number),
                     alone: !live.has_other_writers(),
-                    observed: reader.observed(&place.kind, &live, desired),
+                    read: reader.read(&place.kind, &live, desired),
                 })
             };
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
             (place, listed)
         };
-        let answers: Vec<_> = stream::iter(places.into_iter().cloned()).map(list).buffered(AT_ONCE).collect().await;
+        let answers: Vec<_> = stream::iter(places.iter().cloned()).map(list).buffered(AT_ONCE).collect().await;
         for (place, listed) in answers {
             match listed {
                 Ok(listed) => self.add(listed.into_iter().flatten()),
@@ -200,16 +199,19 @@ impl Reading<'_> {
 
     fn add(&mut self, listed: impl Iterator<Item = Listed>) {
         let mut newest: BTreeMap<ResourceId, (u64, String)> = BTreeMap::new();
-        for Listed { name, number, alone, observed } in listed {
-            self.alone.extend(alone.then(|| observed.id.clone()));
+        for Listed { name, number, alone, read } in listed {
+            let id = &read.observed.id;
+            self.alone.extend(alone.then(|| id.clone()));
             match number {
                 None => {
-                    self.present.insert((observed.id.kind.clone(), name));
-                    self.found.insert(observed.id.clone(), observed);
+                    if read.observed.attributes.contains_key(NAME) {
+                        self.present.insert((id.kind.clone(), name));
+                    }
+                    self.found.insert(id.clone(), read);
                 }
-                Some(number) if newest.get(&observed.id).is_none_or(|(known, _)| *known < number) => {
-                    newest.insert(observed.id.clone(), (number, name));
-                    self.found.insert(observed.id.clone(), observed);
+                Some(number) if newest.get(id).is_none_or(|(known, _)| *known < number) => {
+                    newest.insert(id.clone(), (number, name));
+                    self.found.insert(id.clone(), read);
                 }
                 Some(_) => {}
             }
@@ -256,9 +258,10 @@ impl Reading<'_> {
         for (id, found) in answers {
             match found {
                 Ok(Some((kind, live))) if !live.is_going() => {
-                    let reader = Reader { config: &platform.config, owner: &self.scope.owner, present: Some(&self.present) };
-                    let observed = reader.observed(&kind, &live, wanted.get(&id).copied().flatten());
-                    self.found.insert(id.clone(), ObservedResource { id, ..observed });
+                    let reader = Reader { config: &platform.config, owner: &self.scope.owner };
+                    let mut read = reader.read(&kind, &live, wanted.get(&id).copied().flatten());
+                    read.observed.id = id.clone();
+                    self.found.insert(id, read);
                 }
                 Ok(_) => {}
                 Err(failure) => {

@@ -114,7 +114,7 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
     let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
     // What is not declared and stays is filled in by the server, or held by another manager. What people hold will be gone.
     let look = |live: &Live, desired: Option<&Document>| {
-        let view = View { kind: &kind, desired, refers: &[], present: None, fingerprints: &BTreeMap::new() };
+        let view = View { kind: &kind, desired, refers: &[], fingerprints: &BTreeMap::new() };
         project::project(live, &view).document
     };
     let taken_over = look(&live, None);

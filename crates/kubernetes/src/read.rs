@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use stratos_engine::desired::document::Document;
+use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::RolloutState;
@@ -13,7 +13,7 @@ use stratos_engine::platform::ObservedResource;
 use crate::config::EnvironmentConfig;
 use crate::kind::GroupKind;
 use crate::object::live::Live;
-use crate::object::project::{self, NAME, View};
+use crate::object::project::{self, NAME, Reference, View};
 use crate::{marks, names, shape};
 
 /// The live names of generated objects, by kind: of ConfigMaps those that are there, of Secrets the present generations.
@@ -24,8 +24,24 @@ pub(crate) struct Reader<'a> {
     pub(crate) config: &'a EnvironmentConfig,
     /// On whose behalf.
     pub(crate) owner: &'a Owner,
-    /// None where nobody looked.
-    pub(crate) present: Option<&'a Present>,
+}
+
+/// An object as it was read, and what it says of objects that may not have been read yet.
+pub(crate) struct Read {
+    pub(crate) observed: ObservedResource,
+    references: Vec<Reference>,
+}
+
+impl Read {
+    /// What refers to a generated object that is not there refers to nothing.
+    pub(crate) fn settled(self, present: &Present) -> ObservedResource {
+        let Self { mut observed, references } = self;
+        let gone: Vec<_> = references.into_iter().filter(|reference| !present.contains(&reference.to)).collect();
+        if !gone.is_empty() {
+            observed.document = observed.document.with(gone.into_iter().map(|reference| (reference.at, Some(Leaf::Unknown))));
+        }
+        observed
+    }
 }
 
 impl Reader<'_> {
@@ -44,8 +60,13 @@ impl Reader<'_> {
         }
     }
 
-    /// What it is, beside what should be.
+    /// What it is, beside what should be. What it refers to is taken to be there.
     pub(crate) fn observed(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> ObservedResource {
+        self.read(kind, live, desired).observed
+    }
+
+    /// The same for a plan, which reads what it refers to as well.
+    pub(crate) fn read(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> Read {
         let id = self.id(kind, live);
         let refers = self.ids(live.meta.annotations.get(marks::REFERS));
         let fingerprints = live.meta.annotations.get(marks::FINGERPRINTS);
@@ -53,12 +74,11 @@ impl Reader<'_> {
             kind,
             desired,
             refers: &refers,
-            present: self.present,
             fingerprints: &fingerprints.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
         };
         let projection = project::project(live, &view);
         let shape = if generation(live).is_some() { &shape::GENERATIONS } else { shape::of(kind) };
-        ObservedResource {
+        let observed = ObservedResource {
             uid: Some(live.meta.uid.clone()),
             attributes: attributes(kind, live),
             secret_values: projection.secret_values,
@@ -67,7 +87,8 @@ impl Reader<'_> {
             depends_on: self.ids(live.meta.annotations.get(marks::NEEDS)),
             rollout: rollout(&live.body),
             ..ObservedResource::new(id, live.ownership(self.owner), projection.document)
-        }
+        };
+        Read { observed, references: projection.references }
     }
 
     /// The ids that an annotation lists.

@@ -5,6 +5,8 @@
 set -euo pipefail
 folder=$1 subnet=$2 kind=$3 program=$4
 name=strk$subnet node=10.214.$subnet.10 registry=10.214.$subnet.1:5000 pods=10.215.$subnet.0/24 services=10.216.$subnet.0/24
+# Where nothing is behind them, there may be as many as somebody wants.
+[[ $kind == api ]] && services=10.216.0.0/16
 keys=$folder/certificates
 # kubectl and etcd are not to find what this machine's user has.
 export HOME=$folder KUBECACHEDIR=$folder/kubectl KUBECONFIG=$keys/admin.kubeconfig

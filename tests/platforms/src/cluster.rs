@@ -226,6 +226,11 @@ impl Cluster {
         printed
     }
 
+    /// How kubectl is started where it is to be measured: the program and its first words. `KUBECONFIG` says where to.
+    pub fn kubectl_program(&self) -> [String; 2] {
+        [self.program.display().to_string(), "kubectl".to_owned()]
+    }
+
     fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("kubectl").args(arguments.iter().map(AsRef::as_ref)).env("KUBECONFIG", &self.kubeconfig);

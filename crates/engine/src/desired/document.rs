@@ -16,11 +16,11 @@ use crate::render::secret::Fingerprint;
 ///
 /// The normal form has no nulls, no empty tables and no defaults that a server filled in; what has no order is sorted
 /// (by key, or by content); quantities are canonical; and no leaf holds an identifier that a server made. Two documents
-/// mean the same exactly when they are equal.
+/// mean the same exactly when they are equal. A clone is the same allocation until one of the two is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "std::collections::BTreeMap<Path, Leaf>", into = "std::collections::BTreeMap<Path, Leaf>")]
 pub struct Document {
-    leaves: Vec<(Path, Leaf)>,
+    leaves: Arc<Vec<(Path, Leaf)>>,
 }
 
 /// One value.
@@ -126,14 +126,25 @@ impl Document {
         &self.leaves
     }
 
-    /// The leaves, for stages that fill in what was not known (fingerprints, digests). Paths stay as they are.
+    /// The leaves, for stages that fill in what was not known (fingerprints, digests). Paths stay as they are. What is shared
+    /// is copied: ask for them where something is to be filled in.
     pub fn leaves_mut(&mut self) -> impl Iterator<Item = (&Path, &mut Leaf)> {
-        self.leaves.iter_mut().map(|(path, leaf)| (&*path, leaf))
+        Arc::make_mut(&mut self.leaves).iter_mut().map(|(path, leaf)| (&*path, leaf))
     }
 
     /// The leaf at a path.
     pub fn get(&self, path: &Path) -> Option<&Leaf> {
         self.leaves.binary_search_by(|(p, _)| p.cmp(path)).ok().map(|i| &self.leaves[i].1)
+    }
+
+    /// This document; or the other one, where both are equal. What is unchanged is then in memory once, and found equal at once.
+    pub fn shared_with(self, other: &Self) -> Self {
+        if self == *other { other.clone() } else { self }
+    }
+
+    /// Whether both are the same allocation, and so equal.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.leaves, &other.leaves)
     }
 
     /// Whether it has no leaf.
@@ -162,7 +173,7 @@ impl Document {
             hash.update(&(bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         };
-        for (path, leaf) in &self.leaves {
+        for (path, leaf) in &*self.leaves {
             let (tag, value) = match leaf {
                 Leaf::ServerChosen => continue,
                 Leaf::Bool(value) => ("bool", value.to_string()),
@@ -191,12 +202,12 @@ impl Document {
 
 impl From<std::collections::BTreeMap<Path, Leaf>> for Document {
     fn from(leaves: std::collections::BTreeMap<Path, Leaf>) -> Self {
-        Self { leaves: leaves.into_iter().collect() }
+        Self { leaves: Arc::new(leaves.into_iter().collect()) }
     }
 }
 impl From<Document> for std::collections::BTreeMap<Path, Leaf> {
     fn from(document: Document) -> Self {
-        document.leaves.into_iter().collect()
+        Arc::unwrap_or_clone(document.leaves).into_iter().collect()
     }
 }
 /// A later leaf at the same path replaces an earlier one.
@@ -207,7 +218,8 @@ impl FromIterator<(Path, Leaf)> for Document {
         leaves.reverse();
         leaves.dedup_by(|a, b| a.0 == b.0);
         leaves.reverse();
-        Self { leaves }
+        leaves.shrink_to_fit();
+        Self { leaves: Arc::new(leaves) }
     }
 }
 
@@ -300,6 +312,16 @@ mod tests {
         assert_eq!(a, b);
         assert_eq!(a.digest(), b.digest());
         assert_eq!(a.get(&Path::new(["b"])), Some(&Leaf::Integer(2)));
+    }
+
+    #[test]
+    fn equal_documents_can_be_one_and_a_change_of_one_is_none_of_the_other() {
+        let one = document(&[(&["a"], Leaf::Integer(1))]);
+        let mut same = document(&[(&["a"], Leaf::Integer(1))]).shared_with(&one);
+        assert!(same.is(&one));
+        same.leaves_mut().for_each(|(_, leaf)| *leaf = Leaf::Integer(2));
+        assert!(!same.is(&one) && one == document(&[(&["a"], Leaf::Integer(1))]));
+        assert!(!same.shared_with(&one).is(&one));
     }
 
     #[test]

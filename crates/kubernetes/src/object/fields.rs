@@ -125,18 +125,38 @@ impl<'de> Deserialize<'de> for FieldSet {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldSet, A::Error> {
                 let mut out = FieldSet::default();
-                while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-                    if key == "." {
-                        map.next_value::<IgnoredAny>()?;
-                        out.itself = true;
-                    } else {
-                        out.parts.push((Step::parse(&key), map.next_value()?));
+                while let Some(Key(step)) = map.next_key()? {
+                    match step {
+                        Some(step) => out.parts.push((step, map.next_value()?)),
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                            out.itself = true;
+                        }
                     }
                 }
                 Ok(out)
             }
         }
         deserializer.deserialize_map(Sets)
+    }
+}
+
+/// A step as it is written; None where it is `.`.
+struct Key(Option<Step>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Key;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a step")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Key, E> {
+                Ok(Key((text != ".").then(|| Step::parse(text))))
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

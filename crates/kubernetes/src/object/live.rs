@@ -1,7 +1,11 @@
 //! An object as the server returns it.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map as Object, Value};
 use stratos_engine::desired::document::Document;
 use stratos_engine::desired::owner::{Owner, Ownership};
 
@@ -22,8 +26,7 @@ pub(crate) struct Live {
 }
 
 /// `metadata`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub(crate) struct Meta {
     pub(crate) name: String,
     pub(crate) namespace: Option<String>,
@@ -103,33 +106,17 @@ impl Managed {
 impl Live {
     /// Reads one object.
     pub(crate) fn parse(bytes: &[u8]) -> serde_json::Result<Self> {
-        let mut body: Value = serde_json::from_slice(bytes)?;
-        let meta = match body.get_mut("metadata") {
-            Some(metadata) => {
-                let managed = metadata.as_object_mut().and_then(|metadata| metadata.remove("managedFields"));
-                let meta = Meta::deserialize(&*metadata)?;
-                let managed_fields = managed.map(Vec::<Managed>::deserialize).transpose()?.unwrap_or_default();
-                Meta { managed_fields, ..meta }
-            }
-            None => Meta::default(),
-        };
-        Ok(Self { meta, body })
+        serde_json::from_slice(bytes)
     }
 
     /// Whose it is. Controllers copy labels to what they make (a Service's to its EndpointSlices): what one of them made, and we never
     /// wrote, is not ours.
     pub(crate) fn ownership(&self, us: &Owner) -> Ownership {
         let ours = |managed: &Managed| managed.manager == MANAGER;
-        if self.is_controlled() && !self.meta.managed_fields.iter().any(ours) {
+        if self.has_controller() && !self.meta.managed_fields.iter().any(ours) {
             return Ownership::Unmarked;
         }
         marks::ownership(&self.meta.labels, &self.meta.annotations, us)
-    }
-
-    /// A controller has made it for another object.
-    fn is_controlled(&self) -> bool {
-        let owners = self.body.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        owners.into_iter().flatten().any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
     }
 
     /// What our server-side apply manages.
@@ -166,12 +153,17 @@ impl Live {
     }
 
     /// The fields that are ours to say, whoever changed them.
-    pub(crate) fn ours(&self) -> FieldSet {
-        let mut out = FieldSet::default();
+    pub(crate) fn ours(&self) -> Cow<'_, FieldSet> {
+        let mut out: Cow<'_, FieldSet> = Cow::default();
         for managed in &self.meta.managed_fields {
-            match managed.writer() {
-                Writer::Us => out.add(managed.fields.clone()),
-                _ => out.add(managed.ours_to_say()),
+            let more = match managed.writer() {
+                Writer::Us => Cow::Borrowed(&managed.fields),
+                _ => Cow::Owned(managed.ours_to_say()),
+            };
+            if out.parts.is_empty() && !out.itself {
+                out = more;
+            } else if !more.parts.is_empty() || more.itself {
+                out.to_mut().add(more.into_owned());
             }
         }
         out
@@ -213,6 +205,82 @@ impl Live {
     }
 }
 
+impl Meta {
+    /// Takes what is known by this name.
+    fn take(&mut self, key: &str, value: &Value) -> serde_json::Result<()> {
+        match key {
+            "name" => self.name = String::deserialize(value)?,
+            "namespace" => self.namespace = Option::deserialize(value)?,
+            "uid" => self.uid = String::deserialize(value)?,
+            "resourceVersion" => self.resource_version = String::deserialize(value)?,
+            "deletionTimestamp" => self.deletion_timestamp = Option::deserialize(value)?,
+            "finalizers" => self.finalizers = Vec::deserialize(value)?,
+            "labels" => self.labels = Map::deserialize(value)?,
+            "annotations" => self.annotations = Map::deserialize(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// In one pass: `managedFields` is the larger half of most objects, and never becomes a value.
+impl<'de> Deserialize<'de> for Live {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl<'de> Visitor<'de> for Whole {
+            type Value = Live;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Live, A::Error> {
+                let (mut meta, mut body) = (Meta::default(), Object::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    let value = match key.as_str() {
+                        "metadata" => {
+                            let Metadata(read, rest) = map.next_value()?;
+                            meta = read;
+                            Value::Object(rest)
+                        }
+                        _ => map.next_value()?,
+                    };
+                    body.insert(key, value);
+                }
+                Ok(Live { meta, body: Value::Object(body) })
+            }
+        }
+        deserializer.deserialize_map(Whole)
+    }
+}
+
+/// What is known of `metadata`, and all of it but `managedFields`.
+struct Metadata(Meta, Object<String, Value>);
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Part;
+        impl<'de> Visitor<'de> for Part {
+            type Value = Metadata;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object's metadata")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+                let mut out = Metadata(Meta::default(), Object::new());
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "managedFields" {
+                        out.0.managed_fields = map.next_value()?;
+                        continue;
+                    }
+                    let value = map.next_value()?;
+                    out.0.take(&key, &value).map_err(A::Error::custom)?;
+                    out.1.insert(key, value);
+                }
+                Ok(out)
+            }
+        }
+        deserializer.deserialize_map(Part)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +293,7 @@ mod tests {
     #[test]
     fn nobody_manages_what_says_nothing() {
         let live = Live::parse(b"{}").unwrap();
-        assert_eq!(live.ours(), FieldSet::default());
+        assert_eq!(*live.ours(), FieldSet::default());
         assert!(!live.must_be_taken_over());
     }
 

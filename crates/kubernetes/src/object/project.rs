@@ -32,9 +32,6 @@ pub(crate) struct View<'a> {
     pub(crate) desired: Option<&'a Document>,
     /// The objects that it refers to by what they are, not by a name: see [`marks::REFERS`].
     pub(crate) refers: &'a [ResourceId],
-    /// The live names of generated objects that are there, and the present ones among generations, by kind. None where nobody
-    /// looked: then all of them are.
-    pub(crate) present: Option<&'a BTreeSet<(Arc<str>, String)>>,
     /// Fingerprints that were written with a Secret's entries.
     pub(crate) fingerprints: &'a BTreeMap<String, Fingerprint>,
 }
@@ -45,6 +42,16 @@ pub(crate) struct Projection {
     pub(crate) document: Document,
     /// The values of secret leaves.
     pub(crate) secret_values: Vec<(Path, Zeroizing<String>)>,
+    /// The leaves that refer to generated objects.
+    pub(crate) references: Vec<Reference>,
+}
+
+/// A leaf that holds the name of a generated object.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub(crate) at: Path,
+    /// The kind, and the live name.
+    pub(crate) to: (Arc<str>, String),
 }
 
 /// Projects a live object.
@@ -58,6 +65,7 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
         live,
         as_written: OnceCell::new(),
         applied: OnceCell::new(),
+        references: Vec::new(),
     };
     projector.ours(&live.ours(), &live.body);
     projector.filled_in();
@@ -66,7 +74,12 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
     if let Some(version) = live.body.get("apiVersion").and_then(Value::as_str) {
         projector.leaves.insert(Path::new(["apiVersion"]), Leaf::Text(version.into()));
     }
-    Projection { document: projector.leaves.into_iter().collect(), secret_values: projector.secret_values }
+    let document: Document = projector.leaves.into_iter().collect();
+    let document = match view.desired {
+        Some(desired) => document.shared_with(desired),
+        None => document,
+    };
+    Projection { document, secret_values: projector.secret_values, references: projector.references }
 }
 
 struct Projector<'a> {
@@ -79,6 +92,7 @@ struct Projector<'a> {
     /// See [`Live::is_as_written`]. Most objects never ask.
     as_written: OnceCell<bool>,
     applied: OnceCell<FieldSet>,
+    references: Vec<Reference>,
 }
 
 /// The parts of `metadata` that people say something in.
@@ -116,7 +130,6 @@ impl Projector<'_> {
             return self.whole(at, names, value);
         }
         let before = self.leaves.len();
-        let keys = self.keys(names);
         for (step, part) in &set.parts {
             match step {
                 Step::Field(name) => {
@@ -132,9 +145,9 @@ impl Projector<'_> {
                 }
                 Step::Keys(wanted) => {
                     let matches = |item: &Value| wanted.iter().all(|(key, value)| item.get(key) == Some(value));
-                    self.item(value, matches, keys, part, at, names);
+                    self.item(value, matches, part, at, names);
                 }
-                Step::Member(member) => self.item(value, |item| item == member, keys, part, at, names),
+                Step::Member(member) => self.item(value, |item| item == member, part, at, names),
                 Step::Place(index) => {
                     if let Some(item) = value.get(index) {
                         at.push(segment::place(*index));
@@ -194,17 +207,9 @@ impl Projector<'_> {
         *self.as_written.get_or_init(|| self.live.is_as_written(desired))
     }
 
-    fn item(
-        &mut self,
-        list: &Value,
-        matches: impl Fn(&Value) -> bool,
-        keys: Option<&'static [&'static str]>,
-        part: &FieldSet,
-        at: &mut At,
-        names: &mut At,
-    ) {
+    fn item(&mut self, list: &Value, matches: impl Fn(&Value) -> bool, part: &FieldSet, at: &mut At, names: &mut At) {
         let Some((index, item)) = list.as_array().and_then(|list| list.iter().enumerate().find(|(_, item)| matches(item))) else { return };
-        let keyed = keys.and_then(|keys| segment::element(item.as_object()?, keys));
+        let keyed = self.keys(names).and_then(|keys| segment::element(item.as_object()?, keys));
         at.push(keyed.unwrap_or_else(|| segment::place(index)));
         self.set(part, item, at, names);
         at.pop();
@@ -287,7 +292,7 @@ impl Projector<'_> {
     /// The order of keyed lists, where it means something.
     fn order(&mut self, body: &Value) {
         let mut lists: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
-        for path in self.leaves.keys() {
+        for path in self.leaves.keys().filter(|path| path.segments().any(lists::is_ordered)) {
             let segments: Vec<&str> = path.segments().collect();
             for (i, pair) in segments.windows(2).enumerate() {
                 if lists::is_ordered(pair[0]) && pair[1].contains('=') && pair[1].starts_with('[') {
@@ -359,14 +364,12 @@ impl Projector<'_> {
     }
 
     /// A name of something that we make is a reference to it.
-    fn referring(&self, path: &Path, leaf: Leaf) -> Leaf {
-        let Leaf::Text(name) = &leaf else { return leaf };
+    fn referring(&mut self, path: &Path, leaf: Leaf) -> Leaf {
+        let (Leaf::Text(name), false) = (&leaf, self.view.refers.is_empty()) else { return leaf };
         let segments: Vec<&str> = path.segments().filter(|segment| !segment.starts_with('[')).collect();
-        let Some(kind) = references::kind(&segments).filter(|_| !self.view.refers.is_empty()) else { return leaf };
+        let Some(kind) = references::kind(&segments) else { return leaf };
         let Some(of) = self.view.refers.iter().find(|id| &*id.kind == kind && is_name_of(name, id)) else { return leaf };
-        if self.view.present.is_some_and(|present| !present.contains(&(of.kind.clone(), name.to_string()))) {
-            return Leaf::Unknown;
-        }
+        self.references.push(Reference { at: path.clone(), to: (of.kind.clone(), name.to_string()) });
         Leaf::Ref(Arc::new(Text::from_iter([Segment::Attribute { of: Box::new(of.clone()), name: NAME.to_owned() }])))
     }
 }
