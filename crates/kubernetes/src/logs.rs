@@ -12,6 +12,7 @@ mod parts;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -31,6 +32,10 @@ pub(crate) use parts::{Part, of_pod as parts_of};
 
 /// What a reader of logs gets.
 pub(crate) type LogLines = BoxStream<'static, Result<LogLine, PlatformError>>;
+
+/// While a container is replaced, the kubelet may name one whose log has gone already: it is asked again, so often and after so long.
+const OPENED: u32 = 5;
+const SETTLES: Duration = Duration::from_millis(500);
 
 type Source = BoxStream<'static, Result<Line, Failure>>;
 
@@ -150,14 +155,20 @@ impl Reader {
                 Which::Following => query.with("follow", "true"),
                 Which::Previous => query.with("previous", "true"),
             };
-            match reader.connection.open(query.as_str()).await {
-                Ok(bytes) => {
-                    let lines = lines::of(bytes, part.instance.clone());
-                    Ok(lines.try_filter(move |line| futures::future::ready(cursor.pass(line))).boxed())
+            for _ in 0..OPENED {
+                let mut lines = match reader.connection.open(query.as_str()).await {
+                    Ok(bytes) => lines::of(bytes, part.instance.clone()),
+                    Err(failure) if has_no_log(&failure) => break,
+                    Err(failure) => return Err(failure),
+                };
+                let first = lines.next().await;
+                if !first.as_ref().is_some_and(|line| line.as_ref().is_ok_and(Line::says_that_there_is_none)) {
+                    let new = move |line: &Line| futures::future::ready(cursor.pass(line));
+                    return Ok(stream::iter(first).chain(lines).try_filter(new).boxed());
                 }
-                Err(failure) if has_no_log(&failure) => Ok(stream::empty().boxed()),
-                Err(failure) => Err(failure),
+                tokio::time::sleep(SETTLES).await;
             }
+            Ok(stream::empty().boxed())
         };
         stream::once(open).try_flatten().boxed()
     }

@@ -21,6 +21,14 @@ pub(super) struct Line {
     pub(super) line: LogLine,
 }
 
+impl Line {
+    /// Words of the kubelet, which it says with status 200 and in place of a log (`kuberuntime_container.go`, `ReadLogs`). What a
+    /// container wrote has a time.
+    pub(super) fn says_that_there_is_none(&self) -> bool {
+        self.at.is_none() && self.line.line.starts_with("unable to retrieve container logs for ")
+    }
+}
+
 /// The lines of one container. What comes before a stream breaks and is no whole line is not told: it comes again.
 pub(super) fn of(bytes: impl Stream<Item = Result<Bytes, Failure>> + Send + 'static, instance: String) -> Source {
     let cutter = Cutter { instance, begun: Vec::new(), piece_of: None, ready: VecDeque::new() };
@@ -117,6 +125,19 @@ mod tests {
         let expected: Vec<(bool, String)> = expected.into_iter().map(|(at, line)| (at, line.to_owned())).collect();
         assert_eq!(cut(vec![text.clone().into_bytes()]).await, expected);
         assert_eq!(cut(text.bytes().map(|byte| vec![byte]).collect()).await, expected);
+    }
+
+    #[tokio::test]
+    async fn only_the_kubelet_says_that_there_is_no_log() {
+        let none = async |text: String| {
+            let bytes = stream::iter([Ok(Bytes::from(text))]);
+            let lines: Vec<_> = of(bytes, "web".into()).collect().await;
+            lines[0].as_ref().unwrap().says_that_there_is_none()
+        };
+        let words = "unable to retrieve container logs for containerd://5f";
+        assert!(none(words.to_owned()).await);
+        assert!(!none(format!("{TIME} {words}")).await);
+        assert!(!none("failed to try resolving symlinks in path".to_owned()).await);
     }
 
     #[tokio::test]

@@ -36,6 +36,53 @@ fn pod(name: &str, script: &str, more: &str) -> String {
     )
 }
 
+#[tokio::test]
+async fn lines_of_several_containers_are_in_order_and_can_be_cut() {
+    let place = Place::new("l-order", "");
+    place.apply(
+        "{apiVersion: v1, kind: Pod, metadata: {name: two, namespace: NAMESPACE}, spec: {restartPolicy: Never, containers: [
+          {name: a, image: 'IMAGE:1', command: [sh, -c, 'echo a1; echo a2; printf last']},
+          {name: c, image: 'IMAGE:1', command: [sh, -c, 'echo out; echo err >&2']},
+          {name: b, image: 'IMAGE:1', command: [sh, -c, 'printf \"b1\\r\\n\\377junk\\n\"']}]}}",
+    );
+    place.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/two", "--timeout=60s"]);
+    let lines = all(&place, "Pod", "two", &LogOptions::default()).await;
+    let of = |instance: &str| lines.iter().filter(|(of, _)| of == instance).map(|(_, line)| line.as_str()).collect::<Vec<_>>();
+    assert_eq!((of("two/a"), of("two/b")), (vec!["a1", "a2", "last"], vec!["b1", "\u{fffd}junk"]));
+    // The two come through two pipes.
+    let mut both = of("two/c");
+    both.sort_unstable();
+    assert_eq!(both, ["err", "out"]);
+    let tail = LogOptions { tail: Some(1), ..LogOptions::default() };
+    assert_eq!(all(&place, "Pod", "two", &tail).await.len(), 3);
+    // What has ended is followed to its end and waits for more: nothing comes twice.
+    let mut followed = open(&place, "Pod", "two", &LogOptions { follow: true, ..tail }).await;
+    next(&mut followed, 3).await;
+    assert!(tokio::time::timeout(Duration::from_secs(3), followed.next()).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_followed_goes_on_over_restarts_without_a_line_twice_or_lost() {
+    let place = Place::new("l-follow", "");
+    // It counts on over restarts, on a volume, and ends after each three lines.
+    let script = "n=$(cat /v/n 2> /dev/null || echo 0); for i in 1 2 3; do n=$((n+1)); echo line $n; echo $n > /v/n; sleep 0.3; done; exit 1";
+    place.apply(
+        &pod("count", script, "volumes: [{name: v, emptyDir: {}}],")
+            .replace("command:", "volumeMounts: [{name: v, mountPath: /v}], command:"),
+    );
+    place.kubectl(&["wait", "--for=jsonpath={.status.containerStatuses[0].started}=true", "pod/count", "--timeout=60s"]);
+    let mut lines = open(&place, "Pod", "count", &LogOptions { follow: true, ..LogOptions::default() }).await;
+    let mut seen = Vec::new();
+    // Three runs: the back-off between them is 10 seconds.
+    while seen.len() < 9 {
+        seen.extend(next(&mut lines, 1).await);
+    }
+    let expected: Vec<String> = (1..=9).map(|n| format!("line {n}")).collect();
+    assert_eq!(seen, expected);
+    let previous = all(&place, "Pod", "count", &LogOptions { previous: true, ..LogOptions::default() }).await;
+    assert_eq!(previous.len(), 3, "{previous:?}");
+}
+
 /// The API server is away while lines are written.
 #[tokio::test]
 async fn a_stream_that_breaks_is_read_on_from_where_it_broke() {
