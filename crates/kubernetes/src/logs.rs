@@ -33,7 +33,8 @@ pub(crate) use parts::{Part, of_pod as parts_of};
 /// What a reader of logs gets.
 pub(crate) type LogLines = BoxStream<'static, Result<LogLine, PlatformError>>;
 
-/// While a container is replaced, the kubelet may name one whose log has gone already: it is asked again, so often and after so long.
+/// Between two runs of a container the kubelet may know none before, or name one whose log has gone already: it is asked again, so
+/// often and after so long.
 const OPENED: u32 = 5;
 const SETTLES: Duration = Duration::from_millis(500);
 
@@ -156,15 +157,21 @@ impl Reader {
                 Which::Previous => query.with("previous", "true"),
             };
             for _ in 0..OPENED {
-                let mut lines = match reader.connection.open(query.as_str()).await {
-                    Ok(bytes) => lines::of(bytes, part.instance.clone()),
-                    Err(failure) if has_no_log(&failure) => break,
+                match reader.connection.open(query.as_str()).await {
+                    Ok(bytes) => {
+                        let mut lines = lines::of(bytes, part.instance.clone());
+                        let first = lines.next().await;
+                        if !first.as_ref().is_some_and(|line| line.as_ref().is_ok_and(Line::says_that_there_is_none)) {
+                            let new = move |line: &Line| futures::future::ready(cursor.pass(line));
+                            return Ok(stream::iter(first).chain(lines).try_filter(new).boxed());
+                        }
+                    }
+                    Err(failure) if has_no_log(&failure) => {
+                        if which != Which::Previous || failure.is_not_found() {
+                            break;
+                        }
+                    }
                     Err(failure) => return Err(failure),
-                };
-                let first = lines.next().await;
-                if !first.as_ref().is_some_and(|line| line.as_ref().is_ok_and(Line::says_that_there_is_none)) {
-                    let new = move |line: &Line| futures::future::ready(cursor.pass(line));
-                    return Ok(stream::iter(first).chain(lines).try_filter(new).boxed());
                 }
                 tokio::time::sleep(SETTLES).await;
             }

@@ -16,7 +16,6 @@ pub(crate) struct Part {
     /// It ran before, and was started again.
     pub(super) restarts: u32,
     has_run: bool,
-    has_run_before: bool,
 }
 
 impl Part {
@@ -30,7 +29,6 @@ impl Part {
             runs: true,
             restarts: 0,
             has_run: true,
-            has_run_before: false,
         }
     }
 
@@ -42,7 +40,8 @@ impl Part {
     pub(super) fn has_log(&self, which: Which) -> bool {
         match which {
             Which::Latest | Which::Following => self.has_run,
-            Which::Previous => self.has_run_before,
+            // That it ended is not in its status for a moment, between two runs.
+            Which::Previous => self.restarts > 0,
         }
     }
 }
@@ -75,7 +74,6 @@ fn part(pod: &Pod, status: &ContainerStatus, named: bool) -> Part {
         runs,
         restarts: status.restart_count,
         has_run: runs || status.state.terminated.is_some() || ended_before,
-        has_run_before: ended_before,
     }
 }
 
