@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::document::{Document, Leaf};
 use crate::desired::owner::{Marks, Owner};
 use crate::desired::path::Path;
-use crate::desired::resource::{Resource, ResourceId};
+use crate::desired::resource::{Replacement, Resource, ResourceId};
 use crate::plan::change::{OWNER, PROTECT};
 use crate::platform::ObservedResource;
 
@@ -41,6 +41,8 @@ pub enum Difference {
         observed: ObservedResource,
         /// The fields, sorted by path.
         fields: Vec<FieldChange>,
+        /// The platform refuses to change them in place: how it is made anew instead.
+        anew: Option<Replacement>,
     },
     /// It is there, and is ours, and the platform would refuse what it should be.
     Refused {
@@ -143,6 +145,15 @@ impl Differences {
         }
     }
 
+    /// Takes what a platform would not change in place, as its dry run says.
+    pub fn take_anew(&mut self, mut replacements: BTreeMap<ResourceId, Replacement>) {
+        for difference in &mut self.differences {
+            if let Difference::Differs { desired, anew, .. } = difference {
+                *anew = replacements.remove(&desired.id);
+            }
+        }
+    }
+
     /// Takes what a platform would refuse, as its dry run says.
     pub fn take_refused(&mut self, mut refused: BTreeMap<ResourceId, String>) {
         for difference in &mut self.differences {
@@ -167,7 +178,7 @@ impl Differences {
         if fields.is_empty() && observed.id == desired.id {
             self.unchanged.push(desired);
         } else {
-            self.differences.push(Difference::Differs { desired, observed: observed.clone(), fields });
+            self.differences.push(Difference::Differs { desired, observed: observed.clone(), fields, anew: None });
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::desired::document::Document;
 use crate::desired::name::Name;
 use crate::desired::owner::{Marks, Owner, Ownership};
 use crate::desired::path::Path;
-use crate::desired::resource::{Resource, ResourceId};
+use crate::desired::resource::{Replacement, Resource, ResourceId};
 use crate::desired::text::Text;
 use crate::health::{Health, RolloutState};
 use crate::manifest::diagnostic::Diagnostic;
@@ -250,6 +250,8 @@ pub struct Scope {
 pub struct Preview {
     /// What it would really store, in normal form. A secret leaf needs no text: the engine has it.
     pub stored: BTreeMap<ResourceId, Document>,
+    /// What it would not change in place, and how it is made anew instead.
+    pub anew: BTreeMap<ResourceId, Replacement>,
     /// What it would refuse, and why: held, while everything else is planned.
     pub refused: BTreeMap<ResourceId, String>,
     /// What it could not be asked, and why: sentences.

@@ -21,31 +21,36 @@ use crate::object::project::{self, View};
 use crate::object::write;
 use crate::observe::version;
 use crate::platform::KubernetesPlatform;
+use crate::shape;
 
 /// Asks about all differences that are changes in place, as many at once as the connection allows.
 pub(crate) async fn preview(platform: &KubernetesPlatform, differences: &[Difference]) -> Result<Preview, PlatformError> {
     let in_place = differences.iter().filter_map(|difference| match difference {
-        Difference::Differs { desired, observed, fields } if is_in_place(desired, observed, fields) => Some((desired, observed)),
+        Difference::Differs { desired, observed, fields, .. } if is_in_place(desired, observed, fields) => Some((desired, observed)),
         _ => None,
     });
     let answers = join_all(in_place.map(|(desired, observed)| one(platform, desired, &observed.document))).await;
-    let (mut stored, mut refused, mut unasked) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let (mut said, mut unasked) = (Preview::default(), BTreeSet::new());
     for answer in answers {
         match answer? {
-            Answer::Stored(id, document) => drop(stored.insert(id, document)),
-            Answer::Refused(id, why) => drop(refused.insert(id, why)),
+            Answer::Stored(id, document) => drop(said.stored.insert(id, document)),
+            Answer::Immutable(id) => drop(said.anew.insert(id, shape::ANEW)),
+            Answer::Refused(id, why) => drop(said.refused.insert(id, why)),
             Answer::Unasked(why) => drop(unasked.insert(why)),
             Answer::Nothing => {}
         }
     }
     let note = |why| format!("not tried on the cluster before it is applied (dry run): {why}");
-    Ok(Preview { stored, refused, notes: unasked.into_iter().map(note).collect() })
+    said.notes = unasked.into_iter().map(note).collect();
+    Ok(said)
 }
 
 /// What a dry run came to.
 enum Answer {
     /// The cluster would store this.
     Stored(ResourceId, Document),
+    /// The cluster would not change it in place.
+    Immutable(ResourceId),
     /// The cluster would refuse it, for this reason and with what helps.
     Refused(ResourceId, String),
     /// The cluster was not asked, or did not say.
@@ -60,6 +65,14 @@ fn is_in_place(desired: &Resource, observed: &ObservedResource, fields: &[strato
         |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
     let marks = |field: &stratos_engine::compare::FieldChange| stratos_engine::plan::change::is_mark(&field.path);
     desired.id == observed.id && !desired.id.name.ends_with(names::GENERATIONS) && !fields.iter().any(replaces) && !fields.iter().all(marks)
+}
+
+/// Whether nothing is wrong but that fields can be set only once. Validation says that in words only, and so do the rules of most custom
+/// resources.
+fn is_immutable(failure: &Failure) -> bool {
+    let says_so =
+        |message: &str| ["immutable", "updates to statefulset spec for fields other than"].iter().any(|words| message.contains(words));
+    failure.causes().next().is_some() && failure.causes().all(|(_, message, _)| says_so(message))
 }
 
 async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Document) -> Result<Answer, PlatformError> {
@@ -95,6 +108,7 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
             Err(failure) if failure.is_not_found() => return Ok(Answer::Nothing),
             // Who may only read may plan.
             Err(failure) if failure.is_unauthorized() || failure.has_no_dry_run() => return Ok(Answer::Unasked(failure.why().to_owned())),
+            Err(failure) if is_immutable(&failure) => return Ok(Answer::Immutable(desired.id.clone())),
             Err(failure) => {
                 let error = conflict(&failure, &attempted()).unwrap_or_else(|| failure.error(attempted()));
                 if ![PlatformErrorKind::Rejected, PlatformErrorKind::Denied].contains(&error.kind) {

@@ -1,13 +1,14 @@
 //! What is known of the kinds that come with every cluster: data for the comparison and the plan.
 //!
-//! Fields that cannot be changed are those that the validation of `k8s.io/kubernetes` (1.34) refuses in an update.
+//! Fields that cannot be changed are those that the validation of `k8s.io/kubernetes` (1.34) refuses in an update. Those that are not
+//! here are found by the dry run, where there is one.
 
 use stratos_engine::desired::resource::{ReplaceOrder, Replacement, Shape};
 
 use crate::kind::GroupKind;
 
 /// Nothing serves in between.
-const ANEW: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: false };
+pub(crate) const ANEW: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: false };
 /// Nothing runs in it.
 const AT_REST: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: false, loses_data: false };
 /// The new one beside the old one.

@@ -72,8 +72,9 @@ async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Resu
     if differences.differences.is_empty() {
         return Ok(Vec::new());
     }
-    let Preview { stored, refused, notes } = platform.preview(&differences.differences).await?;
+    let Preview { stored, anew, refused, notes } = platform.preview(&differences.differences).await?;
     differences.take_stored(stored);
+    differences.take_anew(anew);
     differences.take_refused(refused);
     Ok(notes)
 }

@@ -25,10 +25,10 @@ impl Choices {
             Difference::Missing(desired) => self.missing(desired, gaps),
             Difference::Refused { desired, why } => self.hold(&desired, "update", HeldReason::Refused { why }),
             Difference::Taken { desired, observed } => self.taken(desired, &observed, policy),
-            Difference::Differs { desired, observed, fields } if desired.id == observed.id => {
-                self.differs(desired, &observed, fields, policy);
+            Difference::Differs { desired, observed, fields, anew } if desired.id == observed.id => {
+                self.differs(desired, &observed, fields, anew, policy);
             }
-            Difference::Differs { desired, observed, fields } => self.moved(desired, &observed, fields, policy),
+            Difference::Differs { desired, observed, fields, anew } => self.moved(desired, &observed, fields, anew, policy),
             Difference::Undeclared(observed) => self.undeclared(&observed, policy),
         }
     }
@@ -55,14 +55,21 @@ impl Choices {
         }
         let mut fields = crate::compare::fields(&desired.document, &observed.document);
         fields.retain(|field| !observed.said_openly.contains(&field.path));
-        let action = replacement(&desired, &fields).map_or(Action::Update, Action::Replace);
+        let action = replacement(&desired, &fields, None).map_or(Action::Update, Action::Replace);
         self.changes.push(write(desired, Some(observed), action, Reason::Adopted, fields));
     }
 
-    fn differs(&mut self, desired: Resource, observed: &ObservedResource, fields: Vec<FieldChange>, policy: &Policy) {
+    fn differs(
+        &mut self,
+        desired: Resource,
+        observed: &ObservedResource,
+        fields: Vec<FieldChange>,
+        anew: Option<Replacement>,
+        policy: &Policy,
+    ) {
         let before = observed.ownership.marks().map(|marks| &marks.owner).filter(|owner| **owner != desired.marks.owner);
         let reason = if before.is_some() { Reason::Moved } else { Reason::Differs };
-        let Some(replacement) = replacement(&desired, &fields) else {
+        let Some(replacement) = replacement(&desired, &fields, anew) else {
             return self.changes.push(write(desired, Some(observed), Action::Update, reason, fields));
         };
         if observed.ownership.marks().is_some_and(|marks| marks.protect) {
@@ -79,11 +86,18 @@ impl Choices {
     }
 
     /// What was renamed: in place where the platform can; else made anew, and the old one goes unless it holds data.
-    fn moved(&mut self, desired: Resource, observed: &ObservedResource, fields: Vec<FieldChange>, policy: &Policy) {
+    fn moved(
+        &mut self,
+        desired: Resource,
+        observed: &ObservedResource,
+        fields: Vec<FieldChange>,
+        anew: Option<Replacement>,
+        policy: &Policy,
+    ) {
         if desired.shape.renames {
-            return match replacement(&desired, &fields) {
+            return match replacement(&desired, &fields, anew) {
                 None => self.changes.push(write(desired, Some(observed), Action::Update, Reason::Moved, fields)),
-                Some(_) => self.differs(desired, observed, fields, policy),
+                Some(_) => self.differs(desired, observed, fields, anew, policy),
             };
         }
         let to = desired.id.clone();
@@ -164,12 +178,13 @@ pub fn request(observed: &ObservedResource, action: Action, reason: Reason) -> O
     })
 }
 
-/// How the fields that differ force a replacement, if they do: the strictest of their rules.
-fn replacement(desired: &Resource, fields: &[FieldChange]) -> Option<Replacement> {
+/// How the fields that differ force a replacement, if they do: the strictest of their rules, and of what the platform says.
+fn replacement(desired: &Resource, fields: &[FieldChange], anew: Option<Replacement>) -> Option<Replacement> {
     let rules = desired.shape.replaces.iter().filter(|(pattern, _)| fields.iter().any(|field| field.path.matches(pattern)));
     let loses_data = desired.shape.holds_data;
     rules
         .map(|(_, rule)| *rule)
+        .chain(anew)
         .reduce(|a, b| Replacement {
             order: if a.order == ReplaceOrder::DeleteFirst { a.order } else { b.order },
             downtime: a.downtime || b.downtime,

@@ -21,7 +21,7 @@ mod translate;
 mod world;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -33,10 +33,9 @@ use super::{
 };
 use crate::compare::Difference;
 use crate::deploy::Connector;
-use crate::desired::document::Document;
 use crate::desired::name::Name;
 use crate::desired::owner::{Owner, Ownership};
-use crate::desired::resource::{Resource, ResourceId};
+use crate::desired::resource::{ReplaceOrder, Replacement, Resource, ResourceId};
 use crate::health::Health;
 use crate::manifest::Manifest;
 use crate::manifest::schema::{Environment, PlatformKind, Project};
@@ -64,6 +63,8 @@ pub struct Quirks {
     pub returns_secrets: bool,
     /// The server stores no more replicas than these, whatever it is sent, and has a dry run that says so.
     pub most_replicas: Option<u32>,
+    /// The server does not change this field in place, and has a dry run that says so.
+    pub immutable: Option<&'static str>,
 }
 
 impl Default for Quirks {
@@ -75,6 +76,7 @@ impl Default for Quirks {
             follows_references: true,
             returns_secrets: false,
             most_replicas: None,
+            immutable: None,
         }
     }
 }
@@ -243,14 +245,22 @@ impl Platform for MemoryPlatform {
     }
 
     async fn preview(&self, differences: &[Difference]) -> Result<Preview, PlatformError> {
-        let Some(most) = self.world.lock().quirks.most_replicas else { return Ok(Preview::default()) };
-        let differing = differences.iter().filter_map(|difference| match difference {
-            Difference::Differs { desired, .. } => Some((desired.id.clone(), read::stored(&desired.document, most))),
-            _ => None,
-        });
-        let stored: BTreeMap<ResourceId, Document> = differing.collect();
-        let on = format!("what {} changes would come to in {}", stored.len(), self.environment);
-        self.call(Call::Observe, on, |_| Preview { stored, ..Preview::default() }).await.map_err(|lost| lost.error)
+        let Quirks { most_replicas, immutable, .. } = self.world.lock().quirks;
+        if most_replicas.is_none() && immutable.is_none() {
+            return Ok(Preview::default());
+        }
+        let mut said = Preview::default();
+        for difference in differences {
+            let Difference::Differs { desired, fields, .. } = difference else { continue };
+            if immutable.is_some_and(|immutable| fields.iter().any(|field| field.path.matches(immutable))) {
+                let how = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: false };
+                said.anew.insert(desired.id.clone(), how);
+            } else if let Some(most) = most_replicas {
+                said.stored.insert(desired.id.clone(), read::stored(&desired.document, most));
+            }
+        }
+        let on = format!("what {} changes would come to in {}", said.stored.len() + said.anew.len(), self.environment);
+        self.call(Call::Observe, on, |_| said).await.map_err(|lost| lost.error)
     }
 
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {

@@ -287,3 +287,61 @@ async fn patches_are_applied_and_changes_by_hand_are_seen_and_set_right() {
     );
     live.apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await.unwrap();
 }
+
+/// A definition whose rule refuses another size, a ticket of that size, and a ConfigMap that is fixed.
+fn fixed(size: u32) -> Live {
+    let text = format!(
+        "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{ name: tickets.fixed.example.com }}
+spec:
+  group: fixed.example.com
+  scope: Namespaced
+  names: {{ kind: Ticket, plural: tickets }}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            properties:
+              size: {{ type: integer, x-kubernetes-validations: [{{ rule: self == oldSelf, message: size is immutable }}] }}
+              owner: {{ type: string }}
+---
+apiVersion: fixed.example.com/v1
+kind: Ticket
+metadata: {{ name: one }}
+spec: {{ size: {size}, owner: \"{size}\" }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {{ name: fixed }}
+immutable: true
+data: {{ size: \"{size}\" }}
+"
+    );
+    Live::new("fixed", &[("k8s/all.yaml".to_owned(), text)], "platform.kubernetes.manifests = \"k8s/*\"\n")
+}
+
+/// No table of ours knows that these fields cannot change: the dry run says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_cluster_does_not_change_in_place_is_planned_to_be_made_anew() {
+    tokio::task::spawn_blocking(cluster).await.unwrap();
+    fixed(1).apply(Policy::default()).await.unwrap();
+    fixed(1).unchanged("right after an apply").await.unwrap();
+    let uid = ["get", "ticket/one", "configmap/fixed", "--output", "jsonpath={.items[*].metadata.uid}"];
+    let before = fixed(1).kubectl(&uid).await.unwrap();
+    let changes = fixed(2).changes().await.unwrap();
+    let replaced = |id: &str| changes.iter().filter(|change| change.starts_with("Replace") && change.contains(id)).count();
+    assert_eq!((replaced("Ticket.fixed.example.com/one"), replaced("ConfigMap/fixed"), changes.len()), (2, 1, 3), "{changes:#?}");
+    fixed(2).apply(Policy::default()).await.unwrap();
+    fixed(2).unchanged("right after a replacement").await.unwrap();
+    let after = fixed(2).kubectl(&uid).await.unwrap();
+    assert!(before.split(' ').all(|uid| !after.contains(uid)) && after.len() == before.len(), "{before} {after}");
+    fixed(2).apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await.unwrap();
+}
