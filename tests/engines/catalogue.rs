@@ -1,64 +1,82 @@
 //! The catalogue's cartridges, each with the real software in the image that it names.
 
-use crate::project::{SECRET, answers, engines, environment, get, works};
+use crate::project::{SECRET, answers, environment, get, provide, reached, stratos, works};
 use crate::support::Place;
 
-/// A project with one app of this cartridge.
-fn project(platform: &str, name: &str, tag: &str, app: &str) -> Place {
-    stratos_test_platforms::provide(engines(), 0, name, tag);
-    let environment = environment(platform, &format!("{platform}-{name}"));
-    Place::with(&format!(
-        "[project]\nname = \"catalogue\"\nid = \"{platform}{name}\"\n[environments.prod]\n{environment}\n\
-         [secrets]\npassword = {{ env = \"PASSWORD\" }}\n[apps.{name}]\ncartridge = \"{name}\"\n{app}\n"
-    ))
+/// A project with one app of a cartridge, on a platform.
+struct App {
+    place: Place,
+    platform: &'static str,
+    name: &'static str,
+    /// Where it is published.
+    port: u16,
 }
 
-/// The container of its first instance: `…-1`, or `….1.<task>`.
-fn first_container(platform: &str, name: &str) -> String {
-    let containers = engines().docker(0, &["ps", "--quiet", "--filter", &format!("name={platform}-{name}-{name}[-.]1")]);
-    assert_eq!(containers.lines().count(), 1, "{containers}");
-    containers
+impl App {
+    fn new(platform: &'static str, name: &'static str, tag: &str, ports: (&str, u16, u16), more: &str) -> Self {
+        provide(platform, name, tag);
+        let environment = environment(platform, &format!("{platform}-{name}"));
+        let (port_name, inside, port) = ports;
+        let place = Place::with(&format!(
+            "[project]\nname = \"catalogue\"\nid = \"{platform}{name}\"\n[environments.prod]\n{environment}\n\
+             [secrets]\npassword = {{ env = \"PASSWORD\" }}\n[apps.{name}]\ncartridge = \"{name}\"\n\
+             ports.{port_name} = {{ port = {inside}, publish = {port} }}\n{more}\n"
+        ));
+        Self { place, platform, name, port }
+    }
+
+    #[track_caller]
+    fn works(&self, look: impl FnOnce()) {
+        works(&self.place, look);
+    }
+
+    #[track_caller]
+    fn answers(&self, request: &str, expected: &str) {
+        answers(&reached(self.platform, &format!("{}-{}", self.platform, self.name), self.name), self.port, request, expected);
+    }
+
+    /// What a command prints in its instance.
+    #[track_caller]
+    fn exec(&self, command: &[&str]) -> String {
+        stratos(&self.place, &[&["exec", self.name, "--"], command].concat(), 0).out
+    }
 }
 
-fn nginx(platform: &str, port: u16) {
-    let app = format!("ports.http = {{ port = 80, publish = {port} }}\nparameters.page = \"<h1>Good day</h1>\"");
-    works(&project(platform, "nginx", "1.28-alpine", &app), || answers(port, &get("/"), "<h1>Good day</h1>"));
+fn nginx(platform: &'static str, port: u16) {
+    let app = App::new(platform, "nginx", "1.28-alpine", ("http", 80, port), "parameters.page = \"<h1>Good day</h1>\"");
+    app.works(|| app.answers(&get("/"), "<h1>Good day</h1>"));
 }
 
-fn tomcat(platform: &str, port: u16) {
-    let app = format!("ports.http = {{ port = 8080, publish = {port} }}");
+fn tomcat(platform: &'static str, port: u16) {
     // Nothing is deployed on it yet: its own page for that.
-    works(&project(platform, "tomcat", "11.0", &app), || answers(port, &get("/"), "404"));
+    let app = App::new(platform, "tomcat", "11.0", ("http", 8080, port), "");
+    app.works(|| app.answers(&get("/"), "404"));
 }
 
-fn php(platform: &str, port: u16) {
-    let app = format!("ports.http = {{ port = 80, publish = {port} }}\nparameters.memory_limit = \"77M\"");
-    works(&project(platform, "php", "8.4-apache", &app), || {
-        let page = "echo '<?php echo \"limit=\", ini_get(\"memory_limit\");' > /var/www/html/index.php";
-        engines().docker(0, &["exec", &first_container(platform, "php"), "sh", "-c", page]);
-        answers(port, &get("/"), "limit=77M");
+fn php(platform: &'static str, port: u16) {
+    let app = App::new(platform, "php", "8.4-apache", ("http", 80, port), "parameters.memory_limit = \"77M\"");
+    app.works(|| {
+        app.exec(&["sh", "-c", "echo '<?php echo \"limit=\", ini_get(\"memory_limit\");' > /var/www/html/index.php"]);
+        app.answers(&get("/"), "limit=77M");
     });
 }
 
-fn mysql(platform: &str, port: u16) {
-    let app = format!(
-        "ports.mysql = {{ port = 3306, publish = {port} }}\n\
-         parameters = {{ password = \"{{{{ secrets.password }}}}\", root_password = \"{{{{ secrets.password }}}}\" }}"
-    );
-    works(&project(platform, "mysql", "8.4", &app), || {
-        answers(port, "", "mysql_native_password");
-        let container = first_container(platform, "mysql");
+fn mysql(platform: &'static str, port: u16) {
+    let passwords = "parameters = { password = \"{{ secrets.password }}\", root_password = \"{{ secrets.password }}\" }";
+    let app = App::new(platform, "mysql", "8.4", ("mysql", 3306, port), passwords);
+    app.works(|| {
+        app.answers("", "mysql_native_password");
         let login = format!("--password={SECRET}");
-        let query = ["exec", container.as_str(), "mariadb", "--host=127.0.0.1", "--user=app", &login, "app", "--execute=select 6*7"];
-        assert!(engines().docker(0, &query).contains("42"));
+        let query = ["mariadb", "--host=127.0.0.1", "--user=app", &login, "app", "--execute=select 6*7"];
+        assert!(app.exec(&query).contains("42"));
     });
 }
 
-fn redis(platform: &str, port: u16) {
-    let app = format!("ports.redis = {{ port = 6379, publish = {port} }}\nparameters.password = \"{{{{ secrets.password }}}}\"");
-    works(&project(platform, "redis", "8.2-alpine", &app), || {
-        answers(port, "PING\r\n", "-NOAUTH");
-        answers(port, &format!("AUTH {SECRET}\r\nPING\r\n"), "+PONG");
+fn redis(platform: &'static str, port: u16) {
+    let app = App::new(platform, "redis", "8.2-alpine", ("redis", 6379, port), "parameters.password = \"{{ secrets.password }}\"");
+    app.works(|| {
+        app.answers("PING\r\n", "-NOAUTH");
+        app.answers(&format!("AUTH {SECRET}\r\nPING\r\n"), "+PONG");
     });
 }
 
@@ -105,5 +123,28 @@ mod on_swarm {
     #[test]
     fn redis() {
         super::redis("swarm", 21084);
+    }
+}
+
+mod on_kubernetes {
+    #[test]
+    fn nginx() {
+        super::nginx("kubernetes", 23080);
+    }
+    #[test]
+    fn tomcat() {
+        super::tomcat("kubernetes", 23081);
+    }
+    #[test]
+    fn php() {
+        super::php("kubernetes", 23082);
+    }
+    #[test]
+    fn mysql() {
+        super::mysql("kubernetes", 23083);
+    }
+    #[test]
+    fn redis() {
+        super::redis("kubernetes", 23084);
     }
 }

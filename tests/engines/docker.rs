@@ -2,8 +2,8 @@
 
 use stratos_test_platforms::shared_swarm;
 
-use crate::support::Place;
 use crate::support::terminal::Terminal;
+use crate::support::{Place, eventually};
 
 const PROJECT: &str = "[project]\nname = \"shop\"\nid = \"k3v9q2xw\"\n";
 
@@ -58,6 +58,15 @@ fn a_shell_in_an_instance_has_the_terminal() {
         place.run(&["apply", "--yes"]).code(0);
         let terminal = Terminal::run(&place, &["exec", "web", "-it", "--", "sh"], &[]);
         terminal.shows("# ");
+        // The shell asks the terminal where the cursor is, and may lose what is typed before it has the answer.
+        let mut looks = 0;
+        eventually("a shell that takes what is typed", || {
+            if looks % 50 == 0 {
+                terminal.types("\x03echo $((6 * 7))\r");
+            }
+            looks += 1;
+            terminal.screen().contains("\n42\n").then_some(())
+        });
         let has_size = |size: &str, told: &str| {
             terminal.types(&format!("until busybox stty size | grep -q '{size}'; do sleep 0.1; done; echo $(({told} * 1))\r"));
             terminal.shows(&format!("\n{told}\n"));

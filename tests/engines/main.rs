@@ -1,4 +1,4 @@
-//! The program against real Docker engines, as a user runs it. They need root and Debian's packages: see `tests/platforms`.
+//! The program against real Docker engines and a real Kubernetes, as a user runs it. They need root and Debian's packages: see `tests/platforms`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where it cannot go on")]
 

@@ -1,16 +1,20 @@
-//! A user's project whose environment is on the tests' engine.
+//! A user's project whose environment is on the tests' engine or cluster.
 
 use std::sync::OnceLock;
 
-use stratos_test_platforms::{Engines, shared_swarm};
+use stratos_test_platforms::{Cluster, Engines, shared_swarm};
 
 use crate::support::{Place, Run, eventually, program};
 
 /// What a test's commands may find in their environment variables; no output may hold it.
 pub const SECRET: &str = "s3cret-s3cret";
 
-/// The lines of an environment on the tests' engine.
+/// The lines of an environment on the tests' engine or cluster.
 pub fn environment(platform: &str, namespace: &str) -> String {
+    if platform == "kubernetes" {
+        let kubeconfig = Cluster::shared().kubeconfig().display();
+        return format!("platform = \"{platform}\"\nnamespace = \"{namespace}\"\noptions = {{ kubeconfig = \"{kubeconfig}\" }}\n");
+    }
     let url = shared_swarm().url(0);
     let options = match platform {
         // Names lead to instances and ports are published where those run, since the kernel of a test machine may lack IPVS.
@@ -58,12 +62,31 @@ pub fn works(place: &Place, look: impl FnOnce()) {
     stratos(place, &["plan", "--destroy", "--detailed-exitcode"], 0);
 }
 
-/// What a port of the engine answers to these bytes, as soon as the answer holds `expected`.
+/// Where the published port of an app is reached. A Service's address leads to its pods from where its cluster was started.
+pub fn reached(platform: &str, namespace: &str, app: &str) -> String {
+    match platform {
+        "kubernetes" => {
+            let service = format!("service/{app}-published");
+            Cluster::shared().kubectl(&["--namespace", namespace, "get", &service, "--output=jsonpath={.spec.clusterIP}"])
+        }
+        _ => engines().address(0),
+    }
+}
+
+/// Puts the image of a cartridge where the platform pulls it from.
+pub fn provide(platform: &str, name: &str, tag: &str) {
+    match platform {
+        "kubernetes" => stratos_test_platforms::provide_to(Cluster::shared(), name, tag),
+        _ => stratos_test_platforms::provide(engines(), 0, name, tag),
+    }
+}
+
+/// What a port answers to these bytes, as soon as the answer holds `expected`.
 #[track_caller]
-pub fn answers(port: u16, request: &str, expected: &str) {
+pub fn answers(address: &str, port: u16, request: &str, expected: &str) {
     use std::io::{Read as _, Write as _};
     let ask = || {
-        let mut stream = std::net::TcpStream::connect((engines().address(0).as_str(), port)).ok()?;
+        let mut stream = std::net::TcpStream::connect((address, port)).ok()?;
         stream.set_read_timeout(Some(std::time::Duration::from_secs(2))).ok()?;
         stream.write_all(request.as_bytes()).ok()?;
         let mut answer = Vec::new();

@@ -159,7 +159,7 @@ pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Pl
     let rendered = select::render(request, &names)?; //                                  reads templates
     let mut connected = select::connect(request, rendered, connector).await?; //         connects
     select::native(request, &mut connected)?; //                                         reads native files
-    let desired = select::desired(request, &connected)?; //                              nothing
+    let desired = select::desired(request, &mut connected)?; //                          nothing
     let compared = read::compare(request, &connected, desired).await?; //                reads platforms
     read::refuse_unknown_apps(request, &compared)?; //                                   nothing
     read::refuse_older(request, &compared)?; //                                          reads the history

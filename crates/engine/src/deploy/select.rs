@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use indexmap::IndexMap;
 
 use super::{Connector, PlanError, Request};
 use crate::desired::name::Name;
@@ -113,11 +114,14 @@ pub fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), 
     collect(&names, each.collect()).map(drop::<Vec<()>>)
 }
 
-/// Translates each environment; whatever is wrong in any of them is reported at once.
-pub fn desired(request: &Request<'_>, connected: &[Connected]) -> Result<Vec<Desired>, PlanError> {
+/// Translates each environment; whatever is wrong in any of them is reported at once. What was rendered has done its work then: of
+/// thousands of apps it would fill memory beside what is read.
+pub fn desired(request: &Request<'_>, connected: &mut [Connected]) -> Result<Vec<Desired>, PlanError> {
     let each = connected.iter().map(|c| translate(&c.rendered, request.manifest, &*c.platform, &request.apps));
     let names: Vec<&Name> = connected.iter().map(|c| &c.rendered.environment).collect();
-    collect(&names, each.collect())
+    let desired = collect(&names, each.collect())?;
+    connected.iter_mut().for_each(|c| c.rendered.apps = IndexMap::new());
+    Ok(desired)
 }
 
 /// The results of all environments; or what is wrong, each thing once, however many environments it is seen in. Those are
