@@ -75,7 +75,7 @@ fn a_shell_in_an_instance_has_the_terminal() {
         terminal.resizes(40, 120);
         has_size("^40 120", "401");
         // Ctrl-C ends what runs in the shell, and neither the shell nor the program.
-        terminal.types("echo $((7 * 7)); sleep 1000\r");
+        terminal.types("sh -c 'echo $((7 * 7)); exec sleep 1000'\r");
         terminal.shows("\n49");
         terminal.interrupts();
         terminal.types("echo $((8 * 8))\r");
