@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
 use super::{Connector, PlanError, Request};
 use crate::desired::name::Name;
@@ -105,12 +105,15 @@ pub fn before(request: &Request<'_>, connector: &dyn Connector, name: &Name) -> 
     request.manifest.environment_before(name).filter(|_| !connector.place_follows_name(settings))
 }
 
-/// Reads the files that native parts name; whatever is wrong in any of them is reported at once.
-pub fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), PlanError> {
+/// Reads the files that native parts name, and has programs make what they make of them; whatever is wrong in any of them is reported
+/// at once.
+pub async fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), PlanError> {
     let names: Vec<Name> = connected.iter().map(|c| c.rendered.environment.clone()).collect();
     let names: Vec<&Name> = names.iter().collect();
     let each = connected.iter_mut().map(|c| native::load(&mut c.rendered, request.manifest, &|part| c.platform.native_files(part)));
-    collect(&names, each.collect()).map(drop::<Vec<()>>)
+    collect::<()>(&names, each.collect())?;
+    let each = connected.iter_mut().map(|c| native::generate(&mut c.rendered, &*c.platform, &request.apps));
+    collect(&names, join_all(each).await).map(drop::<Vec<()>>)
 }
 
 /// Translates each environment; whatever is wrong in any of them is reported at once.

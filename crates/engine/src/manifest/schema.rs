@@ -261,7 +261,7 @@ pub struct App {
     pub images_from: Option<Name>,
     /// Native parts, by platform: what the portable model does not say. `docker` and `swarm`: `compose` (a compose file, or
     /// several that are merged) and `service` (the one that other apps reach). `kubernetes`: `manifests` and `patches` (files or
-    /// patterns), `service`, and for the app's own pods `pod_security`, `run_as_user` and `run_as_group`.
+    /// patterns), `helm` (a chart), `service`, and for the app's own pods `pod_security`, `run_as_user` and `run_as_group`.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub platform: IndexMap<PlatformKind, Value>,
 }
