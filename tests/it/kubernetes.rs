@@ -128,3 +128,10 @@ fn a_chart_without_helm_is_told_at_its_place() {
         assert!(err.contains(part), "{part}: {err}");
     }
 }
+
+/// That fields are taken over is said when it is planned, and a saved plan is applied as it is.
+#[test]
+fn fields_are_not_taken_over_by_who_applies_a_saved_plan() {
+    let run = Place::with(PROJECT).run(&["apply", "plan.json", "--force-conflicts"]).code(64);
+    assert!(run.err.contains("cannot be used with") && run.err.contains("--force-conflicts"), "{}", run.err);
+}

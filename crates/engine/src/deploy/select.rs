@@ -73,7 +73,13 @@ pub fn render(request: &Request<'_>, names: &[Name]) -> Result<Vec<Rendered>, Pl
         true => Ok(empty(request, name)),
         false => render_environment(request.manifest, name, request.variables),
     });
-    collect(&names.iter().collect::<Vec<_>>(), each.collect())
+    let rendered = collect(&names.iter().collect::<Vec<_>>(), each.collect())?;
+    // A plan keeps the settings that it is made under: an apply of it, saved or not, does as was agreed to.
+    let agreed = |rendered: Rendered| match request.policy.force_conflicts {
+        true => Rendered { settings: rendered.settings.with_force_conflicts(), ..rendered },
+        false => rendered,
+    };
+    Ok(rendered.into_iter().map(agreed).collect())
 }
 
 /// The environments with no apps: for requests that are about what is live alone.

@@ -180,6 +180,15 @@ impl Environment {
         let (variables, options) = (IndexMap::new(), IndexMap::new());
         Self { platform, url: None, namespace: None, after: Vec::new(), opt_in: false, variables, options }
     }
+
+    /// The same, as if it said that fields are taken over from others. Kubernetes alone knows who has set a field.
+    #[must_use]
+    pub fn with_force_conflicts(mut self) -> Self {
+        if self.platform == PlatformKind::Kubernetes {
+            self.options.insert("force_conflicts".to_owned(), Scalar::Bool(true));
+        }
+        self
+    }
 }
 
 /// `[apps.<name>]`: something that runs. After rendering: its override is merged and its templates are filled in.
