@@ -408,6 +408,14 @@ async fn an_app_that_is_neither_declared_nor_live_is_refused() {
     assert!(bench.plan(&web, |r| Request { apps: only("wbe"), policy: gone, ..r }).await.unwrap().is_empty());
 }
 
+/// A server plans on whatever thread is free.
+#[test]
+fn a_plan_can_be_made_on_any_thread() {
+    fn sent<T: Send>(_: T) {}
+    let (bench, manifest) = (Bench::new(), manifest(DEV, ""));
+    sent(plan(&bench.request(&manifest), &bench.connector));
+}
+
 /// The plan says so: who carries it out does what was agreed to. Other platforms know nothing of it.
 #[tokio::test(start_paused = true)]
 async fn a_plan_keeps_that_fields_are_taken_over() {

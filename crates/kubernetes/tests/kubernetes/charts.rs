@@ -316,7 +316,7 @@ fn fake(folder: &Path, script: &str) -> Helm {
 
 async fn refused_with(script: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let helm = fake(folder.path(), script).with_patience(Duration::from_secs(10));
+    let helm = fake(folder.path(), script).with_patience(support::LIMIT);
     refused_by(&Live { helm, ..live("fake", PLAIN, &[]) }).await
 }
 
@@ -346,7 +346,7 @@ async fn what_helm_prints_has_a_size_and_is_text() {
     assert!(said.contains("what it makes is not UTF-8"), "{said}");
     let said = refused_with("printf 'a: \\xef\\xb7\\x90'").await;
     assert!(said.contains("noncharacters"), "{said}");
-    let said = refused_with("for i in {1..100000}; do echo Error: line $i >&2; done; exit 3").await;
+    let said = refused_with("for i in {1..5000}; do echo Error: line $i >&2; done; exit 3").await;
     assert!(said.contains("line 1\n") && said.len() < 3000, "{}", said.len());
     let said = refused_with("exit 3").await;
     assert!(said.contains("`helm` failed (exit status: 3)"), "{said}");
