@@ -149,7 +149,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(args, context),
-        Command::Validate(args) => validate::run(args, context),
+        Command::Validate(args) => wait(validate::run(args, context)),
         Command::Render(args) => render::run(args, context),
         Command::Check(args) => wait(check::run(args, context)),
         Command::Plan(args) => wait(plan::run(args, context)),

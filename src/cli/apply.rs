@@ -19,6 +19,7 @@ Examples:
   stratos apply --all --yes         all environments, in their order
   stratos apply plan.json           exactly the plan that was saved, or nothing
   stratos apply --app=web           one app; nothing else is touched or pruned
+  stratos apply --force-conflicts   takes over fields that somebody else has set
 
 Ctrl-C stops cleanly: what has begun is finished and reported, nothing new is started.
 Running it again goes on from there.";
@@ -28,7 +29,7 @@ Running it again goes on from there.";
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// A plan that `stratos plan --out` saved. It is applied as it is, or refused where things have moved.
-    #[arg(value_name = "PLANFILE", conflicts_with_all = ["all", "allow_delete", "delete_data", "adopt", "allow_older", "abandon", "refresh_images"])]
+    #[arg(value_name = "PLANFILE", conflicts_with_all = ["all", "allow_delete", "delete_data", "adopt", "force_conflicts", "allow_older", "abandon", "refresh_images"])]
     plan: Option<PathBuf>,
 
     /// All environments, where the manifest has several.

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   stratos deploy hello --env=dev       adds hello from the cartridge of that name, and applies it
   stratos deploy web --env=prod        plans and applies web alone
+  stratos deploy web --force-conflicts takes over fields that others have set
 It asks only before something is deleted or replaced.";
 
 /// Plan and apply one app; where the manifest does not have it, add it from the cartridge of its name.

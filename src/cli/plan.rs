@@ -18,6 +18,7 @@ Examples:
   stratos plan --out plan.json               saves it; `stratos apply plan.json` does exactly that
   stratos plan --output markdown             for a comment on a pull request
   stratos plan --detailed-exitcode           2 when there are changes: for scripts
+  stratos plan --force-conflicts             with fields that others have set
   stratos plan --destroy                     what `stratos destroy` would remove";
 
 /// Show what would change, and why; change nothing.

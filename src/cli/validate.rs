@@ -17,7 +17,7 @@ Examples:
   stratos validate                 every problem in stratos.toml, and in what it names
   stratos validate --env=prod      only what prod is made of";
 
-/// Check stratos.toml and everything that it includes, renders and names (compose files), without talking to any platform.
+/// Check stratos.toml and everything that it includes, renders and names (compose files, charts), without talking to any platform.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {}
@@ -30,12 +30,12 @@ struct Document {
     apps: usize,
 }
 
-pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
+pub async fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
     let session = Session::read(&context.global)?;
     // What an environment says of its platform and what an app renders to have nothing to do with each other: both are told.
     let settings = connect::check_all(&session.manifest).err();
-    let asked = |environment| check(&session, environment, settings.is_none()).err();
-    let rendered: Vec<_> = session.environments().filter_map(asked).collect();
+    let asked = session.environments().map(|environment| check(&session, environment, settings.is_none()));
+    let rendered: Vec<_> = futures::future::join_all(asked).await.into_iter().filter_map(Result::err).collect();
     let reports: Vec<_> = settings.into_iter().chain(rendered).collect();
     if !reports.is_empty() {
         return Err(Failure { reports, ..Failure::new("the manifest is not valid") });
@@ -53,7 +53,7 @@ pub fn run(Args {}: Args, context: &Context) -> Result<Exit, Failure> {
 }
 
 /// Everything up to what a plan would ask a platform about; without that the settings are right there is no platform to ask.
-fn check(session: &Session, environment: &Name, settings_are_right: bool) -> Result<(), Report> {
+async fn check(session: &Session, environment: &Name, settings_are_right: bool) -> Result<(), Report> {
     let mut rendered = render(&session.manifest, environment, &session.variables)?;
     if !settings_are_right {
         return Ok(());
@@ -62,5 +62,6 @@ fn check(session: &Session, environment: &Name, settings_are_right: bool) -> Res
         .map_err(|error| Report::new(rendered.sources.clone(), vec![Diagnostic::new(error.to_string(), None)]))?;
     let Some(platform) = platform else { return Ok(()) };
     native::load(&mut rendered, &session.manifest, &|part| platform.native_files(part))?;
+    native::generate(&mut rendered, &*platform, &Default::default()).await?;
     check_native(&rendered, &session.manifest, &*platform)
 }

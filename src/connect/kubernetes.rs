@@ -9,7 +9,7 @@ use stratos_engine::platform::{Platform, PlatformError, PlatformErrorKind};
 use stratos_kubernetes::access::{self, Options, Settings, Surroundings};
 use stratos_kubernetes::config::WATCH;
 use stratos_kubernetes::connection::Connection;
-use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
+use stratos_kubernetes::{EnvironmentConfig, Helm, KubernetesPlatform};
 
 use super::Problem;
 
@@ -32,7 +32,7 @@ pub fn unconnected(project: &Project, name: &Name, environment: &Environment) ->
 }
 
 fn platform(config: EnvironmentConfig, connection: Connection) -> Arc<dyn Platform> {
-    Arc::new(KubernetesPlatform::connect(config, connection))
+    Arc::new(KubernetesPlatform::connect(config, connection).with_helm(Helm::new(|name| std::env::var_os(name))))
 }
 
 fn config(project: &Project, name: &Name, environment: &Environment, options: &Options) -> Result<EnvironmentConfig, PlatformError> {

@@ -108,3 +108,30 @@ fn the_client_is_not_heard() {
         assert!(!run.err.contains("kube_client"), "{}", run.err);
     }
 }
+
+/// A chart is part of what `validate` reads, and what keeps it from being rendered is told at its place.
+#[test]
+fn a_chart_without_helm_is_told_at_its_place() {
+    let environment = "[environments.here]\nplatform = \"kubernetes\"\n";
+    let app = "[apps.web.platform.kubernetes]\nhelm = { chart = \"charts/web\" }\n";
+    let place = Place::with(&format!("{PROJECT}{environment}{app}"));
+    place.write("charts/web/Chart.yaml", "apiVersion: v2\nname: web\nversion: 1.0.0\n");
+    let output = place.stratos(&["validate"]).env("PATH", place.folder()).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    for part in [
+        "the chart `charts/web` cannot be rendered: there is no program `helm` on PATH",
+        "stratos.toml:7:18",
+        "help: install Helm (https://helm.sh/docs/intro/install)",
+        "`helm template web charts/web`",
+    ] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+}
+
+/// That fields are taken over is said when it is planned, and a saved plan is applied as it is.
+#[test]
+fn fields_are_not_taken_over_by_who_applies_a_saved_plan() {
+    let run = Place::with(PROJECT).run(&["apply", "plan.json", "--force-conflicts"]).code(64);
+    assert!(run.err.contains("cannot be used with") && run.err.contains("--force-conflicts"), "{}", run.err);
+}

@@ -158,7 +158,7 @@ pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Pl
     abandoned::refuse(request, connector).await?; //                                     reads the history, and places left
     let rendered = select::render(request, &names)?; //                                  reads templates
     let mut connected = select::connect(request, rendered, connector).await?; //         connects
-    select::native(request, &mut connected)?; //                                         reads native files
+    select::native(request, &mut connected).await?; //                                   reads native files, runs what makes some
     let desired = select::desired(request, &mut connected)?; //                          nothing
     let compared = read::compare(request, &connected, desired).await?; //                reads platforms
     read::refuse_unknown_apps(request, &compared)?; //                                   nothing

@@ -35,7 +35,7 @@ use crate::health::{Health, RolloutState};
 use crate::manifest::diagnostic::Diagnostic;
 use crate::manifest::schema::App;
 use crate::plan::change::Change;
-use crate::render::native::Native;
+use crate::render::native::{Generated, Native};
 use crate::render::secret::{Attributes, ResolveError, Secrets};
 
 #[cfg(any(test, feature = "contract"))]
@@ -71,6 +71,15 @@ pub trait Platform: Send + Sync {
     /// files that are there tell. Pure; asked again until it names nothing new.
     fn native_files(&self, _part: &Native) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The files that programs of this machine make of a native part whose own files are read ([`Native::generated`]). It may run
+    /// programs, and asks no platform.
+    ///
+    /// # Errors
+    /// What is wrong, each thing at its place in the manifest or in a file. What `native` says as well is said there.
+    async fn generate(&self, _app: &Name, _part: &Native) -> Result<Generated, Vec<Diagnostic>> {
+        Ok(Generated::default())
     }
 
     /// The resources of an app's native part (`platform.<kind>`), marked as the app's and in normal form. Pure.

@@ -38,4 +38,5 @@ mod support;
 mod translate;
 
 pub use config::EnvironmentConfig;
+pub use native::helm::Helm;
 pub use platform::KubernetesPlatform;

@@ -1,21 +1,26 @@
 //! An app's native part: `platform.kubernetes` (docs/kubernetes-manifests.md).
 //!
-//! A walk through: [`part`] reads the keys; [`manifest`] opens files into objects, each of which [`check`] looks at; [`patch`] lays
-//! patches on them, and on what `translate` makes; [`order`] says what comes before what. Everything that a manifest says is
+//! A walk through: [`part`] reads the keys, [`chart`] those of a chart, which [`helm`] renders with [`stand_in`]s for secrets; [`manifest`]
+//! opens files into objects, each of which [`check`] looks at; [`patch`] lays patches on them, and on what `translate` makes; [`order`] says what comes before what. Everything that a manifest says is
 //! applied or refused: nothing is dropped but what a server writes by itself.
 
+mod chart;
 mod check;
+pub(crate) mod helm;
 mod manifest;
 mod merge;
 mod order;
 mod part;
 mod patch;
+mod stand_in;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use stratos_engine::desired::owner::Marks;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::resource::{Resource, ResourceId};
@@ -56,9 +61,9 @@ pub(crate) fn native(config: &EnvironmentConfig, app: &TranslatedApp<'_>, part: 
         None => Vec::new(),
     };
     let manifests = manifest::read(part, &keys, &mut problems);
-    if app.app.image.is_none() && keys.manifests.is_empty() {
+    if app.app.image.is_none() && !keys.has_objects() {
         let problem = Diagnostic::new("`manifests` is missing: the app has no `image`, and nothing else says what it is", part.node.span);
-        problems.push(problem.with_help("manifests = [\"k8s/*.yaml\"]"));
+        problems.push(problem.with_help("manifests = [\"k8s/*.yaml\"], or helm = { chart = \"charts/web\" }"));
     }
     let scopes = scopes(&manifests);
     let mut objects: BTreeMap<ResourceId, Manifest<'_>> = BTreeMap::new();
@@ -79,6 +84,7 @@ pub(crate) fn native(config: &EnvironmentConfig, app: &TranslatedApp<'_>, part: 
         manifest.object = patches.apply(&id, manifest.object);
         objects.insert(id, manifest);
     }
+    steady::check(config, part, &keys, &objects, &mut problems);
     keys.check_service(app, &objects.iter().map(|(id, manifest)| (id, &manifest.object)).collect(), &mut problems);
     let mut order = Order::new(&config.namespace);
     portable.iter().for_each(|resource| order.add(&resource.id, None));
@@ -87,7 +93,7 @@ pub(crate) fn native(config: &EnvironmentConfig, app: &TranslatedApp<'_>, part: 
     for (id, manifest) in &objects {
         match desired::document(&manifest.identity, &manifest.object) {
             Ok(document) => resources.push(Resource {
-                marks: app.marks.clone(),
+                marks: Marks { protect: app.marks.protect || manifest.is_kept(), ..app.marks.clone() },
                 document,
                 depends_on: order.of(id, &manifest.object),
                 rollout_timeout: timeout(app, id, &manifest.object),

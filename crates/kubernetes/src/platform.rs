@@ -21,13 +21,14 @@ use stratos_engine::platform::{
     Address, ApplyContext, Exec, Field, Jobs, Lease, LogOptions, Logs, NativeResources, Outcome, Platform, PlatformError, Preview, Scope,
     Sink, Support, TranslatedApp, Wanted,
 };
-use stratos_engine::render::native::Native;
+use stratos_engine::render::native::{Generated, Native};
 use tokio::sync::OnceCell;
 
 use crate::apply_set::ApplySet;
 use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::discovery::Discovery;
+use crate::native::helm::Helm;
 use crate::{apply, exec, health, jobs, lease, logs, marks, native, observe, preview, retire, support, translate};
 
 /// One environment in a cluster.
@@ -42,6 +43,7 @@ pub struct KubernetesPlatform {
     watched: health::Watched,
     pub(crate) patience: Duration,
     ours_alone: Mutex<BTreeSet<ResourceId>>,
+    helm: Helm,
 }
 
 impl KubernetesPlatform {
@@ -58,6 +60,7 @@ impl KubernetesPlatform {
             watched: health::Watched::default(),
             patience: apply::PATIENCE,
             ours_alone: Mutex::default(),
+            helm: Helm::default(),
         }
     }
 
@@ -65,6 +68,12 @@ impl KubernetesPlatform {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// The same, that renders charts. Without this there is no `helm`.
+    #[must_use]
+    pub fn with_helm(self, helm: Helm) -> Self {
+        Self { helm, ..self }
     }
 
     /// Nobody else writes to these, as they were read: a change of one is no conflict, and need not be tried for that.
@@ -135,6 +144,10 @@ impl Platform for KubernetesPlatform {
 
     fn native_files(&self, part: &Native) -> Vec<String> {
         native::wanted(part)
+    }
+
+    async fn generate(&self, app: &Name, part: &Native) -> Result<Generated, Vec<Diagnostic>> {
+        native::helm::generate(&self.helm, &self.config.namespace, app, part).await
     }
 
     fn native(&self, app: &TranslatedApp<'_>, part: &Native) -> Result<NativeResources, Vec<Diagnostic>> {

@@ -329,7 +329,7 @@ impl Cluster {
 const OURS: &str = "/version?mark=";
 
 /// What a program prints that must succeed, without the last line end.
-fn succeeded(what: &str, output: std::io::Result<Output>) -> String {
+pub(crate) fn succeeded(what: &str, output: std::io::Result<Output>) -> String {
     let output = output.unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use indexmap::IndexMap;
 
 use super::{Connector, PlanError, Request};
@@ -74,7 +74,13 @@ pub fn render(request: &Request<'_>, names: &[Name]) -> Result<Vec<Rendered>, Pl
         true => Ok(empty(request, name)),
         false => render_environment(request.manifest, name, request.variables),
     });
-    collect(&names.iter().collect::<Vec<_>>(), each.collect())
+    let rendered = collect(&names.iter().collect::<Vec<_>>(), each.collect())?;
+    // A plan keeps the settings that it is made under: an apply of it, saved or not, does as was agreed to.
+    let agreed = |rendered: Rendered| match request.policy.force_conflicts {
+        true => Rendered { settings: rendered.settings.with_force_conflicts(), ..rendered },
+        false => rendered,
+    };
+    Ok(rendered.into_iter().map(agreed).collect())
 }
 
 /// The environments with no apps: for requests that are about what is live alone.
@@ -106,12 +112,15 @@ pub fn before(request: &Request<'_>, connector: &dyn Connector, name: &Name) -> 
     request.manifest.environment_before(name).filter(|_| !connector.place_follows_name(settings))
 }
 
-/// Reads the files that native parts name; whatever is wrong in any of them is reported at once.
-pub fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), PlanError> {
+/// Reads the files that native parts name, and has programs make what they make of them; whatever is wrong in any of them is reported
+/// at once.
+pub async fn native(request: &Request<'_>, connected: &mut [Connected]) -> Result<(), PlanError> {
     let names: Vec<Name> = connected.iter().map(|c| c.rendered.environment.clone()).collect();
     let names: Vec<&Name> = names.iter().collect();
     let each = connected.iter_mut().map(|c| native::load(&mut c.rendered, request.manifest, &|part| c.platform.native_files(part)));
-    collect(&names, each.collect()).map(drop::<Vec<()>>)
+    collect::<()>(&names, each.collect())?;
+    let each = connected.iter_mut().map(|c| native::generate(&mut c.rendered, &*c.platform, &request.apps));
+    collect(&names, join_all(each).await).map(drop::<Vec<()>>)
 }
 
 /// Translates each environment; whatever is wrong in any of them is reported at once. What was rendered has done its work then: of

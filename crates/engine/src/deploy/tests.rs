@@ -408,6 +408,30 @@ async fn an_app_that_is_neither_declared_nor_live_is_refused() {
     assert!(bench.plan(&web, |r| Request { apps: only("wbe"), policy: gone, ..r }).await.unwrap().is_empty());
 }
 
+/// A server plans on whatever thread is free.
+#[test]
+fn a_plan_can_be_made_on_any_thread() {
+    fn sent<T: Send>(_: T) {}
+    let (bench, manifest) = (Bench::new(), manifest(DEV, ""));
+    sent(plan(&bench.request(&manifest), &bench.connector));
+}
+
+/// The plan says so: who carries it out does what was agreed to. Other platforms know nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_plan_keeps_that_fields_are_taken_over() {
+    let bench = Bench::new();
+    let environments = "[environments.dev]\nplatform = \"local\"\n[environments.k8s]\nplatform = \"kubernetes\"\noptions.context = \"k\"";
+    let manifest = manifest(environments, "[apps.web]\nimage = \"web:1\"\n");
+    let options = |plan: Plan| {
+        let each = plan.based_on.environments.into_iter();
+        each.map(|(name, settings)| (name.to_string(), settings.options.into_keys().collect::<Vec<_>>())).collect::<Vec<_>>()
+    };
+    let of = |k8s: &[&str]| vec![("dev".to_owned(), vec![]), ("k8s".to_owned(), k8s.iter().map(|key| (*key).to_owned()).collect())];
+    assert_eq!(options(bench.plan(&manifest, |r| r).await.unwrap()), of(&["context"]));
+    let agreed = Policy { force_conflicts: true, ..Policy::default() };
+    assert_eq!(options(bench.plan(&manifest, |r| Request { policy: agreed, ..r }).await.unwrap()), of(&["context", "force_conflicts"]));
+}
+
 /// What could not be read may be the app that was asked for.
 #[tokio::test(start_paused = true)]
 async fn an_app_that_could_be_in_a_gap_is_not_refused() {

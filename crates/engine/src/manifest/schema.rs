@@ -180,6 +180,15 @@ impl Environment {
         let (variables, options) = (IndexMap::new(), IndexMap::new());
         Self { platform, url: None, namespace: None, after: Vec::new(), opt_in: false, variables, options }
     }
+
+    /// The same, as if it said that fields are taken over from others. Kubernetes alone knows who has set a field.
+    #[must_use]
+    pub fn with_force_conflicts(mut self) -> Self {
+        if self.platform == PlatformKind::Kubernetes {
+            self.options.insert("force_conflicts".to_owned(), Scalar::Bool(true));
+        }
+        self
+    }
 }
 
 /// `[apps.<name>]`: something that runs. After rendering: its override is merged and its templates are filled in.
@@ -261,7 +270,7 @@ pub struct App {
     pub images_from: Option<Name>,
     /// Native parts, by platform: what the portable model does not say. `docker` and `swarm`: `compose` (a compose file, or
     /// several that are merged) and `service` (the one that other apps reach). `kubernetes`: `manifests` and `patches` (files or
-    /// patterns), `service`, and for the app's own pods `pod_security`, `run_as_user` and `run_as_group`.
+    /// patterns), `helm` (a chart), `service`, and for the app's own pods `pod_security`, `run_as_user` and `run_as_group`.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     pub platform: IndexMap<PlatformKind, Value>,
 }

@@ -11,6 +11,8 @@ pub struct Policy {
     pub delete_data: bool,
     /// Take over what is not ours.
     pub adopt: bool,
+    /// Take fields over that somebody else has set to other values, where a platform knows who set them.
+    pub force_conflicts: bool,
     /// Apply a manifest that is older than what is live.
     pub allow_older: bool,
     /// Leave behind what an environment holds at a place that the manifest does not name any more.

@@ -4,11 +4,18 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use super::native::Bundle;
+
 /// The largest file that is read.
 pub(super) const MAX_FILE: u64 = 1024 * 1024;
 /// The most files, and the deepest folders, that a cartridge may have.
 const MAX_FILES: usize = 256;
-const MAX_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 8;
+/// The most files and bytes that a folder for a program may have, and its deepest folders: several times what the largest published
+/// charts have, with the charts in them.
+const MAX_BUNDLE: usize = 4096;
+const MAX_BUNDLE_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_BUNDLE_DEPTH: usize = 16;
 
 /// A folder that cannot be left.
 pub(super) struct Folder {
@@ -42,6 +49,40 @@ impl Folder {
         let mut files = BTreeMap::new();
         self.collect(&self.root, "", 0, &mut files)?;
         Ok(files)
+    }
+
+    /// A file or a whole folder at a relative path inside, as bytes. Symbolic links in it are refused: a program gets what is there.
+    pub(super) fn bundle(&self, relative: &str) -> Result<Bundle, String> {
+        let found = self.resolve(relative)?;
+        let mut left = MAX_BUNDLE_BYTES;
+        if !found.is_dir() {
+            return Ok(Bundle::File(read_bytes(&found, relative, &mut left)?));
+        }
+        let mut files = BTreeMap::new();
+        let mut folders = vec![(found, String::new(), 0)];
+        while let Some((folder, prefix, depth)) = folders.pop() {
+            let shown = |name: &str| format!("{relative}/{prefix}{name}");
+            if depth > MAX_BUNDLE_DEPTH {
+                return Err(format!("`{}` is more than {MAX_BUNDLE_DEPTH} folders deep", shown("")));
+            }
+            let unreadable = |e: std::io::Error| format!("`{}` cannot be read: {}", shown(""), plain(&e));
+            for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                let name = entry.file_name();
+                let name = name.to_str().ok_or_else(|| format!("a file name in `{}` is not UTF-8", shown("")))?;
+                let kind = entry.file_type().map_err(unreadable)?;
+                if kind.is_symlink() {
+                    return Err(format!("`{}` is a symbolic link, which is not followed here", shown(name)));
+                } else if kind.is_dir() {
+                    folders.push((entry.path(), format!("{prefix}{name}/"), depth + 1));
+                } else if files.len() >= MAX_BUNDLE {
+                    return Err(format!("`{relative}` has more than {MAX_BUNDLE} files"));
+                } else {
+                    files.insert(format!("{prefix}{name}"), read_bytes(&entry.path(), &shown(name), &mut left)?);
+                }
+            }
+        }
+        Ok(Bundle::Folder(files))
     }
 
     fn collect(&self, folder: &Path, prefix: &str, depth: usize, files: &mut BTreeMap<String, String>) -> Result<(), String> {
@@ -89,6 +130,20 @@ fn plain(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "there is no such file".into(),
         kind => kind.to_string(),
     }
+}
+
+/// The bytes of a file, which are taken from those that are left.
+fn read_bytes(path: &Path, shown: &str, left: &mut u64) -> Result<Vec<u8>, String> {
+    let unreadable = |e: std::io::Error| format!("`{shown}` cannot be read: {}", plain(&e));
+    if !path.metadata().map_err(unreadable)?.is_file() {
+        return Err(format!("`{shown}` is not a file"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).map_err(unreadable)?.take(*left + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    *left = left
+        .checked_sub(bytes.len() as u64)
+        .ok_or_else(|| format!("`{shown}` is too much: no more than {} MiB are read", MAX_BUNDLE_BYTES / 1024 / 1024))?;
+    Ok(bytes)
 }
 
 fn read_text(path: &Path, shown: &str) -> Result<String, String> {
@@ -157,6 +212,16 @@ mod unit {
             assert!(error.contains(why), "{path}: {error}");
         }
         assert!(folder.read_all().is_err() && folder.inner("up").is_err());
+        for (path, why) in [("../outside", "must be relative"), ("link", "leads out"), ("up", "leads out"), (".", "symbolic link")] {
+            let error = folder.bundle(path).unwrap_err();
+            assert!(error.contains(why), "{path}: {error}");
+        }
+        assert_eq!(folder.bundle("binary"), Ok(Bundle::File(vec![0xff, 0xfe])));
+        std::fs::create_dir(inner.join("sub/deep")).unwrap();
+        std::fs::write(inner.join("sub/deep/binary"), [0xff]).unwrap();
+        let bundle = BTreeMap::from([("file".to_owned(), b"text".to_vec()), ("deep/binary".to_owned(), vec![0xff])]);
+        assert_eq!(folder.bundle("sub"), Ok(Bundle::Folder(bundle)));
+        std::fs::remove_dir_all(inner.join("sub/deep")).unwrap();
         assert_eq!(folder.inner("sub").unwrap().read_all().unwrap().into_iter().collect::<Vec<_>>(), [("file".into(), "text".into())]);
     }
 }

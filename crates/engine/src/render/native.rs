@@ -2,7 +2,8 @@
 //!
 //! What a part means is for its platform to say. Here it is rendered like the rest of the app, and its files are read: inside
 //! the folder of the manifest or the cartridge alone, those called `*.j2` as templates. Files name further files, so the
-//! platform is asked again until it names nothing new (`docs/design/native.md`).
+//! platform is asked again until it names nothing new (`docs/design/native.md`). Then it may have files made by a program of
+//! this machine (a chart that is rendered).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,21 +11,26 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::StreamExt as _;
 use globset::GlobBuilder;
 use minijinja::Value;
 
 use super::Rendered;
-use super::folder::Folder;
+use super::folder::{Folder, checked_text};
 use super::sandbox::{Flavour, Vault, to_text};
 use super::template::Engine;
+use crate::desired::name::Name;
 use crate::desired::text::Text;
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
 use crate::manifest::include::matching;
 use crate::manifest::source::{Node, NodeValue, Table};
+use crate::platform::Platform;
 
 /// The most files that one part may name.
 const MAX_FILES: usize = 256;
+/// How many apps have files made at once. Each runs a program, which may run on several cores.
+const AT_ONCE: usize = 4;
 
 /// An app's part for the platform of its environment.
 #[derive(Debug, Clone)]
@@ -41,6 +47,26 @@ pub struct Native {
     context: Value,
     /// By the path or pattern that the platform asked for.
     files: BTreeMap<String, Result<Vec<NativeFile>, String>>,
+    generated: Vec<NativeFile>,
+    generated_again: Vec<NativeFile>,
+}
+
+/// What a program of this machine made of a part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Generated {
+    /// What people know each file by, and its text. A secret in it is its placeholder.
+    pub files: Vec<(String, String)>,
+    /// The same, made a second time, where that gave something else.
+    pub again: Vec<(String, String)>,
+}
+
+/// A file, or everything in a folder, as a program would read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bundle {
+    /// Its content.
+    File(Vec<u8>),
+    /// The content of each file, by its path in the folder, with `/`.
+    Folder(BTreeMap<String, Vec<u8>>),
 }
 
 /// A file that a native part names.
@@ -86,7 +112,7 @@ impl fmt::Debug for Origin {
 impl Native {
     /// A part whose files are not read yet.
     pub(super) fn new(node: Node, values: BTreeMap<String, Text>, secrets: BTreeSet<String>, origin: Origin, context: Value) -> Self {
-        Self { node, values, secrets, origin, context, files: BTreeMap::new() }
+        Self { node, values, secrets, origin, context, files: BTreeMap::new(), generated: Vec::new(), generated_again: Vec::new() }
     }
 
     /// The keys of the part.
@@ -112,6 +138,24 @@ impl Native {
             Some(Err(why)) => Err(why),
             None => Err("it was not asked for"),
         }
+    }
+
+    /// The files that a program made of the part.
+    pub fn generated(&self) -> &[NativeFile] {
+        &self.generated
+    }
+
+    /// The same files, made a second time; none where they were the same.
+    pub fn generated_again(&self) -> &[NativeFile] {
+        &self.generated_again
+    }
+
+    /// A file or a folder in the folder of the manifest or the cartridge. Templates in it are not filled in.
+    ///
+    /// # Errors
+    /// A sentence: why it cannot be had.
+    pub fn bundle(&self, path: &str) -> Result<Bundle, String> {
+        self.origin.bundle(path)
     }
 
     /// The files that were read.
@@ -195,6 +239,24 @@ impl Origin {
         if files.is_empty() { Err(format!("no file matches `{pattern}`")) } else { Ok(files) }
     }
 
+    fn bundle(&self, path: &str) -> Result<Bundle, String> {
+        let path = path.trim_start_matches("./").trim_end_matches('/');
+        match self {
+            Self::Folder(root) => Folder::open(root)?.bundle(path),
+            Self::Cartridge(files, label) => {
+                let inside = |(name, text): (&String, &String)| {
+                    Some((name.strip_prefix(path)?.strip_prefix('/')?.to_owned(), text.clone().into_bytes()))
+                };
+                let found: BTreeMap<_, _> = files.iter().filter_map(inside).collect();
+                match files.get(path) {
+                    Some(text) => Ok(Bundle::File(text.clone().into_bytes())),
+                    None if found.is_empty() => Err(format!("`{path}` is not in the folder of the cartridge {label}")),
+                    None => Ok(Bundle::Folder(found)),
+                }
+            }
+        }
+    }
+
     fn shown(&self, path: &str) -> String {
         match self {
             Self::Folder(_) => path.to_owned(),
@@ -242,6 +304,43 @@ pub fn load(rendered: &mut Rendered, manifest: &Manifest, names: &dyn Fn(&Native
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Report::new(rendered.sources.clone(), problems)) }
+}
+
+/// Has programs of this machine make files of the native parts of these apps (of all where there are none), whose own files have
+/// been read.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub async fn generate(rendered: &mut Rendered, platform: &dyn Platform, apps: &BTreeSet<Name>) -> Result<(), Report> {
+    let parts = rendered.apps.iter().filter(|(name, _)| apps.is_empty() || apps.contains(*name));
+    let parts = parts.filter_map(|(name, app)| Some((name.clone(), app.native.clone()?)));
+    let asked = parts.map(async |(name, part)| (platform.generate(&name, &part).await, name));
+    let made: Vec<_> = futures::stream::iter(asked.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
+    let mut problems = Vec::new();
+    let sources = Arc::make_mut(&mut rendered.sources);
+    for (made, name) in made {
+        let Some(native) = rendered.apps.get_mut(&name).and_then(|app| app.native.as_mut()) else { continue };
+        match made {
+            Ok(Generated { files, again }) => {
+                let mut file = |(path, text): (String, String)| {
+                    let readable = Text::from_rendered(&text).map_or_else(|| text.clone(), |text| text.to_string());
+                    NativeFile { id: sources.add(&path, &readable), path, text: text.into() }
+                };
+                native.generated = files.into_iter().map(&mut file).collect();
+                native.generated_again = again.into_iter().map(file).collect();
+            }
+            Err(found) => problems.extend(found),
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Report::new(rendered.sources.clone(), problems)) }
+}
+
+/// Text that a program printed, where it may be a file's: UTF-8, and without the characters that mark placeholders.
+///
+/// # Errors
+/// The end of a sentence that begins with what was printed: "is not UTF-8".
+pub fn printed(bytes: Vec<u8>) -> Result<String, String> {
+    checked_text(bytes)
 }
 
 #[cfg(test)]

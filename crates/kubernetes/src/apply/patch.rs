@@ -138,7 +138,7 @@ pub(crate) fn conflict(failure: &Failure, attempted: &str) -> Option<PlatformErr
     // What made it is managed apart from what was applied: that is nobody else.
     let managers: Vec<String> = managers(failure).into_iter().filter(|manager| manager != MANAGER).collect();
     let hint = format!(
-        "{} wants other values there: leave these fields out, or set `force_conflicts = true` in the environment's options to take them over",
+        "{} wants other values there: leave these fields out, or take them over with `--force-conflicts` (each time: `force_conflicts = true` in the environment's options)",
         managers.join(" and ")
     );
     (!managers.is_empty()).then(|| PlatformError { kind: PlatformErrorKind::Rejected, ..failure.error(attempted).with_hint(hint) })

@@ -7,7 +7,9 @@ use serde_json::Value;
 use stratos_engine::manifest::diagnostic::{Diagnostic, Span};
 use stratos_engine::render::native::{Native, NativeFile};
 
+use super::chart::Chart;
 use super::part::Part;
+use super::stand_in::StandIns;
 use super::yaml::{Node, Tree};
 use super::{Seen, check, sentence, yaml};
 use crate::object::desired::{Identity, Wrong};
@@ -16,6 +18,9 @@ use crate::object::desired::{Identity, Wrong};
 const LEFT_OVER: [&str; 3] =
     ["kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
 
+/// The annotation of an object that Helm makes at a time of its own.
+const HOOK: &str = "helm.sh/hook";
+
 /// An object of a file.
 pub(super) struct Manifest<'a> {
     file: &'a NativeFile,
@@ -23,6 +28,8 @@ pub(super) struct Manifest<'a> {
     pub(super) identity: Identity,
     /// With patches.
     pub(super) object: Value,
+    /// A chart made it.
+    pub(super) is_of_chart: bool,
 }
 
 impl Manifest<'_> {
@@ -30,6 +37,11 @@ impl Manifest<'_> {
     pub(super) fn span(&self, path: &[&str]) -> Span {
         let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
         self.file.span(self.tree.place(&path).0)
+    }
+
+    /// Whether its chart says that nothing deletes it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_of_chart && annotation(&self.object, "helm.sh/resource-policy").is_some_and(|policy| policy.trim() == "keep")
     }
 
     pub(super) fn diagnostic(&self, wrong: &Wrong) -> Diagnostic {
@@ -60,7 +72,65 @@ pub(super) fn read<'a>(part: &'a Native, keys: &Part<'_>, problems: &mut Vec<Dia
             problems.push(Diagnostic::new(format!("`{}`: there is nothing in it", named.pattern), named.span));
         }
     }
+    if let Some(chart) = &keys.chart {
+        let reader = ChartReader { chart, stand_ins: chart.stand_ins(part) };
+        let before = (out.len(), problems.len());
+        part.generated().iter().for_each(|file| reader.read(file, &mut out, problems));
+        // Values that cannot be had are what is wrong, then.
+        let missing = chart.values.iter().filter_map(|values| Some((values, part.files(&values.pattern).err()?)));
+        problems.extend(missing.map(|(values, why)| Diagnostic::new(format!("`{}` cannot be read: {why}", values.pattern), values.span)));
+        if before == (out.len(), problems.len()) {
+            problems.push(Diagnostic::new(format!("the chart `{}` makes nothing with these values", chart.name()), chart.at));
+        }
+    }
     out
+}
+
+/// The objects of the second time that a part's chart was rendered, as far as they are right.
+pub(super) fn again<'a>(part: &'a Native, keys: &Part<'_>) -> Vec<Manifest<'a>> {
+    let Some(chart) = &keys.chart else { return Vec::new() };
+    let reader = ChartReader { chart, stand_ins: chart.stand_ins(part) };
+    let mut out = Vec::new();
+    part.generated_again().iter().for_each(|file| reader.read(file, &mut out, &mut Vec::new()));
+    out
+}
+
+/// Reads what a chart made.
+struct ChartReader<'c> {
+    chart: &'c Chart,
+    stand_ins: StandIns,
+}
+
+impl ChartReader<'_> {
+    fn read<'a>(&self, file: &'a NativeFile, out: &mut Vec<Manifest<'a>>, problems: &mut Vec<Diagnostic>) {
+        let mut found = Vec::new();
+        match yaml::lenient(&file.text) {
+            // Much of a chart is for other values.
+            Ok(documents) => documents.into_iter().for_each(|tree| opened(file, tree, &mut found, problems)),
+            Err(error) => problems.push(Diagnostic::new(error.message, file.span(error.at))),
+        }
+        for mut manifest in found {
+            if manifest.identity.api_version == "v1" && manifest.identity.kind == "Secret" {
+                self.stand_ins.decode(&mut manifest.object);
+            }
+            if let (Some(hook), None) = (annotation(&manifest.object, HOOK), self.chart.hooks) {
+                let (kind, name) = (&manifest.identity.kind, &manifest.identity.name);
+                let message = format!("{kind} {name} is a hook of its chart ({hook}), and hooks are not run here");
+                let problem = Diagnostic::new(message, manifest.span(&["metadata", "annotations", HOOK]));
+                problems.push(
+                    problem
+                        .with_help("hooks = \"skip\" leaves the hooks of the chart out, hooks = \"apply\" makes them objects like others"),
+                );
+                continue;
+            }
+            manifest.is_of_chart = true;
+            out.push(manifest);
+        }
+    }
+}
+
+fn annotation<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
+    object.get("metadata")?.get("annotations")?.get(name)?.as_str()
 }
 
 fn of_file<'a>(file: &'a NativeFile, out: &mut Vec<Manifest<'a>>, problems: &mut Vec<Diagnostic>) {
@@ -143,7 +213,7 @@ fn one<'a>(file: &'a NativeFile, tree: Tree, out: &mut Vec<Manifest<'a>>, proble
         report(problem.at, message, problem.help.as_deref());
     }
     if !wrong {
-        out.push(Manifest { file, tree, identity, object });
+        out.push(Manifest { file, tree, identity, object, is_of_chart: false });
     }
 }
 

@@ -10,9 +10,10 @@ use stratos_engine::manifest::suggest;
 use stratos_engine::platform::TranslatedApp;
 use stratos_engine::render::native::Native;
 
+use super::chart::Chart;
 use crate::settings;
 
-const KEYS: [&str; 6] = ["manifests", "patches", "service", "pod_security", "run_as_user", "run_as_group"];
+const KEYS: [&str; 7] = ["manifests", "helm", "patches", "service", "pod_security", "run_as_user", "run_as_group"];
 /// Keys that are about the pods of the app's portable part.
 const OF_PODS: [&str; 3] = ["pod_security", "run_as_user", "run_as_group"];
 const STANDARDS: [&str; 3] = ["restricted", "baseline", "privileged"];
@@ -22,6 +23,8 @@ pub(super) struct Part<'a> {
     node: &'a Node,
     /// Paths and patterns of files with objects.
     pub(super) manifests: Vec<Named>,
+    /// A chart that makes objects.
+    pub(super) chart: Option<Chart>,
     /// Those of files with patches.
     pub(super) patches: Vec<PatchFile>,
 }
@@ -58,10 +61,7 @@ impl<'a> Part<'a> {
         let node = &part.node;
         for (key, entry) in node.entries().filter(|(key, _)| !KEYS.contains(key)) {
             let problem = Diagnostic::new(format!("`platform.kubernetes` has no key `{key}`"), entry.key_span);
-            problems.push(match key {
-                "helm" => problem.with_help("charts are not rendered here: `helm template` writes one as manifests"),
-                _ => Diagnostic { help: suggest::help(key, KEYS, "there are"), ..problem },
-            });
+            problems.push(Diagnostic { help: suggest::help(key, KEYS, "there are"), ..problem });
         }
         let manifests = node.get("manifests").map(|node| named("manifests", node, problems)).unwrap_or_default();
         let patches = match node.get("patches") {
@@ -69,13 +69,20 @@ impl<'a> Part<'a> {
             Some(single) => patch_file(single, problems).into_iter().collect(),
             None => Vec::new(),
         };
-        Self { node, manifests, patches }
+        let chart = node.get("helm").and_then(|node| Chart::read(node, problems));
+        Self { node, manifests, chart, patches }
+    }
+
+    /// Whether anything is to bring objects.
+    pub(super) fn has_objects(&self) -> bool {
+        !self.manifests.is_empty() || self.node.get("helm").is_some()
     }
 
     /// Everything that has to be read.
     pub(super) fn files(&self) -> Vec<String> {
         let patches = self.patches.iter().map(|patch| &patch.file);
-        self.manifests.iter().chain(patches).map(|named| named.pattern.clone()).collect()
+        let values = self.chart.iter().flat_map(|chart| &chart.values);
+        self.manifests.iter().chain(values).chain(patches).map(|named| named.pattern.clone()).collect()
     }
 
     /// What can be wrong with keys that name no files.
@@ -117,7 +124,7 @@ impl<'a> Part<'a> {
 
     /// Whether there is what other apps reach, where the manifests have to bring it.
     pub(super) fn check_service(&self, app: &TranslatedApp<'_>, objects: &BTreeMap<&ResourceId, &Value>, problems: &mut Vec<Diagnostic>) {
-        if app.app.image.is_some() || app.app.ports.is_empty() || self.manifests.is_empty() {
+        if app.app.image.is_some() || app.app.ports.is_empty() || !self.has_objects() {
             return;
         }
         let name = settings::service(app);
@@ -147,7 +154,7 @@ impl<'a> Part<'a> {
     }
 }
 
-fn named(key: &str, node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Named> {
+pub(super) fn named(key: &str, node: &Node, problems: &mut Vec<Diagnostic>) -> Vec<Named> {
     let one = |node: &Node| node.as_str().filter(|path| !path.is_empty()).map(|path| Named { pattern: path.to_owned(), span: node.span });
     let items = match &node.value {
         NodeValue::Array(items) => items.iter().collect(),
@@ -202,7 +209,7 @@ fn target(node: &Node, problems: &mut Vec<Diagnostic>) -> Option<Target> {
     }
 }
 
-fn unknown(what: &str, key: &str, entry: &Entry, known: &[&str]) -> Diagnostic {
+pub(super) fn unknown(what: &str, key: &str, entry: &Entry, known: &[&str]) -> Diagnostic {
     let problem = Diagnostic::new(format!("{what} has no key `{key}`"), entry.key_span);
     Diagnostic { help: suggest::help(key, known.iter().copied(), "there are"), ..problem }
 }

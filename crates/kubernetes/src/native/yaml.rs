@@ -1,6 +1,7 @@
 //! YAML and JSON as trees in which every key and value knows where it stands.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -45,11 +46,20 @@ pub(super) struct SyntaxError {
 ///
 /// The budget is for the largest sets of definitions that people publish, ten times over.
 pub(super) fn documents(text: &str) -> Result<Vec<Tree>, SyntaxError> {
+    read(text, DuplicateKeyPolicy::Error)
+}
+
+/// The same of what a chart printed: Helm takes the last of two equal keys, and published charts have some.
+pub(super) fn lenient(text: &str) -> Result<Vec<Tree>, SyntaxError> {
+    read(text, DuplicateKeyPolicy::LastWins)
+}
+
+fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Tree>, SyntaxError> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         underscored_numbers_as_strings: true,
         leading_zero_numbers_as_strings: true,
-        duplicate_keys: DuplicateKeyPolicy::Error,
+        duplicate_keys: duplicate_keys,
         reject_unsupported_tags: true,
         with_snippet: false,
         budget: serde_saphyr::budget! { max_documents: 10_000, max_nodes: 2_000_000, max_events: 4_000_000, max_depth: 100 },
@@ -125,10 +135,19 @@ fn placed(raw: Spanned<Raw>, hidden: &[&str]) -> Tree {
                 key: unmasked(key.value, hidden),
                 value: placed(value, hidden),
             };
-            Node::Map(entries.into_iter().map(entry).collect())
+            Node::Map(last_of_each(entries.into_iter().map(entry).collect()))
         }
     };
     Tree { at: range(raw.referenced), node }
+}
+
+/// Where there are two of a key, which only a chart may have, the last one.
+fn last_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let mut seen = HashSet::with_capacity(entries.len());
+    let last: Vec<bool> = entries.iter().rev().map(|entry| seen.insert(entry.key.clone())).collect();
+    let mut last = last.into_iter().rev();
+    entries.retain(|_| last.next() == Some(true));
+    entries
 }
 
 fn range(location: Location) -> Range<usize> {

@@ -39,7 +39,8 @@ async fn another_manager_with_another_value_is_named_before_anything_is_written(
     let text = user.refused().await;
     assert!(text.contains("dev/Deployment.apps/web"), "{text}");
     assert!(text.contains(r#"conflict with "other""#) && text.contains(r#".spec.template.spec.containers[name="web"].image"#), "{text}");
-    assert!(text.contains("other wants other values there") && text.contains("force_conflicts"), "{text}");
+    assert!(text.contains("other wants other values there") && text.contains("take them over with `--force-conflicts`"), "{text}");
+    assert!(text.contains("`force_conflicts = true` in the environment's options"), "{text}");
     assert_eq!(version(&user), before);
 
     // With the user's word it is taken over.
@@ -48,6 +49,28 @@ async fn another_manager_with_another_value_is_named_before_anything_is_written(
     assert_eq!(image(&user), "registry.example/web:1");
     user.force_conflicts = false;
     user.nothing().await;
+    user.destroy().await;
+}
+
+/// It is said for a plan, and holds for whoever carries that plan out.
+#[tokio::test]
+async fn a_plan_that_takes_over_is_applied_as_it_was_made_and_the_next_one_is_as_ever() {
+    let mut user = User::new(nodeless(), "conflicts-flag");
+    user.converge().await;
+    wants(&user, "other", "theirs");
+    user.policy.force_conflicts = true;
+    let plan = user.plan().await;
+    assert!(plan.held.is_empty() && !plan.is_empty(), "{}", crate::user::said(&plan));
+    user.policy.force_conflicts = false;
+    let saved = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
+    let applied = user.apply(&saved).await;
+    assert!(failures(&applied).is_empty(), "{:#?}", failures(&applied));
+    assert_eq!(image(&user), "registry.example/web:1");
+    user.nothing().await;
+    // It was for one plan.
+    wants(&user, "other", "again");
+    assert!(user.refused().await.contains(r#"conflict with "other""#));
+    assert_eq!(image(&user), "registry.example/web:again");
     user.destroy().await;
 }
 

@@ -1,5 +1,6 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
+mod charts;
 mod conflicts;
 mod differential;
 mod edit;

@@ -20,13 +20,14 @@ use stratos_engine::plan::Plan;
 use stratos_engine::platform::{Platform, PlatformError};
 use stratos_engine::render::VariableInputs;
 use stratos_engine::render::secret::Secrets;
-use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
+use stratos_kubernetes::connection::Connection;
+use stratos_kubernetes::{EnvironmentConfig, Helm, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
 use zeroize::Zeroizing;
 
 use crate::support;
 
-fn cluster() -> &'static Cluster {
+pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     CLUSTER.get_or_init(Cluster::start_api_only)
 }
@@ -39,10 +40,14 @@ fn folders() -> Vec<PathBuf> {
 }
 
 /// A project whose only app is made of manifests.
-struct Live {
-    manifest: Manifest,
-    namespace: String,
-    _folder: tempfile::TempDir,
+pub struct Live {
+    pub manifest: Manifest,
+    pub namespace: String,
+    /// The one that renders charts.
+    pub helm: Helm,
+    /// Where the cluster is reached, if not directly.
+    pub url: Option<String>,
+    pub folder: tempfile::TempDir,
 }
 
 #[async_trait]
@@ -56,13 +61,17 @@ impl Connector for Live {
             force_conflicts: false,
             watch: 5,
         };
-        Ok(Arc::new(KubernetesPlatform::connect(config, support::connection(cluster().kubeconfig(), &self.namespace))))
+        let connection = match &self.url {
+            Some(url) => Connection::new(kube::Config::new(url.parse().unwrap()))?,
+            None => support::connection(cluster().kubeconfig(), &self.namespace),
+        };
+        Ok(Arc::new(KubernetesPlatform::connect(config, connection).with_helm(self.helm.clone())))
     }
 }
 
 impl Live {
     /// Of these files, and what the app says beside.
-    fn new(name: &str, files: &[(String, String)], app: &str) -> Self {
+    pub fn new(name: &str, files: &[(String, String)], app: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let path = folder.path().join(path);
@@ -75,7 +84,7 @@ impl Live {
         );
         std::fs::write(folder.path().join("stratos.toml"), manifest).unwrap();
         let manifest = Manifest::load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
-        Self { manifest, namespace: format!("m-{name}"), _folder: folder }
+        Self { manifest, namespace: format!("m-{name}"), helm: Helm::default(), url: None, folder }
     }
 
     fn of(folder: &Path) -> Self {
@@ -86,7 +95,7 @@ impl Live {
         Self::new(&folder.file_name().unwrap().to_string_lossy(), &files, "platform.kubernetes.manifests = \"k8s/*\"\n")
     }
 
-    async fn plan(&self, policy: Policy) -> Result<Plan, PlanError> {
+    pub async fn plan(&self, policy: Policy) -> Result<Plan, PlanError> {
         let secrets = secrets();
         let request = Request {
             manifest: &self.manifest,
@@ -103,7 +112,7 @@ impl Live {
     }
 
     /// Carries out what is planned. What is not written is returned.
-    async fn apply(&self, policy: Policy) -> Result<(Plan, Applied), String> {
+    pub async fn apply(&self, policy: Policy) -> Result<(Plan, Applied), String> {
         let plan = self.plan(policy).await.map_err(|error| error.to_string())?;
         let options = ApplyOptions { no_wait: true, ..ApplyOptions::default() };
         let applied = deploy::apply(&plan, &secrets(), self, &options, &Quiet).await.map_err(|error| error.to_string())?;
@@ -116,7 +125,7 @@ impl Live {
     }
 
     /// What is planned, one line for each difference.
-    async fn changes(&self) -> Result<Vec<String>, String> {
+    pub async fn changes(&self) -> Result<Vec<String>, String> {
         let plan = self.plan(Policy::default()).await.map_err(|error| error.to_string())?;
         let mut out: Vec<String> = plan.held.iter().map(|held| format!("held: {held:?}")).collect();
         for change in &plan.changes {
@@ -127,12 +136,12 @@ impl Live {
         Ok(out)
     }
 
-    async fn unchanged(&self, when: &str) -> Result<(), String> {
+    pub async fn unchanged(&self, when: &str) -> Result<(), String> {
         let changes = self.changes().await?;
         if changes.is_empty() { Ok(()) } else { Err(format!("{when} there are changes:\n  {}", changes.join("\n  "))) }
     }
 
-    async fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+    pub async fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let arguments: Vec<String> = [&["--namespace", &self.namespace], arguments].concat().into_iter().map(str::to_owned).collect();
         let output = tokio::task::spawn_blocking(move || cluster().try_kubectl(&arguments)).await.unwrap();
         match output.status.success() {
@@ -142,7 +151,7 @@ impl Live {
     }
 
     /// Everything of ours that is anywhere, of every kind of the plan.
-    async fn left(&self, plan: &Plan) -> Result<String, String> {
+    pub async fn left(&self, plan: &Plan) -> Result<String, String> {
         let kinds: BTreeSet<String> = plan.changes.iter().map(|change| change.id.kind.to_lowercase()).collect();
         let mut out = String::new();
         for kind in kinds {

@@ -17,7 +17,7 @@ use stratos_engine::platform::contract::stage::{brief, told};
 use stratos_engine::platform::{Platform, PlatformError};
 use stratos_engine::render::VariableInputs;
 use stratos_engine::render::secret::Secrets;
-use stratos_kubernetes::access::{Settings, Surroundings, resolve};
+use stratos_kubernetes::access::{Options, Settings, Surroundings, resolve};
 use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
@@ -240,14 +240,15 @@ pub fn said(plan: &Plan) -> String {
 
 #[async_trait]
 impl Connector for User<'_> {
-    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+    async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
+        let said = Options::read(&environment.options).unwrap_or_default();
         let owner = Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: name.clone() };
         let config = EnvironmentConfig {
             environment: name.clone(),
             owner,
             namespace: self.namespace.clone(),
             create_namespace: true,
-            force_conflicts: self.force_conflicts,
+            force_conflicts: self.force_conflicts || said.force_conflicts,
             watch: 0,
         };
         Ok(Arc::new(KubernetesPlatform::connect(config, self.connection()?).with_patience(self.patience)))
