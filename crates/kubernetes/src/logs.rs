@@ -159,7 +159,7 @@ impl Reader {
             for _ in 0..OPENED {
                 match reader.connection.open(query.as_str()).await {
                     Ok(bytes) => {
-                        let mut lines = lines::of(bytes, part.instance.clone());
+                        let mut lines = lines::of(bytes, part.instance.clone()).fuse();
                         let first = lines.next().await;
                         if !first.as_ref().is_some_and(|line| line.as_ref().is_ok_and(Line::says_that_there_is_none)) {
                             let new = move |line: &Line| futures::future::ready(cursor.pass(line));
