@@ -75,7 +75,9 @@ pub(crate) fn document(identity: &Identity, object: &Value) -> Result<Document, 
                 }
             }
             "data" if writer.secret => {
-                for (key, value) in value.as_object().into_iter().flatten() {
+                // Where both say an entry, the server takes the text.
+                let said = |key: &String| object.get("stringData").and_then(|texts| texts.get(key)).is_some_and(|text| !text.is_null());
+                for (key, value) in value.as_object().into_iter().flatten().filter(|(key, _)| !said(key)) {
                     writer.enter(&mut at, &mut names, "data", |writer, at, _| writer.secret_text(at, key, value, true))?;
                 }
             }

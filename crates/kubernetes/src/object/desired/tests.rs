@@ -129,6 +129,11 @@ fn secrets_are_the_text_behind_their_base64() {
     for written in ["bGluZQo=", "bGlu\nZQo=\n", " bGluZQo= "] {
         assert_eq!(of("Secret", &json!({ "data": { "k": written } })), text);
     }
+    // Where both say it, the server takes the text.
+    for other in ["b3RoZXI=", "/////w=="] {
+        assert_eq!(of("Secret", &json!({ "stringData": { "k": "line\n" }, "data": { "k": other } })), text);
+        assert_eq!(of("Secret", &json!({ "data": { "k": other }, "stringData": { "k": "line\n" } })), text);
+    }
     let binary = of("Secret", &json!({ "data": { "k": "/////w==" } }));
     assert!(binary[0].starts_with("data.k.base64"), "{binary:?}");
     assert_eq!(wrong(&json!({ "data": { "k": "%" } })).0, "data.k");
