@@ -7,7 +7,7 @@ use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::text::{CLOSE, Encoding, OPEN, Segment, Text};
 
-use super::{leaf, lists, segment};
+use super::{inner, leaf, lists, segment};
 use crate::kind::GroupKind;
 
 /// What is wrong with an object: where, and a sentence.
@@ -181,10 +181,12 @@ impl Writer {
 
     fn object(&mut self, at: &mut At, names: &mut At, map: &Map<String, Value>) -> Result<(), Wrong> {
         let before = self.out.len();
+        let limit = (self.known && !self.live).then(|| inner::limit(names, map)).flatten();
+        let map = limit.as_ref().unwrap_or(map);
         // What is filled in inside of a list that is replaced as a whole cannot be told from what somebody put there.
-        let filled = (self.known && !self.live).then(|| defaults(names)).into_iter().flatten();
-        for (key, value) in filled.filter(|(key, _)| !map.is_empty() && map.get(*key).is_none_or(Value::is_null)) {
-            self.field(at, names, key, &Value::String((*value).to_owned()))?;
+        let filled = (self.known && !self.live && !map.is_empty()).then(|| inner::defaults(names, map)).into_iter().flatten();
+        for (key, value) in filled.filter(|(key, _)| map.get(*key).is_none_or(Value::is_null)) {
+            self.field(at, names, key, &value)?;
         }
         for (key, value) in map {
             // A template has no status, although the server writes one.
@@ -247,9 +249,10 @@ impl Writer {
             self.field(at, names, key, value)?;
         }
         if self.out.len() == before {
-            at.push(segment::EMPTY_OBJECT.to_owned());
-            self.put(at, Leaf::Bool(true));
-            at.pop();
+            // A volume that is of no kind is an empty folder.
+            let is_volume = names.last().is_some_and(|name| name == "volumes");
+            let source = is_volume.then_some("emptyDir").into_iter().chain([segment::EMPTY_OBJECT]).map(str::to_owned);
+            self.put(&at.iter().cloned().chain(source).collect::<At>(), Leaf::Bool(true));
         }
         Ok(())
     }
@@ -318,22 +321,6 @@ fn with_keys(map: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
         map.insert("protocol".to_owned(), Value::String("TCP".to_owned()));
     }
     map
-}
-
-/// What the server fills in where a list or a table is replaced as a whole.
-fn defaults(names: &[String]) -> &'static [(&'static str, &'static str)] {
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    match names[..] {
-        [.., "fieldRef"] => &[("apiVersion", "v1")],
-        [.., "resourceFieldRef"] => &[("divisor", "0")],
-        [.., "ingress" | "egress", "ports"] => &[("protocol", "TCP")],
-        ["roleRef"] => &[("apiGroup", "rbac.authorization.k8s.io")],
-        ["webhooks", "rules"] => &[("scope", "*")],
-        [.., "podFailurePolicy", "rules", "onPodConditions"] => &[("status", "True")],
-        [.., "volumeClaimTemplates"] => &[("apiVersion", "v1"), ("kind", "PersistentVolumeClaim")],
-        [.., "volumeClaimTemplates", "spec"] => &[("volumeMode", "Filesystem")],
-        _ => &[],
-    }
 }
 
 #[cfg(test)]

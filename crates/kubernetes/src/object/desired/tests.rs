@@ -120,6 +120,20 @@ fn defaults_within_what_is_replaced_as_a_whole_are_filled_in() {
         deployment(&json!({ "volumes": [{ "name": "v", "downwardAPI": { "items": [{ "path": "p", "fieldRef": field }] } }] }))
     };
     assert_eq!(field(json!({ "fieldPath": "x" })), field(json!({ "fieldPath": "x", "apiVersion": "v1" })));
+    let limits = |limit: Value| {
+        leaves_of(&json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "a" }, "spec": { "limits": [limit] } }))
+    };
+    assert_eq!(
+        limits(json!({ "type": "Container", "max": { "cpu": 1 } })),
+        limits(json!({ "type": "Container", "max": { "cpu": 1 }, "default": { "cpu": 1 }, "defaultRequest": { "cpu": 1 } }))
+    );
+}
+
+#[test]
+fn a_volume_of_no_kind_is_an_empty_folder() {
+    let volume = |volume: Value| deployment(&json!({ "volumes": [volume] }));
+    assert_eq!(volume(json!({ "name": "v" })), volume(json!({ "name": "v", "emptyDir": {} })));
+    assert_eq!(volume(json!({ "name": "v", "configMap": null })), volume(json!({ "name": "v", "emptyDir": {} })));
 }
 
 #[test]
