@@ -194,7 +194,8 @@ impl Writer {
                 self.field(at, names, key, value)?;
             }
         }
-        let dropped = || self.known && names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
+        // What `metadata` is made of is known of every kind.
+        let dropped = || (self.known || is_metadata(at)) && names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
         // What has nothing in it but what is dropped is there all the same: `emptyDir: { medium: "" }`.
         if self.out.len() == before && (map.is_empty() || !self.live) && !dropped() {
             at.push(segment::EMPTY_OBJECT.to_owned());
@@ -206,7 +207,7 @@ impl Writer {
 
     fn list(&mut self, at: &mut At, names: &mut At, list: &[Value]) -> Result<(), Wrong> {
         if list.is_empty() {
-            if !self.known {
+            if !self.known && !is_metadata(at) {
                 at.push(segment::EMPTY_LIST.to_owned());
                 self.put(at, Leaf::Bool(true));
                 at.pop();
@@ -302,6 +303,11 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Whether a path is in an object's own `metadata`.
+pub(crate) fn is_metadata(at: &[String]) -> bool {
+    at.first().is_some_and(|first| first == "metadata")
 }
 
 /// Whether an empty text in this field is as good as none.

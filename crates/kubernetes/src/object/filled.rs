@@ -11,7 +11,7 @@ use stratos_engine::desired::path::Path;
 pub(crate) struct Around<'a> {
     /// The kind, without its group.
     pub(crate) kind: &'a str,
-    /// What is there.
+    /// What is there and ours to say.
     pub(crate) live: &'a BTreeMap<Path, Leaf>,
     /// What is wanted.
     pub(crate) desired: &'a Document,
@@ -49,10 +49,11 @@ impl Around<'_> {
                 matches!(leaf, Leaf::Integer(number) if port.starts_with(&format!("[port={number},")))
             }
             (["spec", "internalTrafficPolicy"], _) => is("Cluster") && self.wants(&["spec", "type"]).is_none_or(|of| of != "ExternalName"),
+            // One value follows from another that goes with it: what the server filled in itself stays.
             (["spec", "updateStrategy", "rollingUpdate", "partition"], _) => {
-                *leaf == Leaf::Integer(0) && self.wants(&["spec", "updateStrategy", "type"]).is_none()
+                *leaf == Leaf::Integer(0) && self.loses(&["spec", "updateStrategy", "type"])
             }
-            (["spec", "completions"], _) => *leaf == Leaf::Integer(1) && self.wants(&["spec", "parallelism"]).is_none(),
+            (["spec", "completions"], _) => *leaf == Leaf::Integer(1) && self.loses(&["spec", "parallelism"]),
             (["spec", "backoffLimit"], _) => *leaf == Leaf::Integer(6) && self.wants(&["spec", "backoffLimitPerIndex"]).is_none(),
             (["spec", "podReplacementPolicy"], _) => {
                 is(if self.says(&["spec", "podFailurePolicy"]) { "Failed" } else { "TerminatingOrFailed" })
@@ -121,6 +122,11 @@ impl Around<'_> {
     /// A value that is wanted.
     fn wants(&self, segments: &[&str]) -> Option<String> {
         self.desired.get(&Path::new(segments.iter().copied())).map(plain)
+    }
+
+    /// Whether a value goes that was ours to say.
+    fn loses(&self, segments: &[&str]) -> bool {
+        self.live.contains_key(&Path::new(segments.iter().copied())) && self.wants(segments).is_none()
     }
 
     /// Whether anything is wanted at or below a path.

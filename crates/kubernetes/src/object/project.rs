@@ -14,7 +14,7 @@ use stratos_engine::desired::text::{Segment, Text};
 use stratos_engine::render::secret::Fingerprint;
 use zeroize::Zeroizing;
 
-use super::desired::{At, BASE64, MAPS, leaves};
+use super::desired::{At, BASE64, MAPS, is_metadata, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
 use super::{filled, leaf, lists, references, segment};
@@ -160,7 +160,7 @@ impl Projector<'_> {
         }
         let is_element = at.last().is_some_and(|last| last.contains('='));
         let is_map = names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
-        let is_empty = value.as_object().is_some_and(|map| map.is_empty()) && !(self.known && is_map);
+        let is_empty = value.as_object().is_some_and(|map| map.is_empty()) && !((self.known || is_metadata(at)) && is_map);
         if set.itself && self.leaves.len() == before && (is_element || is_empty) {
             self.put(&[at.as_slice(), &[segment::EMPTY_OBJECT.to_owned()]].concat(), Leaf::Bool(true));
         }
@@ -174,9 +174,21 @@ impl Projector<'_> {
             map.retain(|key, _| !pairs.iter().any(|(name, _)| name == key));
             return self.put_all(at, names, &Value::Object(map));
         }
+        if self.is_filled_table(at, names, value) {
+            return self.put(&[at.as_slice(), &[segment::EMPTY_OBJECT.to_owned()]].concat(), Leaf::Bool(true));
+        }
         if !self.is_as_written_within(at, names, value) {
             self.put_all(at, names, value);
         }
+    }
+
+    /// We wrote a table with nothing in it (`strategy: {}`), and that alone is ours: what is in it now the server has filled in. Selectors
+    /// are another matter, which are replaced as a whole: one that had something in it was ours with that.
+    fn is_filled_table(&self, at: &At, names: &At, value: &Value) -> bool {
+        let is_wanted =
+            |desired: &Document| desired.get(&Path::new(at.iter().map(String::as_str).chain([segment::EMPTY_OBJECT]))).is_some();
+        let is_whole = names.last().is_some_and(|name| name.ends_with("elector"));
+        self.known && !is_whole && value.as_object().is_some_and(|map| !map.is_empty()) && self.view.desired.is_some_and(is_wanted)
     }
 
     /// In what is replaced as a whole the server fills in defaults, and drops what says nothing; what it is made of is not told. It is what we
@@ -436,5 +448,15 @@ mod tests {
         assert_eq!(differing(&fields, &spec, &json!({ "ports": [{ "port": 80, "targetPort": 80 }] })), [""; 0]);
         let other = json!({ "ports": [{ "port": 80, "targetPort": 81 }] });
         assert_eq!(differing(&fields, &spec, &other), ["spec.ports.[port=80,protocol=TCP].targetPort"]);
+    }
+
+    #[test]
+    fn what_the_server_fills_into_an_empty_table_is_not_ours() {
+        let within = |field: &str| (json!({ format!("f:{field}"): {} }), json!({ field: { "a": { "b": 1 } } }), json!({ field: {} }));
+        let (fields, spec, wanted) = within("updateStrategy");
+        assert_eq!(differing(&fields, &spec, &wanted), [""; 0]);
+        // That was replaced as a whole.
+        let (fields, spec, wanted) = within("podSelector");
+        assert_eq!(differing(&fields, &spec, &wanted), ["spec.podSelector.a.b"]);
     }
 }

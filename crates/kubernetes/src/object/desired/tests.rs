@@ -42,6 +42,9 @@ fn what_says_nothing_is_nothing() {
     let server = json!({ "name": "a", "namespace": "b", "creationTimestamp": null, "uid": "x", "resourceVersion": "1", "generation": 2 });
     assert_eq!(of("ConfigMap", &json!({ "metadata": server, "status": { "x": 1 }, "data": null })), [""; 0]);
     assert_eq!(of("ConfigMap", &json!({ "data": {}, "metadata": { "name": "a", "labels": {}, "annotations": null } })), [""; 0]);
+    let of_a_custom_kind = json!({ "apiVersion": "x.example.com/v1", "kind": "Thing",
+        "metadata": { "name": "a", "labels": {}, "annotations": {}, "finalizers": [], "ownerReferences": [] } });
+    assert_eq!(leaves_of(&of_a_custom_kind), [""; 0]);
     // What holds it is there all the same.
     assert_eq!(deployment(&json!({ "containers": null, "volumes": [], "nodeSelector": {}, "hostname": "" })), [r#""{}" = true"#]);
 }

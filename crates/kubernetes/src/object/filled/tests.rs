@@ -42,8 +42,11 @@ fn images_without_a_version_are_always_pulled() {
 #[test]
 fn what_is_filled_in_follows_from_what_is_beside() {
     let one = Leaf::Integer(1);
-    assert!(filled("Job", &["spec", "completions"], &one, &[], &[]));
-    assert!(!filled("Job", &["spec", "completions"], &one, &[], &[(&["spec", "parallelism"], one.clone())]));
+    // The other one stays where the server filled it in: then there would be none.
+    let other: (&[&str], Leaf) = (&["spec", "parallelism"], one.clone());
+    assert!(filled("Job", &["spec", "completions"], &one, std::slice::from_ref(&other), &[]));
+    assert!(!filled("Job", &["spec", "completions"], &one, &[], &[]));
+    assert!(!filled("Job", &["spec", "completions"], &one, std::slice::from_ref(&other), std::slice::from_ref(&other)));
     let policy = ["spec", "podReplacementPolicy"];
     let failures: (&[&str], Leaf) = (&["spec", "podFailurePolicy", "rules", "[0000]", "action"], text("Ignore"));
     assert!(filled("Job", &policy, &text("TerminatingOrFailed"), &[], &[]));
@@ -53,9 +56,10 @@ fn what_is_filled_in_follows_from_what_is_beside() {
     assert!(filled("Service", &inside, &text("Cluster"), &[], &[]));
     assert!(!filled("Service", &inside, &text("Cluster"), &[], &[(&["spec", "type"], text("ExternalName"))]));
     let partition = ["spec", "updateStrategy", "rollingUpdate", "partition"];
-    assert!(filled("StatefulSet", &partition, &Leaf::Integer(0), &[], &[(&["spec", "updateStrategy", "{}"], Leaf::Bool(true))]));
     let of_a_type: (&[&str], Leaf) = (&["spec", "updateStrategy", "type"], text("RollingUpdate"));
-    assert!(!filled("StatefulSet", &partition, &Leaf::Integer(0), &[], &[of_a_type]));
+    assert!(filled("StatefulSet", &partition, &Leaf::Integer(0), std::slice::from_ref(&of_a_type), &[]));
+    assert!(!filled("StatefulSet", &partition, &Leaf::Integer(0), &[], &[]));
+    assert!(!filled("StatefulSet", &partition, &Leaf::Integer(0), std::slice::from_ref(&of_a_type), std::slice::from_ref(&of_a_type)));
     let kind: (&[&str], Leaf) = (&["spec", "names", "kind"], text("Thing"));
     assert!(filled("CustomResourceDefinition", &["spec", "names", "singular"], &text("thing"), std::slice::from_ref(&kind), &[]));
     assert!(!filled("CustomResourceDefinition", &["spec", "names", "listKind"], &text("Things"), &[kind], &[]));
