@@ -1,9 +1,11 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
+mod admission;
 mod conflicts;
 mod differential;
 mod edit;
 mod exec;
+mod false_differences;
 mod faults;
 mod generate;
 mod health;
