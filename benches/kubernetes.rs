@@ -122,7 +122,12 @@ impl<'a> Bench<'a> {
         let kubeconfig = self.cluster.kubeconfig().display().to_string();
         let namespace = self.namespace();
         let rounds: Vec<[Figures; 2]> = (0..ROUNDS)
-            .map(|_| [self.stratos(&["plan", "--detailed-exitcode"]), self.figures(&[this.as_str(), LISTS, kubeconfig.as_str(), namespace.as_str()])])
+            .map(|_| {
+                [
+                    self.stratos(&["plan", "--detailed-exitcode"]),
+                    self.figures(&[this.as_str(), LISTS, kubeconfig.as_str(), namespace.as_str()]),
+                ]
+            })
             .collect();
         let best = |which: usize| {
             let figures = rounds.iter().map(|round| round[which]);

@@ -65,7 +65,8 @@ async fn lines_of_several_containers_are_in_order_and_can_be_cut() {
 async fn what_is_followed_goes_on_over_restarts_without_a_line_twice_or_lost() {
     let place = Place::new("l-follow", "");
     // It counts on over restarts, on a volume, and ends after each three lines.
-    let script = "n=$(cat /v/n 2> /dev/null || echo 0); for i in 1 2 3; do n=$((n+1)); echo line $n; echo $n > /v/n; sleep 0.3; done; exit 1";
+    let script =
+        "n=$(cat /v/n 2> /dev/null || echo 0); for i in 1 2 3; do n=$((n+1)); echo line $n; echo $n > /v/n; sleep 0.3; done; exit 1";
     place.apply(
         &pod("count", script, "volumes: [{name: v, emptyDir: {}}],")
             .replace("command:", "volumeMounts: [{name: v, mountPath: /v}], command:"),
