@@ -7,7 +7,7 @@ use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::text::{CLOSE, Encoding, OPEN, Segment, Text};
 
-use super::{leaf, lists, segment};
+use super::{inner, leaf, lists, segment};
 use crate::kind::GroupKind;
 
 /// What is wrong with an object: where, and a sentence.
@@ -75,7 +75,9 @@ pub(crate) fn document(identity: &Identity, object: &Value) -> Result<Document, 
                 }
             }
             "data" if writer.secret => {
-                for (key, value) in value.as_object().into_iter().flatten() {
+                // Where both say an entry, the server takes the text.
+                let said = |key: &String| object.get("stringData").and_then(|texts| texts.get(key)).is_some_and(|text| !text.is_null());
+                for (key, value) in value.as_object().into_iter().flatten().filter(|(key, _)| !said(key)) {
                     writer.enter(&mut at, &mut names, "data", |writer, at, _| writer.secret_text(at, key, value, true))?;
                 }
             }
@@ -179,10 +181,12 @@ impl Writer {
 
     fn object(&mut self, at: &mut At, names: &mut At, map: &Map<String, Value>) -> Result<(), Wrong> {
         let before = self.out.len();
+        let limit = (self.known && !self.live).then(|| inner::limit(names, map)).flatten();
+        let map = limit.as_ref().unwrap_or(map);
         // What is filled in inside of a list that is replaced as a whole cannot be told from what somebody put there.
-        let filled = (self.known && !self.live).then(|| defaults(names)).into_iter().flatten();
-        for (key, value) in filled.filter(|(key, _)| !map.is_empty() && map.get(*key).is_none_or(Value::is_null)) {
-            self.field(at, names, key, &Value::String((*value).to_owned()))?;
+        let filled = (self.known && !self.live && !map.is_empty()).then(|| inner::defaults(names, map)).into_iter().flatten();
+        for (key, value) in filled.filter(|(key, _)| map.get(*key).is_none_or(Value::is_null)) {
+            self.field(at, names, key, &value)?;
         }
         for (key, value) in map {
             // A template has no status, although the server writes one.
@@ -190,7 +194,8 @@ impl Writer {
                 self.field(at, names, key, value)?;
             }
         }
-        let dropped = || self.known && names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
+        // What `metadata` is made of is known of every kind.
+        let dropped = || (self.known || is_metadata(at)) && names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
         // What has nothing in it but what is dropped is there all the same: `emptyDir: { medium: "" }`.
         if self.out.len() == before && (map.is_empty() || !self.live) && !dropped() {
             at.push(segment::EMPTY_OBJECT.to_owned());
@@ -202,7 +207,7 @@ impl Writer {
 
     fn list(&mut self, at: &mut At, names: &mut At, list: &[Value]) -> Result<(), Wrong> {
         if list.is_empty() {
-            if !self.known {
+            if !self.known && !is_metadata(at) {
                 at.push(segment::EMPTY_LIST.to_owned());
                 self.put(at, Leaf::Bool(true));
                 at.pop();
@@ -245,9 +250,10 @@ impl Writer {
             self.field(at, names, key, value)?;
         }
         if self.out.len() == before {
-            at.push(segment::EMPTY_OBJECT.to_owned());
-            self.put(at, Leaf::Bool(true));
-            at.pop();
+            // A volume that is of no kind is an empty folder.
+            let is_volume = names.last().is_some_and(|name| name == "volumes");
+            let source = is_volume.then_some("emptyDir").into_iter().chain([segment::EMPTY_OBJECT]).map(str::to_owned);
+            self.put(&at.iter().cloned().chain(source).collect::<At>(), Leaf::Bool(true));
         }
         Ok(())
     }
@@ -299,6 +305,11 @@ impl Writer {
     }
 }
 
+/// Whether a path is in an object's own `metadata`.
+pub(crate) fn is_metadata(at: &[String]) -> bool {
+    at.first().is_some_and(|first| first == "metadata")
+}
+
 /// Whether an empty text in this field is as good as none.
 fn is_nothing(at: &[String], names: &[String]) -> bool {
     let within = |place: usize| names.len().checked_sub(place).and_then(|index| names.get(index)).map_or("", String::as_str);
@@ -316,22 +327,6 @@ fn with_keys(map: &Map<String, Value>, keys: &[&str]) -> Map<String, Value> {
         map.insert("protocol".to_owned(), Value::String("TCP".to_owned()));
     }
     map
-}
-
-/// What the server fills in where a list or a table is replaced as a whole.
-fn defaults(names: &[String]) -> &'static [(&'static str, &'static str)] {
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    match names[..] {
-        [.., "fieldRef"] => &[("apiVersion", "v1")],
-        [.., "resourceFieldRef"] => &[("divisor", "0")],
-        [.., "ingress" | "egress", "ports"] => &[("protocol", "TCP")],
-        ["roleRef"] => &[("apiGroup", "rbac.authorization.k8s.io")],
-        ["webhooks", "rules"] => &[("scope", "*")],
-        [.., "podFailurePolicy", "rules", "onPodConditions"] => &[("status", "True")],
-        [.., "volumeClaimTemplates"] => &[("apiVersion", "v1"), ("kind", "PersistentVolumeClaim")],
-        [.., "volumeClaimTemplates", "spec"] => &[("volumeMode", "Filesystem")],
-        _ => &[],
-    }
 }
 
 #[cfg(test)]

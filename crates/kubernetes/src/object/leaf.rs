@@ -39,18 +39,17 @@ pub(crate) fn number(number: &Number) -> Leaf {
 pub(crate) fn text(names: &[&str], text: &str) -> Leaf {
     match names {
         [.., "containers" | "initContainers", "image"] => Leaf::Image(Image::parse(text)),
-        _ if is_quantity(names) => Leaf::Text(quantity::canonical(text).into()),
-        _ => Leaf::Text(text.into()),
+        _ => quantity(names, text).unwrap_or_else(|| Leaf::Text(text.into())),
     }
 }
 
 /// A number where a quantity is asked for: `cpu: 1`.
 pub(crate) fn number_at(names: &[&str], value: &Number) -> Leaf {
-    if is_quantity(names) { Leaf::Text(quantity::canonical(&value.to_string()).into()) } else { number(value) }
+    quantity(names, &value.to_string()).unwrap_or_else(|| number(value))
 }
 
-/// Fields of the type Quantity in the kinds that come with every cluster.
-fn is_quantity(names: &[&str]) -> bool {
+/// What is written in a field of the type Quantity, in the kinds that come with every cluster. None where the field is no such one.
+fn quantity(names: &[&str], written: &str) -> Option<Leaf> {
     match names {
         [
             ..,
@@ -67,11 +66,12 @@ fn is_quantity(names: &[&str]) -> bool {
             _,
         ] => {
             // An `env` of a container may be called anything, and is no map.
-            true
+            Some(Leaf::Text(quantity::canonical_amount(written).into()))
         }
-        [.., "sizeLimit" | "averageValue" | "divisor" | "allocatedResources"] => true,
-        [.., "target", "value"] => true,
-        _ => false,
+        [.., "sizeLimit" | "averageValue" | "divisor" | "allocatedResources"] | [.., "target", "value"] => {
+            Some(Leaf::Text(quantity::canonical(written).into()))
+        }
+        _ => None,
     }
 }
 

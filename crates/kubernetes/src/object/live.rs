@@ -67,12 +67,16 @@ pub(crate) enum Writer {
 
 /// Tools with which people change single objects. What they leave in an object of ours is a change by hand.
 const BY_HAND: [&str; 7] = ["kubectl", "before-first-apply", "k9s", "rancher", "node-fetch", "Mozilla", "oc"];
+/// `kubectl apply` as it is without `--server-side`, and where it notes what it has applied.
+const CLIENT_SIDE: &str = "kubectl-client-side-apply";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Uses of these tools that are no changes: a restart, a number of instances that an autoscaler has as well.
 const NOT_BY_HAND: [&str; 3] = ["kubectl-rollout", "kubectl-label", "kubectl-annotate"];
 
 impl Managed {
     /// What is ours to say of what another one wrote: everything that hands did, but for labels and annotations, where tools and
-    /// people leave notes; and of these our own marks, whoever wrote them.
+    /// people leave notes; and of these our own marks, whoever wrote them. What stood in a manifest of `kubectl apply` is no note: left to
+    /// it, a label that leaves the manifest would stay for ever.
     fn ours_to_say(&self) -> FieldSet {
         let writer = self.writer();
         if writer == Writer::Us || !self.subresource.is_empty() {
@@ -81,8 +85,9 @@ impl Managed {
         let mut out = if writer == Writer::ByHand { self.fields.clone().without("metadata") } else { FieldSet::default() };
         for map in ["labels", "annotations"] {
             let notes = self.fields.below("metadata").and_then(|metadata| metadata.below(map));
-            let is_mark = |step: &Step| matches!(step, Step::Field(name) if marks::is_ours(name));
-            let parts: Vec<_> = notes.iter().flat_map(|notes| &notes.parts).filter(|(step, _)| is_mark(step)).cloned().collect();
+            let declared = self.manager == CLIENT_SIDE;
+            let is_said = |step: &Step| matches!(step, Step::Field(name) if marks::is_ours(name) || declared && name != LAST_APPLIED);
+            let parts: Vec<_> = notes.iter().flat_map(|notes| &notes.parts).filter(|(step, _)| is_said(step)).cloned().collect();
             if !parts.is_empty() {
                 let within = |field: &str, set: FieldSet| FieldSet { itself: false, parts: vec![(Step::Field(field.to_owned()), set)] };
                 out.add(within("metadata", within(map, FieldSet { itself: false, parts })));
@@ -328,6 +333,18 @@ mod tests {
             assert_eq!(writer(other, "Update", ""), Writer::Another, "{other}");
         }
         assert_eq!(writer("kubectl-scale", "Update", "scale"), Writer::Another);
+    }
+
+    #[test]
+    fn labels_of_a_manifest_of_kubectl_apply_are_no_notes() {
+        let note = "kubectl.kubernetes.io/last-applied-configuration";
+        let entry = |manager: &str| {
+            let labels = json!({ "f:labels": { "f:team": {} }, "f:annotations": { format!("f:{note}"): {}, "f:note": {} } });
+            live(json!([{ "manager": manager, "operation": "Update", "apiVersion": "v1", "fieldsV1": { "f:metadata": labels } }]))
+        };
+        let ours = entry("kubectl-client-side-apply").ours().to_value();
+        assert_eq!(ours, json!({ "f:metadata": { "f:labels": { "f:team": {} }, "f:annotations": { "f:note": {} } } }));
+        assert_eq!(*entry("kubectl-edit").ours(), FieldSet::default());
     }
 
     #[test]

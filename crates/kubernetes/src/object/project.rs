@@ -14,7 +14,7 @@ use stratos_engine::desired::text::{Segment, Text};
 use stratos_engine::render::secret::Fingerprint;
 use zeroize::Zeroizing;
 
-use super::desired::{At, BASE64, MAPS, leaves};
+use super::desired::{At, BASE64, MAPS, is_metadata, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
 use super::{filled, leaf, lists, references, segment};
@@ -160,7 +160,7 @@ impl Projector<'_> {
         }
         let is_element = at.last().is_some_and(|last| last.contains('='));
         let is_map = names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
-        let is_empty = value.as_object().is_some_and(|map| map.is_empty()) && !(self.known && is_map);
+        let is_empty = value.as_object().is_some_and(|map| map.is_empty()) && !((self.known || is_metadata(at)) && is_map);
         if set.itself && self.leaves.len() == before && (is_element || is_empty) {
             self.put(&[at.as_slice(), &[segment::EMPTY_OBJECT.to_owned()]].concat(), Leaf::Bool(true));
         }
@@ -174,9 +174,21 @@ impl Projector<'_> {
             map.retain(|key, _| !pairs.iter().any(|(name, _)| name == key));
             return self.put_all(at, names, &Value::Object(map));
         }
+        if self.is_filled_table(at, names, value) {
+            return self.put(&[at.as_slice(), &[segment::EMPTY_OBJECT.to_owned()]].concat(), Leaf::Bool(true));
+        }
         if !self.is_as_written_within(at, names, value) {
             self.put_all(at, names, value);
         }
+    }
+
+    /// We wrote a table with nothing in it (`strategy: {}`), and that alone is ours: what is in it now the server has filled in. Selectors
+    /// are another matter, which are replaced as a whole: one that had something in it was ours with that.
+    fn is_filled_table(&self, at: &At, names: &At, value: &Value) -> bool {
+        let is_wanted =
+            |desired: &Document| desired.get(&Path::new(at.iter().map(String::as_str).chain([segment::EMPTY_OBJECT]))).is_some();
+        let is_whole = names.last().is_some_and(|name| name.ends_with("elector"));
+        self.known && !is_whole && value.as_object().is_some_and(|map| !map.is_empty()) && self.view.desired.is_some_and(is_wanted)
     }
 
     /// In what is replaced as a whole the server fills in defaults, and drops what says nothing; what it is made of is not told. It is what we
@@ -222,24 +234,9 @@ impl Projector<'_> {
     /// What was ours to say, and is what the server says where nobody does: not to say it any more changes nothing.
     fn filled_in(&mut self) {
         let (Some(desired), true) = (self.view.desired, self.known) else { return };
-        let image = |path: &Path| self.leaves.get(&beside(path, "image")).map(ToString::to_string);
-        let by_image = |path: &Path, leaf: &Leaf| {
-            let names_version =
-                |image: String| image.rsplit('/').next().is_some_and(|name| name.contains(':') && !name.ends_with(":latest"));
-            matches!(named(path)[..], [.., "containers" | "initContainers", "imagePullPolicy"])
-                && *leaf == Leaf::Text("IfNotPresent".into())
-                && image(path).is_some_and(names_version)
-        };
-        let egress = self.leaves.keys().any(|path| path.segments().nth(1) == Some("egress"));
-        let is_by_others = |path: &Path, leaf: &Leaf| match (&path.segments().collect::<Vec<_>>()[..], leaf) {
-            (["spec", "ports", port, "targetPort"], Leaf::Integer(number)) => port.starts_with(&format!("[port={number},")),
-            (&["spec", "policyTypes", _], Leaf::Text(text)) => &**text == "Ingress" && !egress,
-            _ => false,
-        };
-        let filled_in =
-            |path: &Path, leaf: &Leaf| filled::is_filled_in(&named(path), leaf) || by_image(path, leaf) || is_by_others(path, leaf);
-        let gone = self.leaves.iter().filter(|(path, leaf)| desired.get(path).is_none() && filled_in(path, leaf));
-        let gone: Vec<Path> = gone.map(|(path, _)| path.clone()).collect();
+        let around = filled::Around { kind: &self.view.kind.kind, live: &self.leaves, desired };
+        let is_gone = |(path, leaf): &(&Path, &Leaf)| desired.get(path).is_none() && filled::is_filled_in(path, leaf, &around);
+        let gone: Vec<Path> = self.leaves.iter().filter(is_gone).map(|(path, _)| path.clone()).collect();
         for path in gone {
             self.leaves.remove(&path);
         }
@@ -266,7 +263,7 @@ impl Projector<'_> {
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
                     let Some(value) = at(body, &segments) else {
-                        if self.is_dropped(&segments, desired) || self.known && filled::is_left_out(&named(path), wanted) {
+                        if self.is_dropped(&segments, desired) || self.known && filled::is_left_out(&filled::named(path), wanted) {
                             self.leaves.insert(path.clone(), wanted.clone());
                         }
                         continue;
@@ -280,6 +277,24 @@ impl Projector<'_> {
                     }
                 }
             }
+        }
+        self.fill();
+    }
+
+    /// What has something in it now is not empty: an element of which we said the keys alone, and of which more is wanted.
+    fn fill(&mut self) {
+        let is_wanted = |path: &Path| self.view.desired.is_some_and(|desired| desired.get(path).is_some());
+        let is_empty = |path: &&Path| path.segments().last() == Some(segment::EMPTY_OBJECT) && !is_wanted(path);
+        let has_more = |path: &Path| {
+            let length = path.segments().count();
+            let is_beside = |other: &Path| {
+                other != path && other.segments().zip(path.segments()).take_while(|(one, other)| one == other).count() == length - 1
+            };
+            self.leaves.keys().any(is_beside)
+        };
+        let filled: Vec<Path> = self.leaves.keys().filter(is_empty).filter(|path| has_more(path)).cloned().collect();
+        for path in filled {
+            self.leaves.remove(&path);
         }
     }
 
@@ -386,19 +401,6 @@ fn is_noted(map: &str) -> bool {
     map == "labels" || map == "annotations"
 }
 
-/// The path of another field of the same thing.
-fn beside(path: &Path, field: &str) -> Path {
-    let mut segments: Vec<&str> = path.segments().collect();
-    segments.pop();
-    segments.push(field);
-    Path::new(segments)
-}
-
-/// The names that a path has, without places in lists.
-fn named(path: &Path) -> Vec<&str> {
-    path.segments().filter(|segment| !segment.starts_with('[')).collect()
-}
-
 /// Whether a field is one of the keys in the last segment.
 fn is_key(at: &[String], name: &str) -> bool {
     let element = at.last().and_then(|last| segment::parse(last));
@@ -411,4 +413,50 @@ pub(crate) fn at<'a>(value: &'a Value, segments: &[&str]) -> Option<&'a Value> {
         Some(element) => segment::find(value.as_array()?, &element),
         None => value.get(*segment),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::desired::{self, Identity};
+
+    /// What differs between a live Service that we made and another one that is wanted.
+    fn differing(fields: &Value, spec: &Value, wanted: &Value) -> Vec<String> {
+        let object = |spec: &Value| json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" }, "spec": spec });
+        let mut live = object(spec);
+        live["metadata"]["managedFields"] =
+            json!([{ "manager": "stratos", "operation": "Apply", "apiVersion": "v1", "fieldsV1": { "f:spec": fields } }]);
+        let live = Live::parse(live.to_string().as_bytes()).unwrap();
+        let wanted = object(wanted);
+        let wanted = desired::document(&Identity::of(&wanted).unwrap(), &wanted).unwrap();
+        let kind = GroupKind::parse("Service");
+        let view = View { kind: &kind, desired: Some(&wanted), refers: &[], fingerprints: &BTreeMap::new() };
+        let there = project(&live, &view).document;
+        let both = there.leaves().iter().chain(wanted.leaves());
+        let paths: BTreeSet<&Path> = both.map(|(path, _)| path).filter(|path| there.get(path) != wanted.get(path)).collect();
+        paths.into_iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_element_of_which_more_is_wanted_is_not_empty() {
+        let key = r#"k:{"port":80,"protocol":"TCP"}"#;
+        let fields = json!({ "f:ports": { key: { ".": {}, "f:port": {} } } });
+        let spec = json!({ "ports": [{ "port": 80, "protocol": "TCP", "targetPort": 80 }] });
+        assert_eq!(differing(&fields, &spec, &json!({ "ports": [{ "port": 80 }] })), [""; 0]);
+        assert_eq!(differing(&fields, &spec, &json!({ "ports": [{ "port": 80, "targetPort": 80 }] })), [""; 0]);
+        let other = json!({ "ports": [{ "port": 80, "targetPort": 81 }] });
+        assert_eq!(differing(&fields, &spec, &other), ["spec.ports.[port=80,protocol=TCP].targetPort"]);
+    }
+
+    #[test]
+    fn what_the_server_fills_into_an_empty_table_is_not_ours() {
+        let within = |field: &str| (json!({ format!("f:{field}"): {} }), json!({ field: { "a": { "b": 1 } } }), json!({ field: {} }));
+        let (fields, spec, wanted) = within("updateStrategy");
+        assert_eq!(differing(&fields, &spec, &wanted), [""; 0]);
+        // That was replaced as a whole.
+        let (fields, spec, wanted) = within("podSelector");
+        assert_eq!(differing(&fields, &spec, &wanted), ["spec.podSelector.a.b"]);
+    }
 }

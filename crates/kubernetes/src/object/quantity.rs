@@ -14,6 +14,13 @@ pub(crate) fn canonical(written: &str) -> String {
     billionths(written).map_or_else(|| written.to_owned(), text)
 }
 
+/// The same for an amount of a resource, which the server rounds up to thousandths (`SetDefaults_ResourceList`).
+pub(crate) fn canonical_amount(written: &str) -> String {
+    const THOUSANDTH: i128 = SCALE / 1000;
+    let rounded = |value: i128| value.checked_add(THOUSANDTH - 1).map(|value| value.div_euclid(THOUSANDTH) * THOUSANDTH);
+    billionths(written).and_then(rounded).map_or_else(|| written.to_owned(), text)
+}
+
 /// The value in billionths. None where it is no quantity.
 fn billionths(written: &str) -> Option<i128> {
     let (negative, rest) = match written.as_bytes().first()? {
@@ -104,6 +111,11 @@ mod tests {
         let all: std::collections::BTreeSet<String> = same.iter().map(|texts| canonical(texts[0])).collect();
         assert_eq!(all.len(), same.len());
         assert_eq!(canonical("2048"), "2048");
+        assert_eq!((canonical("100500u").as_str(), canonical_amount("100500u").as_str()), ("100500u", "101m"));
+        assert_eq!(
+            (canonical_amount("1n").as_str(), canonical_amount("0.5").as_str(), canonical_amount("x").as_str()),
+            ("1m", "500m", "x")
+        );
         assert_eq!(canonical("1.5Gi"), "1536Mi");
     }
 }

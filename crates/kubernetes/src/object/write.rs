@@ -53,6 +53,9 @@ pub(crate) fn clear_unions(object: &mut Value, document: &Document, before: &Doc
 /// Whether the field at a place in a path is one of several of which only one may be there.
 fn is_member(within: &str, segments: &[&str], place: usize) -> bool {
     let field = segments[place];
+    if [segment::EMPTY_OBJECT, segment::ORDER].contains(&field) {
+        return false;
+    }
     let list = place.checked_sub(2).and_then(|i| segments.get(i)).copied().unwrap_or_default();
     match within {
         "strategy" | "updateStrategy" => field == "rollingUpdate",
@@ -145,6 +148,7 @@ pub(crate) fn elements(order: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use stratos_engine::desired::path::Path;
 
     use super::*;
     use crate::object::desired::{Identity, document};
@@ -198,6 +202,16 @@ mod tests {
         assert_eq!(object["spec"]["strategy"], json!({ "type": "Recreate", "rollingUpdate": null }));
         let probe = &object["spec"]["template"]["spec"]["containers"][0]["readinessProbe"];
         assert_eq!(*probe, json!({ "tcpSocket": { "port": 1 }, "httpGet": null }));
+        // That there was nothing in a volume is no field of it.
+        let pod =
+            |volume: Value| json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" }, "spec": { "volumes": [volume] } });
+        let (empty, filled) = (pod(json!({ "name": "v" })), pod(json!({ "name": "v", "configMap": { "name": "c" } })));
+        let before: Document = [(Path::new(["spec", "volumes", "[name=v]", "{}"]), Leaf::Bool(true))].into_iter().collect();
+        let mut object = written(&filled);
+        clear_unions(&mut object, &both(&filled), &before);
+        assert_eq!(object["spec"]["volumes"], filled["spec"]["volumes"]);
+        clear_unions(&mut object, &both(&filled), &both(&empty));
+        assert_eq!(object["spec"]["volumes"], json!([{ "name": "v", "configMap": { "name": "c" }, "emptyDir": null }]));
         // Nothing to do where nothing goes.
         let mut same = written(&after);
         clear_unions(&mut same, &both(&after), &both(&after));

@@ -5,6 +5,7 @@
 //! the object after says whether it would be another one. What differs only in how it is spelled is no other one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -32,13 +33,14 @@ use stratos_engine::render::native::Native;
 use stratos_engine::render::secret::Secrets;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
+use zeroize::Zeroizing;
 
 use crate::generate::{self, Pair};
 use crate::subject::ask;
 use crate::support;
 
-/// So many pairs: each Service needs two of the 253 addresses that the cluster has for them. Unless `STRATOS_TEST_PAIRS` says otherwise; `STRATOS_TEST_SEED` makes others.
-const PAIRS: usize = 1300;
+/// So many pairs, unless `STRATOS_TEST_PAIRS` says otherwise. `STRATOS_TEST_SEED` makes others.
+const PAIRS: usize = 2000;
 /// So many of them are in one environment.
 const TOGETHER: usize = 63;
 /// So many environments are worked on at once.
@@ -128,14 +130,14 @@ impl Platform for Watched {
     }
 }
 
-struct Connect<'a> {
-    cluster: &'a Cluster,
+struct Connect {
+    kubeconfig: PathBuf,
     namespace: String,
     previews: bool,
 }
 
 #[async_trait]
-impl Connector for Connect<'_> {
+impl Connector for Connect {
     async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
         let config = EnvironmentConfig {
             environment: name.clone(),
@@ -145,29 +147,34 @@ impl Connector for Connect<'_> {
             force_conflicts: false,
             watch: 0,
         };
-        let connection = support::connection(self.cluster.kubeconfig(), &self.namespace);
+        let connection = support::connection(&self.kubeconfig, &self.namespace);
         Ok(Arc::new(Watched { platform: KubernetesPlatform::connect(config, connection), previews: self.previews }))
     }
 }
 
 /// Objects as the manifests of an app, in an environment of their own.
-pub struct Manifests<'a> {
-    pub cluster: &'a Cluster,
+pub struct Manifests {
     pub name: String,
+    /// Who deploys them.
+    kubeconfig: PathBuf,
+    /// The value of `secrets.login`.
+    pub login: String,
     folder: tempfile::TempDir,
 }
 
-impl<'a> Manifests<'a> {
-    pub fn new(cluster: &'a Cluster, name: &str) -> Self {
-        Self { cluster, name: name.to_owned(), folder: tempfile::tempdir().unwrap() }
+impl Manifests {
+    pub fn new(kubeconfig: &std::path::Path, name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { name: name.to_owned(), kubeconfig: kubeconfig.to_owned(), login: String::new(), folder }
     }
 
-    /// Says what should be: documents one after another.
+    /// Says what should be: documents one after another, a template.
     pub fn write(&self, text: &str) {
         std::fs::create_dir_all(self.folder.path().join("k8s")).unwrap();
-        std::fs::write(self.folder.path().join("k8s/all.yaml"), text).unwrap();
+        std::fs::write(self.folder.path().join("k8s/all.yaml.j2"), text).unwrap();
         let manifest = format!(
             "[project]\nname = \"{}\"\n[environments.test]\nplatform = \"kubernetes\"\n\
+             [secrets]\nlogin = {{ env = \"LOGIN\" }}\n\
              [apps.web]\nrollout.timeout = \"5s\"\nplatform.kubernetes.manifests = \"k8s/*\"\n",
             self.name
         );
@@ -178,8 +185,12 @@ impl<'a> Manifests<'a> {
         self.write(&objects.map(Value::to_string).collect::<Vec<_>>().join("\n---\n"));
     }
 
-    fn connect(&self, previews: bool) -> Connect<'a> {
-        Connect { cluster: self.cluster, namespace: self.name.clone(), previews }
+    fn connect(&self, previews: bool) -> Connect {
+        Connect { kubeconfig: self.kubeconfig.clone(), namespace: self.name.clone(), previews }
+    }
+
+    fn secrets(&self) -> Secrets {
+        Secrets::new([("login".to_owned(), Ok(Zeroizing::new(self.login.clone())))])
     }
 
     /// What is planned, with the server's dry run or from what is read alone.
@@ -188,7 +199,7 @@ impl<'a> Manifests<'a> {
         let request = Request {
             manifest: &manifest,
             variables: &VariableInputs::default(),
-            secrets: &Secrets::default(),
+            secrets: &self.secrets(),
             history: None,
             registry: None,
             refresh_images: false,
@@ -199,17 +210,18 @@ impl<'a> Manifests<'a> {
         deploy::plan(&request, &self.connect(previews)).await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Applies it. What is not written is a panic.
-    pub async fn apply(&self, policy: Policy) {
+    /// Applies it, and says what was planned. What is not written is a panic.
+    pub async fn apply(&self, policy: Policy) -> Plan {
         let plan = self.plan(true, policy).await;
         assert!(plan.held.is_empty(), "{:?}", plan.held);
         let options = ApplyOptions { no_wait: true, ..ApplyOptions::default() };
-        let applied = deploy::apply(&plan, &Secrets::default(), &self.connect(true), &options, &Quiet).await;
+        let applied = deploy::apply(&plan, &self.secrets(), &self.connect(true), &options, &Quiet).await;
         let applied = applied.unwrap_or_else(|error| panic!("{error}"));
         for change in &applied.changes {
             let written = matches!(change.result, ChangeResult::Done | ChangeResult::AlreadyDone | ChangeResult::Unhealthy { .. });
             assert!(written, "{}: {:?}", change.id, change.result);
         }
+        plan
     }
 }
 
@@ -266,7 +278,7 @@ struct Counts {
 }
 
 async fn compare(cluster: &Cluster, number: usize, pairs: Vec<Pair>) -> Vec<(&'static str, Counts)> {
-    let manifests = Manifests::new(cluster, &format!("differ-{number}"));
+    let manifests = Manifests::new(cluster.kubeconfig(), &format!("differ-{number}"));
     let beside = format!("beside-{number}");
     let admin = administrator(cluster).await;
     let namespace = json!({ "metadata": { "name": beside } });

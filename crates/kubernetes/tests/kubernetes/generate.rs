@@ -18,7 +18,7 @@ pub struct Pair {
 
 type Body = fn(&mut Maker) -> Value;
 
-const KINDS: [(&str, &str, &str, &str, Body); 13] = [
+const KINDS: [(&str, &str, &str, &str, Body); 17] = [
     ("Deployment", "apps/v1", "/apis/apps/v1", "deployments", deployment),
     ("StatefulSet", "apps/v1", "/apis/apps/v1", "statefulsets", stateful_set),
     ("Service", "v1", "/api/v1", "services", service),
@@ -30,6 +30,10 @@ const KINDS: [(&str, &str, &str, &str, Body); 13] = [
     ("Role", "rbac.authorization.k8s.io/v1", "/apis/rbac.authorization.k8s.io/v1", "roles", role),
     ("CronJob", "batch/v1", "/apis/batch/v1", "cronjobs", cron_job),
     ("PersistentVolumeClaim", "v1", "/api/v1", "persistentvolumeclaims", volume_claim),
+    ("Job", "batch/v1", "/apis/batch/v1", "jobs", job),
+    ("DaemonSet", "apps/v1", "/apis/apps/v1", "daemonsets", daemon_set),
+    ("RoleBinding", "rbac.authorization.k8s.io/v1", "/apis/rbac.authorization.k8s.io/v1", "rolebindings", role_binding),
+    ("LimitRange", "v1", "/api/v1", "limitranges", limit_range),
     ("Gadget", "differential.example/v1", "/apis/differential.example/v1", "gadgets", gadget),
     ("Deployment", "apps/v1", "/apis/apps/v1", "deployments", deployment),
 ];
@@ -116,6 +120,13 @@ impl Maker {
         }
     }
 
+    /// What the server fills in, where null would mean to it that there is none.
+    fn default_or_left_out(&mut self, map: &mut Value, key: &str, value: Value) {
+        if self.flip() {
+            map[key] = value;
+        }
+    }
+
     /// A default or something else.
     fn maybe(&mut self, map: &mut Value, key: &str, default: Value, other: Value) {
         if self.meaning(4) == 0 { map[key] = other } else { self.default(map, key, default) }
@@ -174,8 +185,13 @@ impl Maker {
 
 fn container(m: &mut Maker, name: &str) -> Value {
     let mut out = json!({ "name": name });
-    out["image"] = m.one_of(json!(["nginx:1", "registry.example/web:2"]));
-    m.maybe(&mut out, "imagePullPolicy", json!("IfNotPresent"), json!("Always"));
+    let images = json!(["nginx:1", "registry.example/web:2", "registry.example:5000/web", "registry.example/web:latest"]);
+    out["image"] = m.one_of(images);
+    let [usual, unusual] = match out["image"].as_str() {
+        Some("nginx:1" | "registry.example/web:2") => ["IfNotPresent", "Always"],
+        _ => ["Always", "IfNotPresent"],
+    };
+    m.maybe(&mut out, "imagePullPolicy", json!(usual), json!(unusual));
     m.default(&mut out, "terminationMessagePath", json!("/dev/termination-log"));
     m.default(&mut out, "terminationMessagePolicy", json!("File"));
     match m.meaning(3) {
@@ -228,7 +244,8 @@ fn container(m: &mut Maker, name: &str) -> Value {
     }
     match m.meaning(3) {
         0 => {
-            let mut get = json!({ "path": "/" });
+            let mut get = json!({});
+            m.maybe(&mut get, "path", json!("/"), json!("/health"));
             get["port"] = m.one_of(json!([8080, "http"]));
             m.default(&mut get, "scheme", json!("HTTP"));
             let mut probe = json!({ "httpGet": get });
@@ -334,6 +351,30 @@ fn stateful_set(m: &mut Maker) -> Value {
         json!({ "selector": { "matchLabels": m.labels() }, "template": template, "serviceName": m.one_of(json!(["web", "web", "other"])) });
     m.maybe(&mut spec, "replicas", json!(1), json!(3));
     m.default(&mut spec, "podManagementPolicy", json!("OrderedReady"));
+    match m.meaning(4) {
+        0 => spec["updateStrategy"] = json!({ "type": "OnDelete" }),
+        1 => {
+            spec["updateStrategy"] = json!({ "type": "RollingUpdate", "rollingUpdate": {} });
+            match m.meaning(4) {
+                0 => spec["updateStrategy"]["rollingUpdate"]["partition"] = json!(1),
+                _ => m.default_or_left_out(&mut spec["updateStrategy"]["rollingUpdate"], "partition", json!(0)),
+            }
+        }
+        2 => spec["updateStrategy"] = json!({ "type": "RollingUpdate" }),
+        _ => {
+            let spelled = json!([{}, { "rollingUpdate": { "partition": 0 } }]);
+            let strategy = m.spelled(spelled);
+            m.default_or_left_out(&mut spec, "updateStrategy", strategy);
+        }
+    }
+    match m.meaning(3) {
+        0 => {
+            spec["persistentVolumeClaimRetentionPolicy"] = json!({});
+            m.maybe(&mut spec["persistentVolumeClaimRetentionPolicy"], "whenDeleted", json!("Retain"), json!("Delete"));
+            m.default(&mut spec["persistentVolumeClaimRetentionPolicy"], "whenScaled", json!("Retain"));
+        }
+        _ => m.nothing(&mut spec, "persistentVolumeClaimRetentionPolicy", json!({})),
+    }
     if m.meaning(2) == 0 {
         let storage = m.memory();
         let mut claim = json!({ "metadata": { "name": "data" }, "spec": {
@@ -373,10 +414,32 @@ fn service(m: &mut Maker) -> Value {
         0 => m.nothing(&mut spec, "selector", json!({})),
         _ => spec["selector"] = m.labels(),
     }
-    m.default(&mut spec, "type", json!("ClusterIP"));
-    m.maybe(&mut spec, "sessionAffinity", json!("None"), json!("ClientIP"));
+    match m.meaning(5) {
+        0 => {
+            spec["type"] = json!("LoadBalancer");
+            spec["allocateLoadBalancerNodePorts"] = json!(false);
+            m.maybe(&mut spec, "externalTrafficPolicy", json!("Cluster"), json!("Local"));
+        }
+        _ => m.default(&mut spec, "type", json!("ClusterIP")),
+    }
+    match m.meaning(3) {
+        0 => {
+            spec["sessionAffinity"] = json!("ClientIP");
+            let long = m.meaning(2) == 0;
+            let mut of = json!({});
+            if long {
+                of["timeoutSeconds"] = json!(60);
+            } else {
+                m.default(&mut of, "timeoutSeconds", json!(10800));
+            }
+            if long || of["timeoutSeconds"].is_number() {
+                spec["sessionAffinityConfig"] = json!({ "clientIP": of });
+            }
+        }
+        _ => m.default(&mut spec, "sessionAffinity", json!("None")),
+    }
     m.maybe(&mut spec, "publishNotReadyAddresses", json!(false), json!(true));
-    m.default(&mut spec, "internalTrafficPolicy", json!("Cluster"));
+    m.maybe(&mut spec, "internalTrafficPolicy", json!("Cluster"), json!("Local"));
     m.nothing(&mut spec, "externalIPs", json!([]));
     json!({ "spec": spec })
 }
@@ -448,7 +511,17 @@ fn network_policy(m: &mut Maker) -> Value {
         1 => spec["ingress"] = json!([{}]),
         _ => spec["ingress"] = json!([{ "from": from, "ports": [port] }]),
     }
-    m.default(&mut spec, "policyTypes", json!(["Ingress"]));
+    let egress = match m.meaning(3) {
+        0 => {
+            spec["egress"] = json!([{ "to": [{ "podSelector": {} }] }]);
+            true
+        }
+        _ => false,
+    };
+    match m.meaning(4) {
+        0 => spec["policyTypes"] = json!([if egress { "Egress" } else { "Ingress" }]),
+        _ => m.default(&mut spec, "policyTypes", if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) }),
+    }
     json!({ "spec": spec })
 }
 
@@ -462,11 +535,25 @@ fn autoscaler(m: &mut Maker) -> Value {
         metrics.push(json!({ "type": "Object", "object": { "metric": { "name": "hits" }, "target": { "type": "Value", "value": m.cpu() },
             "describedObject": { "apiVersion": "v1", "kind": "Service", "name": "web" } } }));
     }
-    let mut spec = json!({ "maxReplicas": m.one_of(json!([5, 9])), "metrics": metrics,
+    let mut spec = json!({ "maxReplicas": m.one_of(json!([5, 9])),
         "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "nobody" } });
+    let usual =
+        json!([{ "type": "Resource", "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } } }]);
+    m.maybe(&mut spec, "metrics", usual, json!(metrics));
     m.maybe(&mut spec, "minReplicas", json!(1), json!(2));
     match m.meaning(3) {
-        0 => spec["behavior"] = json!({ "scaleDown": { "stabilizationWindowSeconds": m.one_of(json!([0, 60])) } }),
+        0 => {
+            let mut down = json!({ "stabilizationWindowSeconds": m.one_of(json!([0, 60])) });
+            m.maybe(&mut down, "selectPolicy", json!("Max"), json!("Min"));
+            let percent = |value: usize| json!([{ "type": "Percent", "value": value, "periodSeconds": 15 }]);
+            m.maybe(&mut down, "policies", percent(100), percent(50));
+            spec["behavior"] = json!({ "scaleDown": down });
+            let mut up = json!({});
+            m.default(&mut up, "stabilizationWindowSeconds", json!(0));
+            let pods = json!({ "type": "Pods", "value": 4, "periodSeconds": 15 });
+            m.default(&mut up, "policies", json!([pods, percent(100)[0]]));
+            m.nothing(&mut spec["behavior"], "scaleUp", up);
+        }
         _ => m.nothing(&mut spec, "behavior", Value::Null),
     }
     json!({ "spec": spec })
@@ -496,6 +583,95 @@ fn cron_job(m: &mut Maker) -> Value {
     m.default(&mut spec, "successfulJobsHistoryLimit", json!(3));
     m.default(&mut spec, "failedJobsHistoryLimit", json!(1));
     json!({ "spec": spec })
+}
+
+/// It makes no pods: most of it cannot be changed, and is made anew.
+fn job(m: &mut Maker) -> Value {
+    let image = m.one_of(json!(["nginx:1", "nginx:1", "nginx:1", "nginx:2"]));
+    let mut pod = json!({ "restartPolicy": "Never", "containers": [{ "name": "one", "image": image }] });
+    m.default(&mut pod, "dnsPolicy", json!("ClusterFirst"));
+    let mut spec = json!({ "suspend": true, "template": { "spec": pod } });
+    match m.meaning(3) {
+        0 => spec["parallelism"] = m.one_of(json!([1, 2])),
+        1 => {
+            spec["completions"] = m.one_of(json!([1, 2]));
+            m.default_or_left_out(&mut spec, "parallelism", json!(1));
+        }
+        _ => {
+            m.default_or_left_out(&mut spec, "completions", json!(1));
+            if spec["completions"].is_number() {
+                m.default_or_left_out(&mut spec, "parallelism", json!(1));
+            }
+        }
+    }
+    m.maybe(&mut spec, "backoffLimit", json!(6), json!(3));
+    m.default(&mut spec, "completionMode", json!("NonIndexed"));
+    m.default(&mut spec, "manualSelector", json!(false));
+    match m.meaning(3) {
+        0 => {
+            let mut pattern = json!({ "type": "Ready" });
+            m.default(&mut pattern, "status", json!("True"));
+            spec["podFailurePolicy"] = json!({ "rules": [{ "action": "Ignore", "onPodConditions": [pattern] }] });
+            m.default(&mut spec, "podReplacementPolicy", json!("Failed"));
+        }
+        _ => m.maybe(&mut spec, "podReplacementPolicy", json!("TerminatingOrFailed"), json!("Failed")),
+    }
+    json!({ "spec": spec })
+}
+
+fn daemon_set(m: &mut Maker) -> Value {
+    let template = template(m, "Always");
+    let mut spec = json!({ "selector": { "matchLabels": m.labels() }, "template": template });
+    m.maybe(&mut spec, "revisionHistoryLimit", json!(10), json!(3));
+    match m.meaning(3) {
+        0 => spec["updateStrategy"] = json!({ "type": "OnDelete" }),
+        1 => {
+            spec["updateStrategy"] = json!({ "type": "RollingUpdate", "rollingUpdate": {} });
+            m.maybe(&mut spec["updateStrategy"]["rollingUpdate"], "maxUnavailable", json!(1), json!("50%"));
+            m.default(&mut spec["updateStrategy"]["rollingUpdate"], "maxSurge", json!(0));
+        }
+        _ => m.nothing(&mut spec, "updateStrategy", json!({})),
+    }
+    json!({ "spec": spec })
+}
+
+fn role_binding(m: &mut Maker) -> Value {
+    let mut role = json!({ "kind": m.one_of(json!(["Role", "Role", "ClusterRole"])), "name": "some" });
+    m.default(&mut role, "apiGroup", json!("rbac.authorization.k8s.io"));
+    let mut subjects = vec![];
+    for kind in ["User", "Group"] {
+        let mut subject = json!({ "kind": kind, "name": m.one_of(json!(["a", "b"])) });
+        m.default(&mut subject, "apiGroup", json!("rbac.authorization.k8s.io"));
+        subjects.push(subject);
+    }
+    let mut account = json!({ "kind": "ServiceAccount", "name": m.one_of(json!(["a", "b"])), "namespace": "default" });
+    m.default(&mut account, "apiGroup", json!(""));
+    subjects.push(account);
+    if m.meaning(3) == 0 {
+        subjects.pop();
+    }
+    json!({ "roleRef": role, "subjects": subjects })
+}
+
+fn limit_range(m: &mut Maker) -> Value {
+    let max = m.memory();
+    let mut limit = json!({ "type": "Container", "max": { "memory": max.clone() } });
+    match m.meaning(3) {
+        0 => limit["default"] = json!({ "memory": "1k" }),
+        1 => {
+            m.default(&mut limit, "default", json!({ "memory": max }));
+            limit["min"] = json!({ "memory": m.one_of(json!(["1", "1k"])) });
+        }
+        _ => {
+            m.default(&mut limit, "default", json!({ "memory": max.clone() }));
+            m.default(&mut limit, "defaultRequest", json!({ "memory": max }));
+        }
+    }
+    let mut limits = vec![limit];
+    if m.meaning(3) == 0 {
+        limits.push(json!({ "type": "Pod", "max": { "memory": "1Ti" } }));
+    }
+    json!({ "spec": { "limits": limits } })
 }
 
 fn volume_claim(m: &mut Maker) -> Value {
@@ -567,7 +743,8 @@ pub fn stored(mut object: Value) -> Value {
     let metadata = object["metadata"].as_object_mut().unwrap();
     metadata.retain(|key, _| ["labels", "annotations", "finalizers", "ownerReferences"].contains(&key.as_str()));
     if let Some(Value::Object(notes)) = metadata.get_mut("annotations") {
-        notes.retain(|key, _| key != "deployment.kubernetes.io/revision" && !key.starts_with("volume."));
+        let counts = ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
+        notes.retain(|key, _| !counts.contains(&key.as_str()) && !key.starts_with("volume."));
     }
     metadata.retain(|_, value| *value != json!({}));
     object.as_object_mut().unwrap().remove("status");
@@ -579,7 +756,7 @@ pub fn stored(mut object: Value) -> Value {
 }
 
 fn one_spelling(within: &str, value: &mut Value) {
-    let of_quantities = ["limits", "requests"].contains(&within);
+    let of_quantities = ["limits", "requests", "max", "min", "default", "defaultRequest"].contains(&within);
     match value {
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {

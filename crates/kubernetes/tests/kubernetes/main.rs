@@ -1,10 +1,12 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
+mod admission;
 mod charts;
 mod conflicts;
 mod differential;
 mod edit;
 mod exec;
+mod false_differences;
 mod faults;
 mod generate;
 mod health;

@@ -42,6 +42,9 @@ fn what_says_nothing_is_nothing() {
     let server = json!({ "name": "a", "namespace": "b", "creationTimestamp": null, "uid": "x", "resourceVersion": "1", "generation": 2 });
     assert_eq!(of("ConfigMap", &json!({ "metadata": server, "status": { "x": 1 }, "data": null })), [""; 0]);
     assert_eq!(of("ConfigMap", &json!({ "data": {}, "metadata": { "name": "a", "labels": {}, "annotations": null } })), [""; 0]);
+    let of_a_custom_kind = json!({ "apiVersion": "x.example.com/v1", "kind": "Thing",
+        "metadata": { "name": "a", "labels": {}, "annotations": {}, "finalizers": [], "ownerReferences": [] } });
+    assert_eq!(leaves_of(&of_a_custom_kind), [""; 0]);
     // What holds it is there all the same.
     assert_eq!(deployment(&json!({ "containers": null, "volumes": [], "nodeSelector": {}, "hostname": "" })), [r#""{}" = true"#]);
 }
@@ -120,6 +123,20 @@ fn defaults_within_what_is_replaced_as_a_whole_are_filled_in() {
         deployment(&json!({ "volumes": [{ "name": "v", "downwardAPI": { "items": [{ "path": "p", "fieldRef": field }] } }] }))
     };
     assert_eq!(field(json!({ "fieldPath": "x" })), field(json!({ "fieldPath": "x", "apiVersion": "v1" })));
+    let limits = |limit: Value| {
+        leaves_of(&json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "a" }, "spec": { "limits": [limit] } }))
+    };
+    assert_eq!(
+        limits(json!({ "type": "Container", "max": { "cpu": 1 } })),
+        limits(json!({ "type": "Container", "max": { "cpu": 1 }, "default": { "cpu": 1 }, "defaultRequest": { "cpu": 1 } }))
+    );
+}
+
+#[test]
+fn a_volume_of_no_kind_is_an_empty_folder() {
+    let volume = |volume: Value| deployment(&json!({ "volumes": [volume] }));
+    assert_eq!(volume(json!({ "name": "v" })), volume(json!({ "name": "v", "emptyDir": {} })));
+    assert_eq!(volume(json!({ "name": "v", "configMap": null })), volume(json!({ "name": "v", "emptyDir": {} })));
 }
 
 #[test]
@@ -128,6 +145,11 @@ fn secrets_are_the_text_behind_their_base64() {
     assert_eq!(text.len(), 1);
     for written in ["bGluZQo=", "bGlu\nZQo=\n", " bGluZQo= "] {
         assert_eq!(of("Secret", &json!({ "data": { "k": written } })), text);
+    }
+    // Where both say it, the server takes the text.
+    for other in ["b3RoZXI=", "/////w=="] {
+        assert_eq!(of("Secret", &json!({ "stringData": { "k": "line\n" }, "data": { "k": other } })), text);
+        assert_eq!(of("Secret", &json!({ "data": { "k": other }, "stringData": { "k": "line\n" } })), text);
     }
     let binary = of("Secret", &json!({ "data": { "k": "/////w==" } }));
     assert!(binary[0].starts_with("data.k.base64"), "{binary:?}");
