@@ -280,7 +280,7 @@ pub(super) fn as_text(value: &Value) -> Option<Text> {
     Text::from_rendered(&to_text(value).ok()?)
 }
 
-/// Reads the files of all native parts. `names` is [`Platform::native_files`](crate::platform::Platform::native_files).
+/// Reads the files of all native parts. `names` is [`Platform::native_files`].
 ///
 /// # Errors
 /// Where a template among them is wrong. A file that is not there is an error only to who needs it.
