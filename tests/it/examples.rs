@@ -70,6 +70,6 @@ fn no_example_is_forgotten() {
     let mut names: Vec<String> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
     names.sort();
-    // `docker` and `swarm` need an engine: tests/engines/example.rs.
-    assert_eq!(names, ["docker", "hello", "monorepo", "swarm", "two-services"], "an example without a test");
+    // `docker`, `swarm` and `kubernetes` need an engine or a cluster: tests/engines/example.rs.
+    assert_eq!(names, ["docker", "hello", "kubernetes", "monorepo", "swarm", "two-services"], "an example without a test");
 }
