@@ -16,8 +16,9 @@ fn wants(user: &User<'_>, manager: &str, tag: &str) {
     );
 }
 
-fn version(user: &User<'_>) -> String {
-    user.live("deployment/web")["metadata"]["resourceVersion"].to_string()
+/// It rises with each write of the specification or of an annotation, and not with what a controller says of its state.
+fn generation(user: &User<'_>) -> i64 {
+    user.live("deployment/web")["metadata"]["generation"].as_i64().unwrap()
 }
 
 fn image(user: &User<'_>) -> String {
@@ -35,13 +36,13 @@ async fn another_manager_with_another_value_is_named_before_anything_is_written(
     let mut user = User::new(nodeless(), "conflicts-other");
     user.converge().await;
     wants(&user, "other", "theirs");
-    let before = version(&user);
+    let before = generation(&user);
     let text = user.refused().await;
     assert!(text.contains("dev/Deployment.apps/web"), "{text}");
     assert!(text.contains(r#"conflict with "other""#) && text.contains(r#".spec.template.spec.containers[name="web"].image"#), "{text}");
     assert!(text.contains("other wants other values there") && text.contains("take them over with `--force-conflicts`"), "{text}");
     assert!(text.contains("`force_conflicts = true` in the environment's options"), "{text}");
-    assert_eq!(version(&user), before);
+    assert_eq!(generation(&user), before);
 
     // With the user's word it is taken over.
     user.force_conflicts = true;
@@ -81,13 +82,13 @@ async fn equal_values_are_shared_and_no_conflict_until_one_changes() {
     user.apps = web("2", "");
     let plan = user.plan().await;
     wants(&user, "other", "1");
-    let before = version(&user);
+    let before = generation(&user);
     // It was planned before the other one came, and what is live is what it was.
     let failed = failures(&user.apply(&plan).await);
     let [(what, why, hint)] = &failed[..] else { panic!("{failed:#?}") };
     assert!(what.contains("Deployment.apps/web") && why.contains(r#"conflict with "other""#) && why.contains(".image"), "{failed:#?}");
     assert!(hint.starts_with("other wants other values there") && hint.contains("force_conflicts"), "{hint}");
-    assert_eq!(version(&user), before);
+    assert_eq!(generation(&user), before);
     let error = user.refused().await;
     assert!(error.contains(r#"conflict with "other""#) && error.contains(".image"), "{error}");
 
@@ -146,10 +147,10 @@ async fn a_controller_that_resets_a_field_is_reported_and_not_fought() {
     for tag in ["1", "2"] {
         user.apps = web(tag, "");
         reset(&user);
-        let before = version(&user);
+        let before = generation(&user);
         let error = user.refused().await;
         assert!(error.contains(r#"conflict with "image-updater""#) && error.contains(".image"), "{error}");
-        assert_eq!(version(&user), before);
+        assert_eq!(generation(&user), before);
         assert_eq!(image(&user), "registry.example/web:newest");
         user.force_conflicts = true;
         user.converge().await;

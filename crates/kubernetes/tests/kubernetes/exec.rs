@@ -61,7 +61,10 @@ async fn a_command_has_two_outputs_an_exit_code_and_an_input() {
 async fn a_terminal_has_a_size() {
     let place = place("e-terminal");
     let terminal = Some(TerminalSize { columns: 91, rows: 33 });
-    let input = stream::iter([ExecInput::Resize(TerminalSize { columns: 92, rows: 34 }), bytes("busybox stty size; exit 5\n")]);
+    // A size and what is typed come on two channels: the later one may be there first.
+    let script =
+        "i=0; until busybox stty size | grep -q '^34.92' || [ $((i += 1)) = 300 ]; do sleep 0.1; done; busybox stty size; exit 5\n";
+    let input = stream::iter([ExecInput::Resize(TerminalSize { columns: 92, rows: 34 }), bytes(script)]);
     let input = input.chain(stream::pending()).boxed();
     let (out, error, code) = run(&place, ExecRequest { terminal, input: Some(input), ..command(&["sh"]) }).await.unwrap();
     assert!(out.contains("34 92"), "{out}");
