@@ -156,21 +156,20 @@ impl Reader {
                 Which::Following => query.with("follow", "true"),
                 Which::Previous => query.with("previous", "true"),
             };
-            for _ in 0..OPENED {
+            for attempt in 1..=OPENED {
                 match reader.connection.open(query.as_str()).await {
                     Ok(bytes) => {
                         let mut lines = lines::of(bytes, part.instance.clone()).fuse();
                         let first = lines.next().await;
-                        if !first.as_ref().is_some_and(|line| line.as_ref().is_ok_and(Line::says_that_there_is_none)) {
+                        let is_gone = first.as_ref().is_some_and(|line| line.as_ref().is_ok_and(Line::says_that_there_is_none));
+                        // In the end it is true, and told: somebody misses these lines.
+                        if !is_gone || attempt == OPENED {
                             let new = move |line: &Line| futures::future::ready(cursor.pass(line));
                             return Ok(stream::iter(first).chain(lines).try_filter(new).boxed());
                         }
                     }
-                    Err(failure) if has_no_log(&failure) => {
-                        if which != Which::Previous || failure.is_not_found() {
-                            break;
-                        }
-                    }
+                    Err(failure) if failure.is_not_found() || has_no_log(&failure) && which != Which::Previous => break,
+                    Err(failure) if has_no_log(&failure) => {}
                     Err(failure) => return Err(failure),
                 }
                 tokio::time::sleep(SETTLES).await;

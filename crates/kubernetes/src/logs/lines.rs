@@ -21,11 +21,13 @@ pub(super) struct Line {
     pub(super) line: LogLine,
 }
 
+/// What the kubelet says in place of a log that has gone, with status 200 (`GetContainerLogs`, and `ReadLogs` of `k8s.io/cri-client`).
+const GONE: [&str; 3] = ["unable to retrieve container logs for ", "failed to try resolving symlinks in path ", "failed to open log file "];
+
 impl Line {
-    /// Words of the kubelet, which it says with status 200 and in place of a log (`kuberuntime_container.go`, `ReadLogs`). What a
-    /// container wrote has a time.
+    /// Words of the kubelet: there is no such log. What a container wrote has a time.
     pub(super) fn says_that_there_is_none(&self) -> bool {
-        self.at.is_none() && self.line.line.starts_with("unable to retrieve container logs for ")
+        self.at.is_none() && GONE.iter().any(|words| self.line.line.starts_with(words))
     }
 }
 
@@ -137,7 +139,8 @@ mod tests {
         let words = "unable to retrieve container logs for containerd://5f";
         assert!(none(words.to_owned()).await);
         assert!(!none(format!("{TIME} {words}")).await);
-        assert!(!none("failed to try resolving symlinks in path".to_owned()).await);
+        assert!(none("failed to try resolving symlinks in path \"/var/log/pods/x/1.log\": lstat".to_owned()).await);
+        assert!(!none("failed to open a door".to_owned()).await);
     }
 
     #[tokio::test]
