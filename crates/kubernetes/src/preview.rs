@@ -8,7 +8,7 @@ use http::Method;
 use stratos_engine::compare::Difference;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
-use stratos_engine::desired::resource::{Resource, ResourceId};
+use stratos_engine::desired::resource::{Replacement, Resource, ResourceId};
 use stratos_engine::platform::{ObservedResource, PlatformError, PlatformErrorKind, Preview};
 
 use crate::apply::{APPLY, conflict, is_by_hand};
@@ -16,6 +16,7 @@ use crate::connection::Content;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
 use crate::names;
+use crate::object::leaf::is_known;
 use crate::object::live::{Live, MANAGER, Meta};
 use crate::object::project::{self, View};
 use crate::object::write;
@@ -34,7 +35,7 @@ pub(crate) async fn preview(platform: &KubernetesPlatform, differences: &[Differ
     for answer in answers {
         match answer? {
             Answer::Stored(id, document) => drop(said.stored.insert(id, document)),
-            Answer::Immutable(id) => drop(said.anew.insert(id, shape::ANEW)),
+            Answer::Immutable(id) => drop(said.anew.insert(id.clone(), anew(&GroupKind::parse(&id.kind)))),
             Answer::Refused(id, why) => drop(said.refused.insert(id, why)),
             Answer::Unasked(why) => drop(unasked.insert(why)),
             Answer::Nothing => {}
@@ -65,6 +66,12 @@ fn is_in_place(desired: &Resource, observed: &ObservedResource, fields: &[strato
         |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
     let marks = |field: &stratos_engine::compare::FieldChange| stratos_engine::plan::change::is_mark(&field.path);
     desired.id == observed.id && !desired.id.name.ends_with(names::GENERATIONS) && !fields.iter().any(replaces) && !fields.iter().all(marks)
+}
+
+/// How something is made anew. What goes with an object that an operator serves (a database, a bucket) is its operator's to say: it is
+/// kept until somebody agrees.
+fn anew(kind: &GroupKind) -> Replacement {
+    if is_known(&kind.group) { shape::ANEW } else { shape::LOSES_DATA }
 }
 
 /// Whether nothing is wrong but that fields can be set only once. Validation says that in words only, and so do the rules of most custom

@@ -14,7 +14,7 @@ const AT_REST: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, dow
 /// The new one beside the old one.
 const BESIDE: Replacement = Replacement { order: ReplaceOrder::CreateFirst, downtime: false, loses_data: false };
 /// What is stored in it goes with it.
-const LOSES_DATA: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: true };
+pub(crate) const LOSES_DATA: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: true };
 
 const WORKLOAD: Shape = Shape { restarts: &["spec.template"], has_health: true, ..Shape::UNKNOWN };
 

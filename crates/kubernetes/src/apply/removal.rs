@@ -38,11 +38,17 @@ impl Call<'_> {
         let deadline = Instant::now() + self.platform.patience;
         let mut pause = PAUSE.0;
         loop {
-            let Some(there) = self.get(found, &live.meta.name).await?.filter(|there| there.meta.uid == live.meta.uid) else {
-                return Ok(());
-            };
-            if Instant::now() >= deadline {
-                return Err(self.stays(&there));
+            let is_over = Instant::now() >= deadline;
+            match self.get(found, &live.meta.name).await {
+                Ok(there) => match there.filter(|there| there.meta.uid == live.meta.uid) {
+                    None => return Ok(()),
+                    Some(there) if is_over => return Err(self.stays(&there)),
+                    Some(_) => {}
+                },
+                // It was taken, and goes on by itself: a server that restarts tells later.
+                Err(Answer::Failed(error)) if error.kind.is_transient() && !is_over => {}
+                Err(Answer::Failed(error)) if error.kind.is_transient() => return Err(Answer::Lost(error)),
+                Err(answer) => return Err(answer),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE.1);
