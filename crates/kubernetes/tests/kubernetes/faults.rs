@@ -278,3 +278,30 @@ async fn what_a_finalizer_keeps_is_reported_with_its_name_in_time() {
     user.kubectl(&["wait", "--for=delete", "deployment/web", "--timeout=60s"]);
     user.destroy().await;
 }
+
+/// What was taken goes on by itself: the server is asked again when it is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_is_waited_for_while_the_server_restarts() {
+    let cluster = tokio::task::spawn_blocking(Cluster::start_api_only).await.unwrap();
+    let user = User::new(&cluster, "faults-deletion");
+    user.converge().await;
+    user.kubectl(&["patch", "service", "web", "--type=merge", "--patch", r#"{"metadata":{"finalizers":["example.com/later"]}}"#]);
+    let destroyer = User { policy: agreed(), ..user.through(user.way.clone()) };
+    let plan = destroyer.plan().await;
+    let restart = || {
+        user.kubectl(&["wait", "--for=jsonpath={.metadata.deletionTimestamp}", "service/web", "--timeout=60s"]);
+        cluster.kill(Part::ApiServer);
+        cluster.revive(Part::ApiServer);
+        user.kubectl(&["patch", "service", "web", "--type=merge", "--patch", r#"{"metadata":{"finalizers":null}}"#]);
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let applied = tokio::task::block_in_place(|| {
+        std::thread::scope(|scope| {
+            scope.spawn(restart);
+            runtime.block_on(destroyer.apply(&plan))
+        })
+    });
+    let service = applied.changes.iter().find(|report| &*report.id.kind == "Service").map(|report| &report.result);
+    assert!(matches!(service, Some(ChangeResult::Done)), "{}", told(&plan, &applied));
+    assert_eq!(user.names("services"), [""; 0]);
+}
