@@ -47,6 +47,8 @@ pub struct Live {
     pub helm: Helm,
     /// Where the cluster is reached, if not directly.
     pub url: Option<String>,
+    /// The value of the only secret.
+    pub password: &'static str,
     pub folder: tempfile::TempDir,
 }
 
@@ -84,7 +86,7 @@ impl Live {
         );
         std::fs::write(folder.path().join("stratos.toml"), manifest).unwrap();
         let manifest = Manifest::load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
-        Self { manifest, namespace: format!("m-{name}"), helm: Helm::default(), url: None, folder }
+        Self { manifest, namespace: format!("m-{name}"), helm: Helm::default(), url: None, password: "s3cr3t-of-the-database", folder }
     }
 
     fn of(folder: &Path) -> Self {
@@ -96,7 +98,7 @@ impl Live {
     }
 
     pub async fn plan(&self, policy: Policy) -> Result<Plan, PlanError> {
-        let secrets = secrets();
+        let secrets = secrets(self.password);
         let request = Request {
             manifest: &self.manifest,
             variables: &VariableInputs::default(),
@@ -115,7 +117,7 @@ impl Live {
     pub async fn apply(&self, policy: Policy) -> Result<(Plan, Applied), String> {
         let plan = self.plan(policy).await.map_err(|error| error.to_string())?;
         let options = ApplyOptions { no_wait: true, ..ApplyOptions::default() };
-        let applied = deploy::apply(&plan, &secrets(), self, &options, &Quiet).await.map_err(|error| error.to_string())?;
+        let applied = deploy::apply(&plan, &secrets(self.password), self, &options, &Quiet).await.map_err(|error| error.to_string())?;
         let unwritten = applied.changes.iter().filter_map(|change| match &change.result {
             ChangeResult::Done | ChangeResult::AlreadyDone | ChangeResult::Unhealthy { .. } => None,
             other => Some(format!("{:?} {}: {other:?}", change.action, change.id)),
@@ -167,8 +169,8 @@ impl Live {
     }
 }
 
-fn secrets() -> Secrets {
-    Secrets::new([("db".to_owned(), Ok(Zeroizing::new("s3cr3t-of-the-database".to_owned())))])
+fn secrets(password: &str) -> Secrets {
+    Secrets::new([("db".to_owned(), Ok(Zeroizing::new(password.to_owned())))])
 }
 
 /// How many objects there were.
@@ -366,4 +368,33 @@ async fn what_the_cluster_does_not_change_in_place_is_planned_to_be_made_anew() 
     let after = fixed(2).kubectl(&uid).await.unwrap();
     assert!(before.split(' ').all(|uid| !after.contains(uid)) && after.len() == before.len(), "{before} {after}");
     fixed(2).apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await.unwrap();
+}
+
+/// The Secret of the release before is still there, and is not the one that is wanted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_was_taken_back_by_hand_has_the_secret_of_then_and_is_set_right() {
+    tokio::task::spawn_blocking(cluster).await.unwrap();
+    let app = "image = \"registry.example/web:1\"\nreplicas = 0\nenv.TOKEN = \"{{ secrets.db }}\"\n";
+    let mut live = Live::new("undone", &[], app);
+    live.apply(Policy::default()).await.unwrap();
+    live.password = "another-s3cr3t-of-the-database";
+    live.apply(Policy::default()).await.unwrap();
+    live.unchanged("right after a rotation").await.unwrap();
+    let used = ["get", "deployment", "web", "--output", "jsonpath={.spec.template.spec.containers[0].env[*].valueFrom.secretKeyRef.name}"];
+    let rotated = live.kubectl(&used).await.unwrap();
+    // Nothing has run here that `kubectl rollout undo` would find: this is what it writes.
+    let before = rotated.replace("-2", "-1");
+    let patch = format!(
+        r#"{{"spec":{{"template":{{"spec":{{"containers":[{{"name":"web","env":[{{"name":"TOKEN","valueFrom":{{"secretKeyRef":{{"name":"{before}"}}}}}}]}}]}}}}}}}}"#
+    );
+    live.kubectl(&["patch", "deployment", "web", "--patch", &patch, "--field-manager=kubectl-rollout"]).await.unwrap();
+    assert_eq!(live.kubectl(&used).await.unwrap(), before);
+    assert_ne!(before, rotated, "no generation is in its name");
+    let changes = live.changes().await.unwrap();
+    assert!(changes.len() == 1 && changes[0].contains("secretKeyRef") && changes[0].contains("Update"), "{changes:#?}");
+    assert!(!changes.concat().contains("s3cr3t"));
+    live.apply(Policy::default()).await.unwrap();
+    live.unchanged("after it was set right").await.unwrap();
+    assert_eq!(live.kubectl(&used).await.unwrap(), rotated);
+    live.apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await.unwrap();
 }
