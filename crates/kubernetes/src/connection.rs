@@ -13,7 +13,8 @@ use http_body_util::BodyExt as _;
 use kube::client::{Body, ConfigExt as _};
 use kube::core::Status;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use crate::access::plugin::{Plugin, Printed};
 use crate::failure::{self, Failure};
@@ -24,6 +25,8 @@ const IN_FLIGHT: usize = 32;
 const TIMEOUT: Duration = Duration::from_secs(70);
 /// A server that is too busy says when to come back; so often we do before somebody hears of it.
 const BUSY_ATTEMPTS: u32 = 6;
+/// The most memory that is taken because a server says that so much will come.
+const LARGEST_AT_ONCE: usize = 4 << 20;
 /// The longest wait that a server's `Retry-After` makes us take without telling anybody.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
@@ -194,14 +197,32 @@ impl Connection {
         }
     }
 
-    /// Sends one request, and reads its answer. A server that is too busy is asked again, when it said to.
+    /// Sends one request, and reads its answer.
     pub(crate) async fn send(&self, method: Method, path: &str, accept: &str, content: Option<&Content>) -> Result<Answer, Failure> {
+        let mut opened = self.start(method, path, accept, content).await?;
+        let mut body = Vec::with_capacity(opened.length().min(LARGEST_AT_ONCE));
+        // Each part is dropped as soon as it is copied: the parts of a long answer would be as much memory again.
+        while let Some(part) = opened.next().await? {
+            body.extend_from_slice(&part);
+        }
+        let date = opened.headers.get(header::DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
+        Ok(Answer { body: body.into(), warnings: warnings(&opened.headers), date: date.map(|date| date.timestamp()) })
+    }
+
+    /// Begins to read one thing, which comes part by part.
+    pub(crate) async fn read(&self, path: &str) -> Result<Opened<'_>, Failure> {
+        self.start(Method::GET, path, "application/json", None).await
+    }
+
+    /// Sends one request, whose answer has begun. A server that is too busy is asked again, when it said to.
+    async fn start(&self, method: Method, path: &str, accept: &str, content: Option<&Content>) -> Result<Opened<'_>, Failure> {
         let (mut attempt, mut renewed) = (1, false);
         loop {
             // A plugin may wait for somebody to log in: that is no time of the server's.
             let (client, printed) = self.current().await?;
-            let failed = match tokio::time::timeout(TIMEOUT, self.once(client, &method, path, accept, content)).await {
-                Ok(Ok(answer)) => return Ok(answer),
+            let deadline = Instant::now() + TIMEOUT;
+            let failed = match tokio::time::timeout_at(deadline, self.once(client, &method, path, accept, content, deadline)).await {
+                Ok(Ok(opened)) => return Ok(opened),
                 Ok(Err(failure)) => failure,
                 Err(_) => return Err(Failure::no_answer(TIMEOUT)),
             };
@@ -242,23 +263,55 @@ impl Connection {
         path: &str,
         accept: &str,
         content: Option<&Content>,
-    ) -> Result<Answer, Failure> {
+        deadline: Instant,
+    ) -> Result<Opened<'_>, Failure> {
         let request = Request::builder().method(method.clone()).uri(path).header(header::ACCEPT, accept);
         let request = match content {
             Some(content) => request.header(header::CONTENT_TYPE, content.kind).body(Body::from(content.bytes.clone())),
             None => request.body(Body::empty()),
         };
         let request = request.map_err(|error| Failure::unsent(&error))?;
-        let _permit = self.limit.acquire().await.map_err(|error| Failure::unsent(&error))?;
+        let permit = self.limit.acquire().await.map_err(|error| Failure::unsent(&error))?;
         self.count();
         let response = client.send(request).await.map_err(|error| Failure::of(&error))?;
         let (parts, body) = response.into_parts();
-        let body = body.collect_bytes().await.map_err(|error| Failure::of(&error))?;
         if parts.status.is_success() {
-            let date = parts.headers.get(header::DATE).and_then(|date| jiff::fmt::rfc2822::parse(date.to_str().ok()?).ok());
-            return Ok(Answer { body, warnings: warnings(&parts.headers), date: date.map(|date| date.timestamp()) });
+            return Ok(Opened { headers: parts.headers, body, deadline, _permit: permit });
         }
+        let body = body.collect_bytes().await.map_err(|error| Failure::of(&error))?;
         Err(Failure::answered(parts.status, &parts.headers, status(parts.status, &body)))
+    }
+}
+
+/// An answer with 2xx that has begun. It counts among those under way until it is dropped.
+pub(crate) struct Opened<'a> {
+    headers: HeaderMap,
+    body: Body,
+    deadline: Instant,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Opened<'_> {
+    /// How many bytes come, as far as the server says so.
+    fn length(&self) -> usize {
+        let length = self.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        length.unwrap_or_default()
+    }
+
+    /// The next part of its body; None at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let frame = tokio::time::timeout_at(self.deadline, self.body.frame()).await;
+            match frame.map_err(|_| Failure::no_answer(TIMEOUT))? {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(Failure::of(&error)),
+                Some(Ok(frame)) => {
+                    if let Ok(part) = frame.into_data() {
+                        return Ok(Some(part));
+                    }
+                }
+            }
+        }
     }
 }
 

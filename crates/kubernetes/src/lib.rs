@@ -15,6 +15,7 @@ mod discovery;
 mod exec;
 mod failure;
 mod health;
+mod items;
 mod jobs;
 mod kind;
 mod lease;

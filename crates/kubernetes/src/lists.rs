@@ -1,10 +1,8 @@
 //! List requests: in pages, of what carries a label.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::items::Items;
 use crate::kind::Resource;
 use crate::object::live::Live;
 
@@ -13,25 +11,7 @@ const PAGE: usize = 500;
 /// So often a list is begun anew whose place the server has forgotten.
 const ATTEMPTS: usize = 3;
 
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(default)]
-    metadata: PageMeta,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PageMeta {
-    r#continue: String,
-}
-
-/// So many objects are decoded before others have their turn: requests that are to be sent, answers that come.
-const TURN: usize = 32;
-
-/// Reads what carries a label, and keeps of each object what `keep` makes of it: only one of them is in memory whole. The server
-/// works on a page while the one before is decoded.
+/// Reads what carries a label, and keeps of each object what `keep` makes of it: only one of them is in memory whole.
 pub(crate) async fn read<T>(
     connection: &Connection,
     resource: &Resource,
@@ -40,45 +20,41 @@ pub(crate) async fn read<T>(
     keep: impl Fn(Live) -> T,
 ) -> Result<Vec<T>, Failure> {
     let first = format!("{}?labelSelector={selector}&limit={PAGE}", resource.collection(namespace));
-    let (mut out, mut begun) = (Vec::new(), 1);
-    let mut answer = connection.get(&first).await;
+    let (mut out, mut next, mut begun) = (Vec::new(), String::new(), 1);
     loop {
-        let body = match answer {
-            Ok(body) => body,
+        let page = if next.is_empty() { first.clone() } else { format!("{first}&continue={next}") };
+        match self::page(connection, &page, resource, |live| out.push(keep(live))).await {
+            Ok(following) if following.is_empty() => return Ok(out),
+            Ok(following) => next = following,
             Err(failure) if failure.is_expired() && begun < ATTEMPTS => {
                 begun += 1;
                 out.clear();
-                answer = connection.get(&first).await;
-                continue;
+                next.clear();
             }
             Err(failure) => return Err(failure),
-        };
-        let Page { metadata, items } = serde_json::from_slice(&body).map_err(|error| Failure::unreadable(&error))?;
-        let items = items.unwrap_or_default();
-        out.reserve(items.len());
-        let decoded = decode(items, resource, &keep, &mut out);
-        if metadata.r#continue.is_empty() {
-            return decoded.await.map(|()| out);
         }
-        let next = format!("{first}&continue={}", metadata.r#continue);
-        let (next, decoded) = futures::join!(connection.get(&next), decoded);
-        decoded?;
-        answer = next;
     }
 }
 
-/// The items of a list do not say what they are.
-async fn decode<T>(items: Vec<&RawValue>, resource: &Resource, keep: &impl Fn(Live) -> T, out: &mut Vec<T>) -> Result<(), Failure> {
-    for turn in items.chunks(TURN) {
+/// Reads one page, and returns what to ask for the next one with.
+async fn page(connection: &Connection, path: &str, resource: &Resource, mut take: impl FnMut(Live)) -> Result<String, Failure> {
+    let mut answer = connection.read(path).await?;
+    let mut items = Items::default();
+    while let Some(part) = answer.next().await? {
+        items.feed(&part, |item| object(item, resource).map(&mut take)).map_err(|error| Failure::unreadable(&error))?;
+        // Others have their turn: requests that are to be sent, answers that come.
         tokio::task::yield_now().await;
-        for item in turn {
-            let mut live = Live::parse(item.get().as_bytes()).map_err(|error| Failure::unreadable(&error))?;
-            if let Some(body) = live.body.as_object_mut() {
-                body.insert("apiVersion".to_owned(), resource.api_version.as_str().into());
-                body.insert("kind".to_owned(), resource.kind.as_str().into());
-            }
-            out.push(keep(live));
-        }
     }
-    Ok(())
+    let meta = items.finish().map_err(|error| Failure::unreadable(&error))?;
+    Ok(meta.r#continue)
+}
+
+/// The items of a list do not say what they are.
+fn object(item: &[u8], resource: &Resource) -> serde_json::Result<Live> {
+    let mut live = Live::parse(item)?;
+    if let Some(body) = live.body.as_object_mut() {
+        body.insert("apiVersion".to_owned(), resource.api_version.as_str().into());
+        body.insert("kind".to_owned(), resource.kind.as_str().into());
+    }
+    Ok(live)
 }
