@@ -106,7 +106,7 @@ impl Bench {
 /// The two sides of a comparison that finds nothing.
 struct Sides {
     desired: Vec<Resource>,
-    observed: BTreeMap<ResourceId, ObservedResource>,
+    observed: BTreeMap<ResourceId, Box<ObservedResource>>,
 }
 
 impl Sides {

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use stratos_engine::compare::FieldChange;
-use stratos_engine::desired::document::{Image, Leaf};
+use stratos_engine::desired::document::Leaf;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
@@ -142,10 +142,13 @@ const DIGEST_DIGITS: usize = 12;
 /// A value for people who know the environment that it is in.
 fn value(leaf: &Leaf, environment: &Name) -> String {
     match leaf {
-        Leaf::Image(Image { reference, digest: Some(digest) }) => {
-            let digits = digest.rsplit(':').next().unwrap_or_default();
-            format!("{reference}@{}", digits.get(..DIGEST_DIGITS).unwrap_or(digits))
-        }
+        Leaf::Image(image) => match &image.digest {
+            Some(digest) => {
+                let digits = digest.rsplit(':').next().unwrap_or_default();
+                format!("{}@{}", image.reference, digits.get(..DIGEST_DIGITS).unwrap_or(digits))
+            }
+            None => image.to_string(),
+        },
         Leaf::Ref(text) => reference(text, environment),
         other => other.to_string(),
     }

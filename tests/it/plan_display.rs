@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stratos::cli::{plan_markdown, plan_text};
 use stratos_engine::compare::FieldChange;
-use stratos_engine::desired::document::{Document, Image, Leaf};
+use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::path::Path;
@@ -101,7 +101,7 @@ fn everything() -> Plan {
             field("env.GREETING", text("hello\x1b[31m"), text("good morning")),
             field("env.OLD", text("x"), None),
             field("files|/etc/web.conf|content", text("a\nb\nc\nd\n"), text("a\nb\nC\nd\n")),
-            field("image", Some(Leaf::Image(Image::parse("web:1"))), Some(Leaf::Image(Image::parse("web:2")))),
+            field("image", Some(Leaf::image("web:1")), Some(Leaf::image("web:2"))),
             field("replicas", Some(Leaf::Integer(1)), Some(Leaf::Integer(3))),
         ],
     );

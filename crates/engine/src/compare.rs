@@ -78,26 +78,55 @@ pub struct Differences {
 /// A declared resource that was renamed (`moved_from`) is compared with what is live under its name before, unless
 /// something is live under its name now. What refers to a thing that keeps its identity under another name is no different
 /// for it.
-pub fn compare(desired: Vec<Resource>, observed: &BTreeMap<ResourceId, ObservedResource>) -> Differences {
-    let mut out = Differences::default();
-    let mut declared = HashSet::with_capacity(desired.len());
-    out.renamed = desired.iter().filter_map(|resource| renamed(resource, live(resource, observed)?)).collect();
-    for resource in desired {
-        let live = live(&resource, observed);
-        declared.insert(resource.id.clone());
-        declared.extend(live.map(|live| live.id.clone()));
-        out.compare_one(resource, live);
-    }
+pub fn compare(mut desired: Vec<Resource>, observed: &BTreeMap<ResourceId, Box<ObservedResource>>) -> Differences {
+    let renamed: Renamed = desired.iter().filter_map(|resource| renamed(resource, live(resource, observed)?)).collect();
+    let declared: HashSet<&ResourceId> = desired.iter().filter_map(|resource| Some(&live(resource, observed)?.id)).collect();
+    let mut found = Vec::new();
+    // What is as it should be, nearly everything, stays where it is in memory.
+    let differing = desired.extract_if(.., |resource| {
+        let Some(how) = compare_one(resource, live(resource, observed), &renamed) else { return false };
+        found.push(how);
+        true
+    });
+    let differing: Vec<Resource> = differing.collect();
+    let mut differences: Vec<Difference> = differing.into_iter().zip(found).map(|(resource, found)| found.of(resource)).collect();
     let undeclared = observed.values().filter(|o| !declared.contains(&o.id) && o.ownership.marks().is_some());
-    out.differences.extend(undeclared.cloned().map(Difference::Undeclared));
-    out.differences.sort_by(|a, b| a.id().cmp(b.id()));
-    out
+    differences.extend(undeclared.map(|live| Difference::Undeclared((**live).clone())));
+    differences.sort_by(|a, b| a.id().cmp(b.id()));
+    Differences { differences, unchanged: desired, renamed }
+}
+
+/// How a declared resource is not what it should be.
+enum Found<'a> {
+    Nothing,
+    Another(&'a ObservedResource),
+    Fields(&'a ObservedResource, Vec<FieldChange>),
+}
+
+impl Found<'_> {
+    fn of(self, desired: Resource) -> Difference {
+        match self {
+            Self::Nothing => Difference::Missing(desired),
+            Self::Another(observed) => Difference::Taken { desired, observed: observed.clone() },
+            Self::Fields(observed, fields) => Difference::Differs { desired, observed: observed.clone(), fields, anew: None },
+        }
+    }
+}
+
+/// Compares one resource. None where it is as it should be.
+fn compare_one<'a>(desired: &Resource, observed: Option<&'a ObservedResource>, renamed: &Renamed) -> Option<Found<'a>> {
+    let Some(observed) = observed else { return Some(Found::Nothing) };
+    let Some(marks) = observed.ownership.marks() else { return Some(Found::Another(observed)) };
+    let mut fields = fields(&desired.document, &with_names(&observed.document, renamed));
+    add_moved_secrets(&mut fields, desired, observed);
+    add_marks(&mut fields, marks, &desired.marks);
+    (!fields.is_empty() || observed.id != desired.id).then_some(Found::Fields(observed, fields))
 }
 
 /// What is live of a declared resource: under its name now, or under the one before.
-fn live<'a>(resource: &Resource, observed: &'a BTreeMap<ResourceId, ObservedResource>) -> Option<&'a ObservedResource> {
+fn live<'a>(resource: &Resource, observed: &'a BTreeMap<ResourceId, Box<ObservedResource>>) -> Option<&'a ObservedResource> {
     let before = || resource.moved_from.as_ref().and_then(|id| observed.get(id)).filter(|before| before.ownership.marks().is_some());
-    observed.get(&resource.id).or_else(before)
+    observed.get(&resource.id).or_else(before).map(|live| &**live)
 }
 
 /// Names before, and names now, of what is renamed in place.
@@ -138,7 +167,10 @@ impl Differences {
                 Difference::Differs { mut desired, observed, .. } if stored.contains_key(&desired.id) => {
                     let document = stored.remove(&desired.id).unwrap_or_default();
                     desired.document = with_secrets_of(document, &desired.document);
-                    self.compare_one(desired, Some(&observed));
+                    match compare_one(&desired, Some(&observed), &self.renamed) {
+                        Some(found) => self.differences.push(found.of(desired)),
+                        None => self.unchanged.push(desired),
+                    }
                 }
                 other => self.differences.push(other),
             }
@@ -162,23 +194,6 @@ impl Differences {
             {
                 *difference = Difference::Refused { desired: desired.clone(), why };
             }
-        }
-    }
-
-    fn compare_one(&mut self, desired: Resource, observed: Option<&ObservedResource>) {
-        let Some(observed) = observed else {
-            return self.differences.push(Difference::Missing(desired));
-        };
-        let Some(marks) = observed.ownership.marks() else {
-            return self.differences.push(Difference::Taken { desired, observed: observed.clone() });
-        };
-        let mut fields = fields(&desired.document, &with_names(&observed.document, &self.renamed));
-        add_moved_secrets(&mut fields, &desired, observed);
-        add_marks(&mut fields, marks, &desired.marks);
-        if fields.is_empty() && observed.id == desired.id {
-            self.unchanged.push(desired);
-        } else {
-            self.differences.push(Difference::Differs { desired, observed: observed.clone(), fields, anew: None });
         }
     }
 }
@@ -297,7 +312,7 @@ mod tests {
         };
         let live = |name: &str| {
             let Resource { id, document, .. } = resource(name, 1);
-            (id.clone(), ObservedResource::new(id, Ownership::Ours(marks.clone()), document))
+            (id.clone(), Box::new(ObservedResource::new(id, Ownership::Ours(marks.clone()), document)))
         };
         let mut out = compare(vec![resource("one", 2), resource("two", 2)], &[live("one"), live("two")].into());
         out.take_refused([(ResourceId::new(&dev, "thing", "one"), "no".to_owned())].into());

@@ -107,6 +107,7 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
     }
     out.left_out = add_dependencies(&mut out.resources, rendered);
     out.resources.sort_by(|a, b| a.id.cmp(&b.id));
+    out.resources.shrink_to_fit();
     Ok(out)
 }
 

@@ -89,7 +89,7 @@ impl Manifest {
             return Err(Report::new(sources, problems));
         }
         let mut sections = match root.value {
-            NodeValue::Table(sections) => sections,
+            NodeValue::Table(sections) => *sections,
             _ => Table::new(),
         };
         let apps = match sections.shift_remove("apps").map(|entry| entry.node.value) {

@@ -11,14 +11,14 @@ use crate::desired::owner::Owner;
 use crate::desired::path::Path;
 use crate::desired::resource::{Resource, ResourceId};
 use crate::platform::{Gap, ObservedResource, Platform, PlatformError, Scope, Sink, Wanted};
-use crate::render::secret::{Attributes, Salt, Secrets};
+use crate::render::secret::{Attributes, Fingerprint, Salt, Secrets};
 use crate::retry::Retry;
 
 /// What an environment really holds.
 #[derive(Debug, Default)]
 pub struct Observed {
     /// By id; also what is not ours, where it has a name that is wanted.
-    pub resources: BTreeMap<ResourceId, ObservedResource>,
+    pub resources: BTreeMap<ResourceId, Box<ObservedResource>>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
@@ -44,9 +44,10 @@ pub async fn observe_only(platform: &dyn Platform, owner: &Owner, wanted: &BTree
 }
 
 impl Observed {
-    /// The attributes of everything that is there.
+    /// The attributes of everything that is there and has some.
     pub fn attributes(&self) -> Attributes {
-        self.resources.values().map(|r| (r.id.clone(), r.attributes.clone())).collect()
+        let with_some = self.resources.values().filter(|live| !live.attributes.is_empty());
+        with_some.map(|live| (live.id.clone(), live.attributes.clone())).collect()
     }
 
     /// Adds what the environment held under an earlier name, as if that were its own: the platform reads it under the names
@@ -76,7 +77,7 @@ impl Observed {
     pub fn salt(&self) -> Salt {
         let leaves = self.resources.values().filter(|r| r.ownership.marks().is_some()).flat_map(|r| r.document.leaves());
         let live = leaves.filter_map(|(_, leaf)| match leaf {
-            Leaf::Secret { fingerprint, .. } => fingerprint.map(|f| f.salt),
+            Leaf::Secret { fingerprint, .. } => fingerprint.as_ref().map(Fingerprint::salt),
             _ => None,
         });
         live.min().unwrap_or_else(Salt::random)
@@ -100,7 +101,7 @@ impl Observed {
                         live.secrets_moved.push(path.clone());
                     }
                 } else if let Some(Leaf::Secret { fingerprint: seen, .. }) = live.document.get(path) {
-                    *fingerprint = secrets.fingerprint(text, seen.map_or(salt, |f| f.salt)).ok();
+                    *fingerprint = secrets.fingerprint(text, seen.as_ref().map_or(salt, Fingerprint::salt)).ok();
                 }
             }
             let openly = |(path, value): &(Path, Zeroizing<String>)| {

@@ -93,8 +93,7 @@ impl Call<'_> {
             return generations::apply(self, &found).await;
         }
         let (reader, desired) = (self.reader(), self.change.desired.as_ref().map(|desired| &desired.document));
-        let seen = found.live.as_ref().map(|live| reader.observed(&found.kind, live, desired));
-        let seen = seen.map(|seen| ObservedResource { id: self.change.id.clone(), ..seen });
+        let seen = found.live.as_ref().map(|live| reader.observed(self.change.id.clone(), &found.kind, live, desired));
         self.judge(seen.as_ref())?;
         match (self.change.action, &found.live) {
             (Action::Create, None) => self.create(&found).await,

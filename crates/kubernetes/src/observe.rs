@@ -2,6 +2,7 @@
 //! each thing that is wanted and not among what is ours.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
 use futures::StreamExt as _;
 use futures::stream;
@@ -89,7 +90,7 @@ pub(crate) async fn observe(
         wanted.contains_key(&live.id) || live.ownership.marks().is_some_and(|marks| app_in_scope(&marks.app))
     };
     let present = reading.present;
-    sink.resources.extend(reading.found.into_values().map(|read| read.settled(&present)).filter(in_scope));
+    sink.add(reading.found.into_values().map(|read| read.settled(&present)).filter(|live| in_scope(live)));
     Ok(())
 }
 
@@ -167,28 +168,34 @@ impl Reading<'_> {
 
     async fn list(&mut self, places: &[Place]) -> Result<(), PlatformError> {
         let selector = marks::selector(&self.scope.owner);
-        let (platform, wanted, owner) = (self.platform, self.wanted, &self.scope.owner);
+        let (platform, wanted, scope) = (self.platform, self.wanted, self.scope);
+        let owner = &scope.owner;
         let reader = Reader { config: &platform.config, owner };
         let reader = &reader;
         let selector = &selector;
         let list = |place: Place| async move {
             let keep = |live: Live| {
-                // What is being deleted is as good as gone: whoever wants it again waits for that.
-                let wanted = (!live.is_going()).then(|| wanted.get(&reader.id(&place.kind, &live)).copied());
-                // Operators copy labels to what they make, and delete it themselves.
-                let desired = wanted.filter(|wanted| wanted.is_some() || !live.has_controller()).map(Option::flatten);
-                desired.map(|desired| Listed {
-                    name: live.meta.name.clone(),
+                let id = reader.id(&place.kind, &live);
+                let (id, desired) = match wanted.get_key_value(&id) {
+                    // What is being deleted is as good as gone: whoever wants it again waits for that.
+                    _ if live.is_going() => return None,
+                    Some((known, desired)) => (known.clone(), *desired),
+                    // Operators copy labels to what they make, and delete it themselves.
+                    None if live.has_controller() => return None,
+                    None => (id, None),
+                };
+                Some(Listed {
                     number: generation(&live).map(|(_, number)| number),
                     alone: !live.has_other_writers(),
-                    read: reader.read(&place.kind, &live, desired),
+                    read: reader.read(id, &place.kind, &live, desired),
+                    name: live.meta.name,
                 })
             };
             let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
             (place, listed)
         };
-        let answers: Vec<_> = stream::iter(places.iter().cloned()).map(list).buffered(AT_ONCE).collect().await;
-        for (place, listed) in answers {
+        let mut answers = pin!(stream::iter(places.iter().cloned()).map(list).buffered(AT_ONCE));
+        while let Some((place, listed)) = answers.next().await {
             match listed {
                 Ok(listed) => self.add(listed.into_iter().flatten()),
                 Err(failure) => self.unlisted(&place, &failure)?,
@@ -259,8 +266,7 @@ impl Reading<'_> {
             match found {
                 Ok(Some((kind, live))) if !live.is_going() => {
                     let reader = Reader { config: &platform.config, owner: &self.scope.owner };
-                    let mut read = reader.read(&kind, &live, wanted.get(&id).copied().flatten());
-                    read.observed.id = id.clone();
+                    let read = reader.read(id.clone(), &kind, &live, wanted.get(&id).copied().flatten());
                     self.found.insert(id, read);
                 }
                 Ok(_) => {}

@@ -28,13 +28,13 @@ pub(crate) struct Reader<'a> {
 
 /// An object as it was read, and what it says of objects that may not have been read yet.
 pub(crate) struct Read {
-    pub(crate) observed: ObservedResource,
+    pub(crate) observed: Box<ObservedResource>,
     references: Vec<Reference>,
 }
 
 impl Read {
     /// What refers to a generated object that is not there refers to nothing.
-    pub(crate) fn settled(self, present: &Present) -> ObservedResource {
+    pub(crate) fn settled(self, present: &Present) -> Box<ObservedResource> {
         let Self { mut observed, references } = self;
         let gone: Vec<_> = references.into_iter().filter(|reference| !present.contains(&reference.to)).collect();
         if !gone.is_empty() {
@@ -61,13 +61,12 @@ impl Reader<'_> {
     }
 
     /// What it is, beside what should be. What it refers to is taken to be there.
-    pub(crate) fn observed(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> ObservedResource {
-        self.read(kind, live, desired).observed
+    pub(crate) fn observed(&self, id: ResourceId, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> ObservedResource {
+        *self.read(id, kind, live, desired).observed
     }
 
     /// The same for a plan, which reads what it refers to as well.
-    pub(crate) fn read(&self, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> Read {
-        let id = self.id(kind, live);
+    pub(crate) fn read(&self, id: ResourceId, kind: &GroupKind, live: &Live, desired: Option<&Document>) -> Read {
         let refers = self.ids(live.meta.annotations.get(marks::REFERS));
         let fingerprints = live.meta.annotations.get(marks::FINGERPRINTS);
         let view = View {
@@ -88,7 +87,7 @@ impl Reader<'_> {
             rollout: rollout(&live.body),
             ..ObservedResource::new(id, live.ownership(self.owner), projection.document)
         };
-        Read { observed, references: projection.references }
+        Read { observed: Box::new(observed), references: projection.references }
     }
 
     /// The ids that an annotation lists.

@@ -29,7 +29,7 @@ pub(crate) async fn observe(platform: &LocalPlatform, scope: &Scope, wanted: &Wa
         ours.is_some_and(|marks| scope.apps.as_ref().is_none_or(|apps| apps.contains(&marks.app)))
     };
     let reported = objects.into_iter().filter(|object| in_scope(object) || wanted.contains_key(&object.id));
-    sink.resources.extend(reported.map(|object| object.for_owner(&scope.owner)));
+    sink.add(reported.map(|object| object.for_owner(&scope.owner)));
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stratos_engine::desired::document::{DocumentBuilder, Image, Leaf};
+use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::text::Text;
 
@@ -76,7 +76,7 @@ fn image(service: &At<'_>, check: &Check<'_, '_>, out: &mut DocumentBuilder) {
     if let Some(image) = check.plain(&at) {
         match image.is_empty() || image.contains(char::is_whitespace) {
             true => check.report(format!("`{}` must name an image, found {image:?}", at.path), &at),
-            false => drop(out.put(["image"], Leaf::Image(Image::parse(&image)))),
+            false => drop(out.put(["image"], Leaf::image(&image))),
         }
     }
 }

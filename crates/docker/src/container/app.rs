@@ -1,7 +1,7 @@
 //! What every platform of this crate tells a container of an app.
 
 use indexmap::IndexMap;
-use stratos_engine::desired::document::{DocumentBuilder, Image, Leaf};
+use stratos_engine::desired::document::{DocumentBuilder, Leaf};
 use stratos_engine::desired::quantity::Duration;
 use stratos_engine::desired::text::Text;
 use stratos_engine::manifest::schema::App;
@@ -19,7 +19,7 @@ pub(crate) const FILE_MODE: u32 = 0o444;
 /// Ports, files, volumes, networks, replicas and roll-outs are each platform's own.
 pub(crate) fn write(app: &TranslatedApp<'_>, out: &mut DocumentBuilder) {
     if let Some(image) = &app.app.image {
-        out.put(["image"], Leaf::Image(Image::parse(image)));
+        out.put(["image"], Leaf::image(image));
     }
     let environment = expand::environment(&variables(app));
     let command: Vec<Text> = app.app.command.iter().flatten().map(|word| expand::expand(word, &environment)).collect();

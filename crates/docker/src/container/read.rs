@@ -23,7 +23,7 @@ pub(crate) fn container(document: &Document, whole: &Whole<'_>) -> Result<Contai
 fn field(out: &mut Container, segments: &[&str], path: &Path, leaf: &Leaf, whole: &Whole<'_>) -> Result<(), String> {
     match segments {
         ["image"] => match leaf {
-            Leaf::Image(image) => out.image = Some(image.clone()),
+            Leaf::Image(image) => out.image = Some((**image).clone()),
             other => return Err(format!("{path}: {other} is no image")),
         },
         ["entrypoint", _] => out.entrypoint.push(whole(leaf)?),

@@ -21,7 +21,7 @@ pub(crate) const LABEL: &str = "stratos.secrets";
 /// The label of a document; None where nothing in it is secret.
 pub(crate) fn label(document: &Document) -> Option<(String, String)> {
     let secret = |(path, leaf): &(Path, Leaf)| match leaf {
-        Leaf::Secret { fingerprint, .. } => Some((path.clone(), *fingerprint)),
+        Leaf::Secret { fingerprint, .. } => Some((path.clone(), fingerprint.clone())),
         _ => None,
     };
     let secrets: BTreeMap<Path, Option<Fingerprint>> = document.leaves().iter().filter_map(secret).collect();
@@ -44,7 +44,7 @@ pub(crate) fn hide(read: DocumentBuilder, labels: &HashMap<String, String>) -> (
     let mut values = Vec::new();
     for (path, leaf) in document.leaves_mut() {
         let fingerprint = match &known {
-            Some(secrets) => secrets.get(path).copied(),
+            Some(secrets) => secrets.get(path).cloned(),
             None => MAY_BE_SECRET.iter().any(|field| path.matches(field)).then_some(None),
         };
         let (Some(fingerprint), Leaf::Text(value)) = (fingerprint, &*leaf) else { continue };

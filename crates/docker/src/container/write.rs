@@ -37,7 +37,7 @@ pub(crate) fn container(container: &Container, volume: &VolumeLeaf<'_>, out: &mu
         log_options,
     } = container;
     if let Some(image) = image {
-        out.put(["image"], Leaf::Image(image.clone()));
+        out.put(["image"], Leaf::Image(Box::new(image.clone())));
     }
     leaves::list(out, &["entrypoint"], entrypoint);
     leaves::list(out, &["command"], command);

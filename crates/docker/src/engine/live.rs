@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use bollard::models::{ContainerInspectResponse, ContainerSummary};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptions};
 use futures::StreamExt;
-use stratos_engine::desired::document::{Document, Image, Leaf};
+use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::Ownership;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
@@ -199,7 +199,7 @@ fn member(platform: &DockerPlatform, listed: &Listed, ownership: Ownership, insp
 
 fn foreign(inspected: &ContainerInspectResponse) -> (Document, Vec<(Path, Zeroizing<String>)>) {
     let image = inspected.config.as_ref().and_then(|config| config.image.as_deref());
-    let leaf = image.map(|image| (Path::new(["image"]), Leaf::Image(Image::parse(image))));
+    let leaf = image.map(|image| (Path::new(["image"]), Leaf::image(image)));
     (leaf.into_iter().collect(), Vec::new())
 }
 

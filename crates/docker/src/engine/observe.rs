@@ -27,20 +27,20 @@ pub(crate) async fn observe(platform: &DockerPlatform, scope: &Scope, wanted: &W
     for (name, app) in apps {
         let id = ResourceId::new(&platform.config.environment, CONTAINER.kind, &name);
         match app {
-            Ok(app) => sink.resources.extend(app.observed(id.clone(), platform.rollout(&id))),
+            Ok(app) => sink.add(app.observed(id.clone(), platform.rollout(&id))),
             Err(error) => sink.gaps.push(gap(platform, CONTAINER.kind, Some(name), &error)),
         }
     }
     match networks {
         Ok(networks) => {
-            sink.resources.extend(networks.into_iter().filter(|network| wanted.contains_key(&network.id) || in_scope(&network.ownership)));
+            sink.add(networks.into_iter().filter(|network| wanted.contains_key(&network.id) || in_scope(&network.ownership)));
         }
         Err(error) => sink.gaps.push(gap(platform, NETWORK.kind, None, &error)),
     }
     match found {
         Ok(found) => {
             let reported = found.into_iter().filter(|(name, found)| volumes.contains(name) || in_scope(&found.ownership));
-            sink.resources.extend(reported.map(|(name, found)| -> ObservedResource { found.observed(volume::id(platform, &name)) }));
+            sink.add(reported.map(|(name, found)| -> ObservedResource { found.observed(volume::id(platform, &name)) }));
         }
         Err(error) => sink.gaps.push(gap(platform, VOLUME.kind, None, &error)),
     }

@@ -97,7 +97,7 @@ impl Record {
 /// A secret's names are in no label, nor is its value: its fingerprint is.
 fn without_text(leaf: &Leaf) -> Leaf {
     match leaf {
-        Leaf::Secret { text: _, fingerprint } => Leaf::Secret { text: None, fingerprint: *fingerprint },
+        Leaf::Secret { text: _, fingerprint } => Leaf::Secret { text: None, fingerprint: fingerprint.clone() },
         other => other.clone(),
     }
 }

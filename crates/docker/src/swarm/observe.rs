@@ -69,7 +69,7 @@ pub(crate) async fn observe(platform: &SwarmPlatform, scope: &Scope, wanted: &Wa
         let present = Generations::of(name, &secrets, &scope.owner).present();
         found.extend(present.map(|secret| live::observed_secret(name, secret, &known, &scope.owner)));
     }
-    sink.resources.extend(found.into_iter().filter(|resource| is_asked_for(resource, scope, wanted)));
+    sink.add(found.into_iter().filter(|resource| is_asked_for(resource, scope, wanted)));
     Ok(())
 }
 

@@ -44,7 +44,7 @@ pub fn verify_secrets(plan: &Plan, secrets: &Secrets) -> Result<(), ApplyError> 
         let Some(planned) = fingerprint else {
             return Err(ApplyError::Secret { name: name(), why: "it was not available when the plan was made".into() });
         };
-        match secrets.fingerprint(text, planned.salt) {
+        match secrets.fingerprint(text, planned.salt()) {
             Ok(now) if now == *planned => {}
             Ok(_) => return Err(ApplyError::SecretMoved { name: name() }),
             Err(error) => return Err(ApplyError::Secret { name: error.name, why: error.why }),

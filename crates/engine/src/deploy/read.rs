@@ -187,8 +187,8 @@ fn unavailable(request: &Request<'_>, resource: &Resource) -> Vec<String> {
 fn seal(request: &Request<'_>, resource: &mut Resource, salt: Salt, fingerprints: &mut BTreeSet<Fingerprint>) {
     for (_, leaf) in resource.document.leaves_mut() {
         if let Leaf::Secret { text: Some(text), fingerprint } = leaf {
-            *fingerprint = fingerprint.or_else(|| request.secrets.fingerprint(text, salt).ok());
-            fingerprints.extend(*fingerprint);
+            *fingerprint = fingerprint.take().or_else(|| request.secrets.fingerprint(text, salt).ok());
+            fingerprints.extend(fingerprint.clone());
         }
     }
 }

@@ -139,7 +139,7 @@ fn web(tag: &str, replicas: u32) -> Manifest {
 
 fn images(plan: &Plan) -> Vec<Image> {
     let leaves = plan.changes.iter().filter_map(|change| change.desired.as_ref()).flat_map(|desired| desired.document.leaves());
-    leaves.filter_map(|(_, leaf)| if let Leaf::Image(image) = leaf { Some(image.clone()) } else { None }).collect()
+    leaves.filter_map(|(_, leaf)| if let Leaf::Image(image) = leaf { Some((**image).clone()) } else { None }).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -426,7 +426,7 @@ mod tests {
     fn cover(id: RuleId, node: &Node, used: &mut HashSet<(RuleId, String)>) {
         match (RULES.get(id), &node.value) {
             (Rule::Table(rule), NodeValue::Table(table)) => {
-                for (key, entry) in table {
+                for (key, entry) in table.iter() {
                     let known = rule.properties.get(key);
                     used.extend(known.map(|_| (id, key.clone())));
                     known.copied().or(rule.others).into_iter().for_each(|inner| cover(inner, &entry.node, used));

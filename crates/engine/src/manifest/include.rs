@@ -66,7 +66,7 @@ impl Tree {
     fn of_main(name: &str, text: &str) -> Self {
         let mut sources = Sources::default();
         let file = sources.add(name, text);
-        let nothing = Node { value: NodeValue::Table(Table::new()), span: start_of(file) };
+        let nothing = Node { value: NodeValue::Table(Box::default()), span: start_of(file) };
         let (root, problems) = match source::parse(text, file) {
             Ok(root) => (root, Vec::new()),
             Err(problems) => (nothing, problems),
@@ -135,12 +135,12 @@ impl Tree {
             return self.problems.push(Diagnostic::new(error.to_string(), span).with_help(help));
         }
         let apps = Table::from([(name.to_owned(), Entry { key_span: span, node })]);
-        self.section("apps", Entry { key_span: span, node: Node { value: NodeValue::Table(apps), span } });
+        self.section("apps", Entry { key_span: span, node: Node { value: NodeValue::Table(Box::new(apps)), span } });
     }
 
     fn fragment(&mut self, node: Node) {
         let NodeValue::Table(sections) = node.value else { return };
-        for (key, entry) in sections {
+        for (key, entry) in *sections {
             if matches!(key.as_str(), "project" | "include") {
                 let message = format!("`{key}` belongs in {}, not in a file that it includes", self.sources.name(FileId(0)));
                 self.problems.push(Diagnostic::new(message, entry.key_span));
@@ -160,7 +160,7 @@ impl Tree {
         };
         match (&mut present.node.value, added.node.value) {
             (NodeValue::Table(present), NodeValue::Table(table)) => {
-                for (name, entry) in table {
+                for (name, entry) in *table {
                     match present.get(&name) {
                         Some(first) => self.problems.push(twice(key, &name, entry.key_span, first.key_span)),
                         None => drop(present.insert(name, entry)),

@@ -28,8 +28,8 @@ pub enum NodeValue {
     Bool(bool),
     /// A list.
     Array(Vec<Node>),
-    /// A table, in the order in which it is written.
-    Table(Table),
+    /// A table, in the order in which it is written. It is behind a pointer: most values are none, and a manifest has many.
+    Table(Box<Table>),
 }
 
 /// A table, in the order in which it is written.
@@ -101,12 +101,12 @@ fn span(file: FileId, range: std::ops::Range<usize>) -> Span {
     Span { file, start: range.start as u32, end: range.end as u32 }
 }
 
-fn table(read: DeTable<'_>, file: FileId, depth: usize, problems: &mut Vec<Diagnostic>) -> Table {
+fn table(read: DeTable<'_>, file: FileId, depth: usize, problems: &mut Vec<Diagnostic>) -> Box<Table> {
     let entry = |(key, value): (toml::Spanned<std::borrow::Cow<'_, str>>, _)| {
         let key_span = span(file, key.span());
         (key.into_inner().into_owned(), Entry { key_span, node: node(value, file, depth + 1, problems) })
     };
-    read.into_iter().map(entry).collect()
+    Box::new(read.into_iter().map(entry).collect())
 }
 
 fn node(read: toml::Spanned<DeValue<'_>>, file: FileId, depth: usize, problems: &mut Vec<Diagnostic>) -> Node {

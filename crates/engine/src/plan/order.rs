@@ -14,7 +14,7 @@ use super::{Held, HeldReason};
 
 /// Adds the updates of unchanged resources that refer to something made anew, or to something renamed in place: a platform
 /// may have written down the name before. Those that stay unchanged are returned.
-pub fn follow(choices: &mut Choices, unchanged: Vec<Resource>, observed: &Observed) -> Vec<Resource> {
+pub fn follow(choices: &mut Choices, mut unchanged: Vec<Resource>, observed: &Observed) -> Vec<Resource> {
     let anew: HashSet<ResourceId> = choices
         .changes
         .iter()
@@ -24,8 +24,9 @@ pub fn follow(choices: &mut Choices, unchanged: Vec<Resource>, observed: &Observ
     let is_rename =
         |change: &&Change| matches!(change.action, Action::Update) && change.fence.before.as_ref().is_some_and(|seen| seen.id != change.id);
     let renamed: HashSet<ResourceId> = choices.changes.iter().filter(is_rename).map(|change| change.id.clone()).collect();
-    let mut left = Vec::new();
-    for resource in unchanged {
+    let mut causes = Vec::new();
+    // Nearly all of them stay, and stay where they are in memory.
+    let followers = unchanged.extract_if(.., |resource| {
         let mut fields = Vec::new();
         let mut cause = None;
         for (path, leaf) in resource.document.leaves() {
@@ -36,14 +37,15 @@ pub fn follow(choices: &mut Choices, unchanged: Vec<Resource>, observed: &Observ
                 fields.push(FieldChange { path: path.clone(), old: Some(leaf.clone()), new: Some(Leaf::Unknown) });
             }
         }
-        match (cause, observed.resources.get(&resource.id)) {
-            (Some(of), Some(live)) => {
-                choices.changes.push(write(resource, Some(live), Action::Update, Reason::Follows(of), fields));
-            }
-            _ => left.push(resource),
-        }
+        let Some((of, live)) = cause.zip(observed.resources.get(&resource.id)) else { return false };
+        causes.push((of, live, fields));
+        true
+    });
+    let followers: Vec<Resource> = followers.collect();
+    for (resource, (of, live, fields)) in followers.into_iter().zip(causes) {
+        choices.changes.push(write(resource, Some(live), Action::Update, Reason::Follows(of), fields));
     }
-    left
+    unchanged
 }
 
 /// Holds what would be made beside something that runs and is not made, because somebody else has its name: half an app is none.

@@ -63,8 +63,8 @@ fn noted(desired: Vec<Resource>, observed: Vec<ObservedResource>, policy: Policy
     noted_with(desired, Observed { resources: by_id(observed), gaps: vec![] }, policy)
 }
 
-fn by_id(observed: Vec<ObservedResource>) -> BTreeMap<ResourceId, ObservedResource> {
-    observed.into_iter().map(|live| (live.id.clone(), live)).collect()
+fn by_id(observed: Vec<ObservedResource>) -> BTreeMap<ResourceId, Box<ObservedResource>> {
+    observed.into_iter().map(|live| (live.id.clone(), live.into())).collect()
 }
 
 fn noted_with(desired: Vec<Resource>, observed: Observed, policy: Policy) -> Vec<String> {

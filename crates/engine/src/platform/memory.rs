@@ -194,7 +194,7 @@ impl MemoryPlatform {
             }
             let id = self.id(key);
             listed.insert(id.clone());
-            sink.resources.push(read::observed(state, &self.place, id, object, &scope.owner));
+            sink.add([read::observed(state, &self.place, id, object, &scope.owner)]);
         }
         listed
     }
@@ -225,7 +225,7 @@ impl Platform for MemoryPlatform {
             });
             let (ids, part) = found.await.map_err(|lost| lost.error)?;
             listed.extend(ids);
-            sink.resources.extend(part.resources);
+            sink.add(part.resources);
             sink.gaps.extend(part.gaps);
         }
         let missing: Vec<&ResourceId> = wanted.keys().filter(|id| !listed.contains(id)).collect();
@@ -240,7 +240,7 @@ impl Platform for MemoryPlatform {
             };
             missing.iter().filter(visible).filter_map(read).collect::<Vec<_>>()
         });
-        sink.resources.extend(found.await.map_err(|lost| lost.error)?);
+        sink.add(found.await.map_err(|lost| lost.error)?);
         Ok(())
     }
 

@@ -231,7 +231,7 @@ impl<'m> Session<'m> {
         if let Some(cartridge) = head.shift_remove("cartridge") {
             base.insert("cartridge".into(), cartridge);
         }
-        Some(Cow::Owned(Node { value: NodeValue::Table(base), span: node.span }))
+        Some(Cow::Owned(Node { value: NodeValue::Table(Box::new(base)), span: node.span }))
     }
 
     /// What the cartridge of an app gives: an empty table where there is none.
@@ -263,7 +263,7 @@ impl<'m> Session<'m> {
         scope.rendered_files.insert(table.span.file);
         scope.cartridge = Some(Filled { cartridge, reference, context });
         match table.value {
-            NodeValue::Table(table) => Some(table),
+            NodeValue::Table(table) => Some(*table),
             _ => None,
         }
     }
@@ -328,7 +328,7 @@ impl<'m> Session<'m> {
                 }
             }
             NodeValue::Table(table) => {
-                for (key, entry) in table {
+                for (key, entry) in table.iter_mut() {
                     self.fill(&mut entry.node, &at.then(Step::Key(key)), scope);
                 }
             }
@@ -353,7 +353,7 @@ impl<'m> Session<'m> {
                 }
             }
             NodeValue::Table(table) => {
-                for (key, entry) in table {
+                for (key, entry) in table.iter() {
                     self.check_held(&entry.node, &at.then(Step::Key(key)));
                 }
             }

@@ -66,7 +66,7 @@ fn written_out(entry: &mut Entry, path: &[&str]) {
     let scalar = !matches!(entry.node.value, NodeValue::Table(_) | NodeValue::Array(_));
     if let Some((_, key)) = SHORT.iter().find(|(pattern, _)| scalar && matches(pattern, path)) {
         let inner = Entry { key_span: entry.key_span, node: entry.node.clone() };
-        entry.node.value = NodeValue::Table(Table::from_iter([((*key).to_owned(), inner)]));
+        entry.node.value = NodeValue::Table(Box::new(Table::from_iter([((*key).to_owned(), inner)])));
     }
 }
 
@@ -145,13 +145,14 @@ mod unit {
 
     fn table(text: &str) -> Table {
         match parse(text, FileId(0)).unwrap().value {
-            NodeValue::Table(table) => table,
+            NodeValue::Table(table) => *table,
             other => panic!("{other:?}"),
         }
     }
 
     fn json(table: Table) -> serde_json::Value {
-        Node { value: NodeValue::Table(table), span: crate::manifest::diagnostic::Span { file: FileId(0), start: 0, end: 0 } }.to_json()
+        Node { value: NodeValue::Table(Box::new(table)), span: crate::manifest::diagnostic::Span { file: FileId(0), start: 0, end: 0 } }
+            .to_json()
     }
 
     fn merged(base: &str, over: &str) -> serde_json::Value {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use schemars::JsonSchema;
@@ -27,12 +27,25 @@ impl Salt {
 
 /// What stands for a secret's value everywhere: Argon2id of the value with the environment's salt, so that nobody who
 /// sees it can test guesses cheaply. It carries its salt, so that a second machine finds the same one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint {
-    /// The environment's salt.
-    pub salt: Salt,
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(Arc<Parts>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Parts {
+    salt: Salt,
     /// 128 bits of the keyed hash.
-    pub hash: [u8; 16],
+    hash: [u8; 16],
+}
+
+impl Fingerprint {
+    fn new(salt: Salt, hash: [u8; 16]) -> Self {
+        Self(Arc::new(Parts { salt, hash }))
+    }
+
+    /// The environment's salt.
+    pub fn salt(&self) -> Salt {
+        self.0.salt
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -52,7 +65,7 @@ fn unhex(text: &str) -> Option<[u8; 16]> {
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a2id:{}:{}", hex(&self.salt.0), hex(&self.hash))
+        write!(f, "a2id:{}:{}", hex(&self.0.salt.0), hex(&self.0.hash))
     }
 }
 impl fmt::Debug for Fingerprint {
@@ -65,7 +78,7 @@ impl std::str::FromStr for Fingerprint {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (salt, hash) = text.strip_prefix("a2id:")?.split_once(':')?;
-            Some(Self { salt: Salt(unhex(salt)?), hash: unhex(hash)? })
+            Some(Self::new(Salt(unhex(salt)?), unhex(hash)?))
         };
         parse().ok_or_else(|| format!("{text:?} is not a fingerprint (a2id:<salt>:<hash>)"))
     }
@@ -212,7 +225,7 @@ impl Secrets {
         }
         let mut hash = [0; 16];
         hash.copy_from_slice(&key[..16]);
-        Ok(Fingerprint { salt, hash })
+        Ok(Fingerprint::new(salt, hash))
     }
 
     fn derive(&self, value: &str, salt: Salt) -> Zeroizing<[u8; 32]> {

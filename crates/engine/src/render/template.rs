@@ -266,7 +266,7 @@ fn to_node_value(value: &Value, depth: usize) -> Result<NodeValue, String> {
                 let key = key.as_str().ok_or("the keys of a table must be text")?.to_owned();
                 table.insert(key, Entry { key_span: nowhere, node: node(&item)? });
             }
-            Ok(NodeValue::Table(table))
+            Ok(NodeValue::Table(Box::new(table)))
         }
         ValueKind::None => Err("the expression gives none, which is no value that the manifest knows".into()),
         _ => Err("the expression gives something that is no value, such as a function".into()),

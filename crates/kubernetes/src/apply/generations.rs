@@ -19,7 +19,8 @@ pub(super) async fn apply(call: &Call<'_>, found: &Found) -> Result<Answer, Answ
     all.sort_by_key(|(number, _)| *number);
     let present = all.last().map(|(_, live)| live);
     let reader = call.reader();
-    let seen = present.map(|live| reader.observed(&found.kind, live, call.change.desired.as_ref().map(|desired| &desired.document)));
+    let desired = call.change.desired.as_ref().map(|desired| &desired.document);
+    let seen = present.map(|live| reader.observed(reader.id(&found.kind, live), &found.kind, live, desired));
     call.judge(seen.as_ref())?;
     match (call.change.action, present) {
         (Action::Delete, _) => {

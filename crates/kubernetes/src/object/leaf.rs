@@ -1,7 +1,7 @@
 //! Single values: what a value of an object is as a leaf.
 
 use serde_json::{Number, Value};
-use stratos_engine::desired::document::{Image, Leaf};
+use stratos_engine::desired::document::Leaf;
 
 use super::quantity;
 
@@ -38,7 +38,7 @@ pub(crate) fn number(number: &Number) -> Leaf {
 /// A text at a path: an image's name, a quantity, or itself. `names` leads there, without places in lists.
 pub(crate) fn text(names: &[&str], text: &str) -> Leaf {
     match names {
-        [.., "containers" | "initContainers", "image"] => Leaf::Image(Image::parse(text)),
+        [.., "containers" | "initContainers", "image"] => Leaf::image(text),
         _ => quantity(names, text).unwrap_or_else(|| Leaf::Text(text.into())),
     }
 }

@@ -361,7 +361,7 @@ impl Projector<'_> {
         let path = Path::new(["data", key]);
         let text = value.as_str().and_then(|encoded| String::from_utf8(STANDARD.decode(encoded).ok()?).ok()).map(Zeroizing::new);
         let declared = |path: &Path| self.view.desired.and_then(|desired| desired.get(path));
-        let hidden = Leaf::Secret { text: None, fingerprint: self.view.fingerprints.get(key).copied() };
+        let hidden = Leaf::Secret { text: None, fingerprint: self.view.fingerprints.get(key).cloned() };
         match text {
             Some(text) => match declared(&path) {
                 Some(Leaf::Text(openly)) if **openly == **text => drop(self.leaves.insert(path, Leaf::Text(openly.clone()))),

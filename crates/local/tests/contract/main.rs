@@ -216,7 +216,7 @@ impl Subject for LocalSubject {
         self.other().observe(&scope, &Wanted::from([(id.clone(), None)]), &mut sink).await.unwrap();
         let found = sink.resources.into_iter().find(|resource| resource.id == *id);
         // A roll-out that has begun goes on by itself: nobody touched it.
-        found.map(|resource| format!("{:?}", ObservedResource { rollout: RolloutState::Done, ..resource }))
+        found.map(|resource| format!("{:?}", ObservedResource { rollout: RolloutState::Done, ..*resource }))
     }
 }
 

@@ -147,7 +147,7 @@ impl Bench {
 
     /// What an id holds, where it holds anything.
     pub async fn live(&self, id: &ResourceId) -> Option<ObservedResource> {
-        self.observe(&[id]).await.resources.into_iter().find(|r| r.id == *id)
+        self.observe(&[id]).await.resources.into_iter().find(|r| r.id == *id).map(|live| *live)
     }
 
     pub async fn plan(&self, desired: Vec<Resource>) -> Differences {

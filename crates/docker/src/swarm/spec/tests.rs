@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use bollard::models::{NetworkAttachmentConfig, TaskSpecContainerSpecPrivileges, TaskSpecPlacement};
-use stratos_engine::desired::document::{Image, Leaf};
+use stratos_engine::desired::document::Leaf;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::path::Path as LeafPath;
 use stratos_engine::desired::quantity::{Bytes, Cpu, Duration};
@@ -28,7 +28,7 @@ fn full() -> Document {
     let secret = ResourceId::new(&dev(), "secret", "shop-web-password");
     let on = || Leaf::Bool(true);
     [
-        leaf("image", Leaf::Image(Image::parse("web:1@sha256:aa"))),
+        leaf("image", Leaf::image("web:1@sha256:aa")),
         leaf("environment|MODE", text("one")),
         leaf("files|/etc/app.conf|config", reference(config)),
         leaf("files|/etc/app.conf|mode", text("0400")),
@@ -106,7 +106,7 @@ fn a_specification_comes_back_as_the_document_that_it_was_written_from() {
 
 #[test]
 fn what_is_a_default_is_in_no_document() {
-    let image: Document = [leaf("image", Leaf::Image(Image::parse("web:1")))].into_iter().collect();
+    let image: Document = [leaf("image", Leaf::image("web:1"))].into_iter().collect();
     let spec = written(&image);
     // It is said to the engine all the same: zero would mean all at once.
     assert_eq!(spec.update_config.as_ref().and_then(|update| update.parallelism), Some(1));

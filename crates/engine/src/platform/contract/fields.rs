@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::stage::{HTTP, Stage, brief, note};
 use super::{Body, Edited, Subject};
 use crate::deploy::{PlanError, Policy};
-use crate::desired::document::{Image, Leaf};
+use crate::desired::document::Leaf;
 use crate::desired::path::Path;
 use crate::desired::quantity::{Bytes, Cpu, Duration};
 use crate::desired::resource::ResourceId;
@@ -311,7 +311,7 @@ fn another(leaf: &Leaf) -> Leaf {
         Leaf::Cpu(Cpu(cpu)) => Leaf::Cpu(Cpu(cpu + 500)),
         Leaf::Bytes(Bytes(bytes)) => Leaf::Bytes(Bytes(bytes + (64 << 20))),
         Leaf::Duration(Duration(time)) => Leaf::Duration(Duration(time + 1000)),
-        Leaf::Image(image) => Leaf::Image(Image::parse(&format!("{}-by-hand", image.reference))),
+        Leaf::Image(image) => Leaf::image(&format!("{}-by-hand", image.reference)),
         Leaf::Secret { .. } => Leaf::Secret { text: None, fingerprint: None },
         Leaf::Ref(_) | Leaf::Unknown | Leaf::ServerChosen => by_hand(),
     }

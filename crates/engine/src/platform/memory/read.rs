@@ -9,7 +9,7 @@ use super::server::{
 };
 use super::translate::reference;
 use super::world::{Object, State};
-use crate::desired::document::{Document, DocumentBuilder, Image, Leaf};
+use crate::desired::document::{Document, DocumentBuilder, Leaf};
 use crate::desired::owner::Owner;
 use crate::desired::path::Path;
 use crate::desired::quantity::{Bytes, Cpu, Duration};
@@ -53,7 +53,7 @@ pub(crate) fn document(state: &State, place: &str, id: &ResourceId, object: &Obj
 pub(crate) fn stored(declared: &Document, most_replicas: u32) -> Document {
     let most = i64::from(most_replicas);
     let kept = declared.leaves().iter().map(|(path, leaf)| match leaf {
-        Leaf::Secret { fingerprint, .. } => (path.clone(), Leaf::Secret { text: None, fingerprint: *fingerprint }),
+        Leaf::Secret { fingerprint, .. } => (path.clone(), Leaf::Secret { text: None, fingerprint: fingerprint.clone() }),
         Leaf::Integer(replicas) if *path == Path::new(["replicas"]) => (path.clone(), Leaf::Integer(most.min(*replicas))),
         leaf => (path.clone(), leaf.clone()),
     });
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
 
     fn service(&mut self, service: &Service) {
         let Service { image, args, replicas, ports, env, files, mounts, ready, live, limits, update } = service;
-        self.out.put(["image"], Leaf::Image(Image::parse(image)));
+        self.out.put(["image"], Leaf::image(image));
         for (index, argument) in args.iter().enumerate() {
             self.stored(&["command", &format!("[{index:04}]")], argument);
         }
@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
                 if with.iter().any(|(name, value)| self.attribute(name) != Some(value)) {
                     self.secrets_moved.push(Path::new(path.iter().copied()));
                 }
-                Leaf::Secret { text: None, fingerprint: *fingerprint }
+                Leaf::Secret { text: None, fingerprint: fingerprint.clone() }
             }
             Stored::Composed { value, made_from } => {
                 let current = resolved(self.state, self.place, made_from);

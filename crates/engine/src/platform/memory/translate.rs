@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::server::{DEFAULT_INTERVAL, DEFAULT_MODE, DEFAULT_PROBE_TIMEOUT, DEFAULT_RETRIES, DEFAULT_SIZE, DEFAULT_TIMEOUT};
-use crate::desired::document::{Document, DocumentBuilder, Image, Leaf};
+use crate::desired::document::{Document, DocumentBuilder, Leaf};
 use crate::desired::name::{Name, live_name};
 use crate::desired::owner::Marks;
 use crate::desired::quantity::Duration;
@@ -103,7 +103,7 @@ pub(crate) fn reference(of: &ResourceId) -> Leaf {
 
 fn basics(app: &TranslatedApp<'_>, keeps: &dyn Fn(Field) -> bool, document: &mut DocumentBuilder) {
     if let Some(image) = app.app.image.as_deref().filter(|_| keeps(Field::Image)) {
-        document.put(["image"], Leaf::Image(Image::parse(image)));
+        document.put(["image"], Leaf::image(image));
     }
     if let Some(command) = app.app.command.as_ref().filter(|_| keeps(Field::Command)) {
         document.list(&["command"], command);

@@ -232,7 +232,7 @@ fn spec_of(desired: &Resource, context: &ApplyContext<'_>) -> Result<Spec, Strin
                 Some((format!("{}/{}#{name}", of.kind, of.name), value.clone()))
             });
             let (secret, with) = (whole(text)?.to_string(), used.collect());
-            Ok(Stored::Hidden { secret, fingerprint: *fingerprint, made_from: Some((**text).clone()), with })
+            Ok(Stored::Hidden { secret, fingerprint: fingerprint.clone(), made_from: Some((**text).clone()), with })
         }
         Leaf::Ref(text) => Ok(Stored::Composed { value: whole(text)?.to_string(), made_from: (**text).clone() }),
         other => plain(other),
