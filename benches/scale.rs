@@ -113,10 +113,10 @@ impl Sides {
     /// Of what was applied.
     fn of(bench: &Bench) -> Self {
         let (name, settings) = bench.manifest.environments.first().expect("an environment");
-        let rendered = render(&bench.manifest, name, &bench.variables).expect("it renders");
+        let mut rendered = render(&bench.manifest, name, &bench.variables).expect("it renders");
         bench.runtime.block_on(async {
             let platform = bench.connector.connect(&bench.manifest.project, name, settings).await.expect("a platform");
-            let desired = desired(&rendered, &bench.manifest, &*platform, &BTreeSet::new()).expect("it translates");
+            let desired = desired(&mut rendered, &bench.manifest, &*platform, &BTreeSet::new()).expect("it translates");
             let scope = Scope { owner: desired.owner, apps: None };
             let observed = observe(&*platform, &scope, &BTreeMap::new()).await.expect("it is read");
             Self { desired: desired.resources, observed: observed.resources }

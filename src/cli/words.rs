@@ -107,7 +107,7 @@ pub fn reason(change: &Change) -> String {
 
 /// Why there is a change of something that was renamed where the platform cannot rename it.
 fn not_renamed(change: &Change) -> String {
-    match change.desired.as_ref().and_then(|desired| desired.moved_from.as_ref()) {
+    match change.desired.as_ref().and_then(|desired| desired.moved_from.as_deref()) {
         Some(old) => format!("takes the place of {}, which cannot be renamed here", short(old, &change.id.environment)),
         None => "cannot be renamed here: what has the new name takes its place".into(),
     }

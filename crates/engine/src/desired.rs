@@ -10,9 +10,10 @@ pub mod owner;
 pub mod path;
 pub mod quantity;
 pub mod resource;
+mod shared;
 pub mod text;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -54,8 +55,17 @@ pub fn owner_in(project: &Project, environment: &Name) -> Owner {
     Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: environment.clone() }
 }
 
-/// Translates the selected apps (all where the selection is empty) for a platform.
-pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform, selection: &BTreeSet<Name>) -> Result<Desired, Report> {
+/// Translates the selected apps (all where the selection is empty) for a platform. Each rendered app is dropped when it is
+/// translated: thousands of them would fill memory beside what they become.
+///
+/// # Errors
+/// Everything that is wrong with them on this platform, at its place.
+pub fn desired(
+    rendered: &mut Rendered,
+    manifest: &Manifest,
+    platform: &dyn Platform,
+    selection: &BTreeSet<Name>,
+) -> Result<Desired, Report> {
     let owner = owner(manifest, &rendered.environment);
     let mut problems = Vec::new();
     let mut out = Desired {
@@ -66,49 +76,49 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
         left_out: BTreeSet::new(),
         degraded: Vec::new(),
     };
-    let contexts: IndexMap<&Name, AppContext<'_>> =
-        rendered.apps.iter().map(|(name, app)| (name, AppContext::new(name, app, rendered, manifest, &owner))).collect();
-    for (name, context) in &contexts {
-        if !selection.is_empty() && !selection.contains(*name) {
-            continue;
-        }
+    let mut between = Between::of(rendered, manifest, &owner, platform);
+    let apps = std::mem::take(&mut rendered.apps);
+    let selected = |name: &Name| selection.is_empty() || selection.contains(name);
+    for (name, app) in apps.into_iter().filter(|(name, _)| selected(name)) {
+        let context = AppContext::new(&name, &app, &rendered.environment, manifest, &owner);
         problems.extend(context.unsupported(platform, &mut out.degraded));
-        let env = match binding::environment(name, &contexts, platform) {
-            Ok(env) => env,
-            Err(found) => {
-                problems.extend(found);
-                continue;
-            }
-        };
-        problems.extend(context.without_container());
-        let translated = context.translated(&env);
-        if context.rendered.runs_itself() {
-            problems.extend(platform.check(&context.rendered.app).into_iter().map(|why| context.diagnostic(None, why)));
-            out.resources.extend(platform.translate(&translated));
-            if !context.half_moved_from.is_empty() {
-                let half_moved = TranslatedApp { moved_from: &context.half_moved_from, ..context.translated(&env) };
-                let resources = platform.translate(&half_moved).into_iter();
-                out.also_moved_from.extend(resources.filter_map(|resource| Some((resource.id, resource.moved_from?))));
-            }
-        }
-        if let Some(part) = &context.rendered.native {
-            match platform.native(&translated, part) {
-                Ok(native) => {
-                    out.resources.extend(native.resources);
-                    out.degraded.extend(native.degraded.into_iter().map(|what| format!("{}/{name}: {what}", context.environment)));
-                }
-                Err(found) => problems.extend(found),
-            }
+        match between.environments.remove(&name) {
+            None => problems.extend(context.add_to(&mut out, &app.app.env, platform)),
+            Some(Ok(env)) => problems.extend(context.add_to(&mut out, &env, platform)),
+            Some(Err(found)) => problems.extend(found),
         }
     }
-    problems.extend(taken_twice(&out.resources, &contexts));
+    problems.extend(taken_twice(&out.resources, manifest));
     if !problems.is_empty() {
         return Err(Report::new(rendered.sources.clone(), problems));
     }
-    out.left_out = add_dependencies(&mut out.resources, rendered);
+    out.left_out = add_dependencies(&mut out.resources, &between.dependencies);
     out.resources.sort_by(|a, b| a.id.cmp(&b.id));
     out.resources.shrink_to_fit();
     Ok(out)
+}
+
+/// What is between the apps of an environment. Most apps have nothing of it.
+struct Between {
+    /// The environment variables of those that are bound to others; or what is wrong with that.
+    environments: HashMap<Name, Result<IndexMap<String, Text>, Vec<Diagnostic>>>,
+    /// The apps that must be healthy before an app.
+    dependencies: HashMap<Name, Vec<Name>>,
+}
+
+impl Between {
+    fn of(rendered: &Rendered, manifest: &Manifest, owner: &Owner, platform: &dyn Platform) -> Self {
+        let contexts = contexts(rendered, manifest, owner);
+        let bound = contexts.iter().filter(|(_, context)| !context.rendered.app.bind.is_empty());
+        let environments = bound.map(|(name, _)| ((*name).clone(), binding::environment(name, &contexts, platform)));
+        let needs = rendered.apps.iter().map(|(name, app)| (name.clone(), dependencies(&app.app).cloned().collect()));
+        Self { environments: environments.collect(), dependencies: needs.filter(|(_, needs): &(_, Vec<_>)| !needs.is_empty()).collect() }
+    }
+}
+
+fn contexts<'a>(rendered: &'a Rendered, manifest: &'a Manifest, owner: &Owner) -> IndexMap<&'a Name, AppContext<'a>> {
+    let context = |name, app| AppContext::new(name, app, &rendered.environment, manifest, owner);
+    rendered.apps.iter().map(|(name, app)| (name, context(name, app))).collect()
 }
 
 /// Checks the native parts of the apps, whose files have been read, without a plan: what a platform makes of them is pure.
@@ -117,8 +127,7 @@ pub fn desired(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform
 /// Everything that is wrong with them, at its place.
 pub fn check_native(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform) -> Result<(), Report> {
     let owner = owner(manifest, &rendered.environment);
-    let contexts: IndexMap<&Name, AppContext<'_>> =
-        rendered.apps.iter().map(|(name, app)| (name, AppContext::new(name, app, rendered, manifest, &owner))).collect();
+    let contexts = contexts(rendered, manifest, &owner);
     let mut problems = Vec::new();
     for (name, context) in &contexts {
         let Some(part) = &context.rendered.native else { continue };
@@ -146,19 +155,44 @@ pub(crate) struct AppContext<'a> {
 }
 
 impl<'a> AppContext<'a> {
-    fn new(name: &'a Name, rendered: &'a RenderedApp, all: &'a Rendered, manifest: &'a Manifest, owner: &Owner) -> Self {
+    fn new(name: &'a Name, rendered: &'a RenderedApp, environment: &'a Name, manifest: &'a Manifest, owner: &Owner) -> Self {
         let (moved_from, half_moved_from) = moved_from(name, &rendered.app, &manifest.moved);
         Self {
             project: &manifest.project.name,
             name,
-            environment: &all.environment,
-            platform: manifest.environments.get(&all.environment).map_or("this platform", |settings| settings.platform.as_str()),
+            environment,
+            platform: manifest.environments.get(environment).map_or("this platform", |settings| settings.platform.as_str()),
             marks: Marks { owner: owner.clone(), app: name.clone(), protect: rendered.app.protect, revision: None, specification: None },
             rendered,
             moved_from,
             half_moved_from,
             node: manifest.apps.get(name),
         }
+    }
+
+    /// Translates the app, with these environment variables. Returns what is wrong.
+    fn add_to(&self, out: &mut Desired, env: &IndexMap<String, Text>, platform: &dyn Platform) -> Vec<Diagnostic> {
+        let mut problems = self.without_container();
+        let translated = self.translated(env);
+        if self.rendered.runs_itself() {
+            problems.extend(platform.check(&self.rendered.app).into_iter().map(|why| self.diagnostic(None, why)));
+            out.resources.extend(platform.translate(&translated));
+            if !self.half_moved_from.is_empty() {
+                let half_moved = TranslatedApp { moved_from: &self.half_moved_from, ..self.translated(env) };
+                let resources = platform.translate(&half_moved).into_iter();
+                out.also_moved_from.extend(resources.filter_map(|resource| Some((resource.id, *resource.moved_from?))));
+            }
+        }
+        if let Some(part) = &self.rendered.native {
+            match platform.native(&translated, part) {
+                Ok(native) => {
+                    out.resources.extend(native.resources);
+                    out.degraded.extend(native.degraded.into_iter().map(|what| format!("{}/{}: {what}", self.environment, self.name)));
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems
     }
 
     pub(crate) fn translated<'b>(&'b self, env: &'b IndexMap<String, Text>) -> TranslatedApp<'b> {
@@ -247,7 +281,7 @@ fn moved_from(name: &Name, app: &App, moved: &[Moved]) -> (MovedNames, MovedName
 }
 
 /// Two apps whose live names are the same: `a-b` with a part `c`, and `a` with a part `b-c`.
-fn taken_twice(resources: &[Resource], contexts: &IndexMap<&Name, AppContext<'_>>) -> Vec<Diagnostic> {
+fn taken_twice(resources: &[Resource], manifest: &Manifest) -> Vec<Diagnostic> {
     let mut seen: HashMap<&ResourceId, &Resource> = HashMap::new();
     let twice = resources.iter().filter_map(|r| seen.insert(&r.id, r).map(|first| (first, r)));
     let report = |(first, second): (&Resource, &Resource)| {
@@ -256,16 +290,17 @@ fn taken_twice(resources: &[Resource], contexts: &IndexMap<&Name, AppContext<'_>
             true => format!("the app {one} would make {} twice: in its portable part and in its native one", second.id),
             false => format!("apps {one} and {other} would both make {}", second.id),
         };
-        contexts.get(other).map(|context| context.diagnostic(None, message).with_help("rename one of them"))
+        Diagnostic::new(message, manifest.apps.get(other).map(|node| node.span)).with_help("rename one of them")
     };
-    twice.filter_map(report).collect()
+    twice.map(report).collect()
 }
 
 /// Adds the dependencies between apps: what has health waits for what has health. Returns those that are not here.
-fn add_dependencies(resources: &mut [Resource], rendered: &Rendered) -> BTreeSet<Name> {
+fn add_dependencies(resources: &mut [Resource], dependencies: &HashMap<Name, Vec<Name>>) -> BTreeSet<Name> {
+    let needed: HashSet<&Name> = dependencies.values().flatten().collect();
     let mut gates: HashMap<&Name, Vec<ResourceId>> = HashMap::new();
     for resource in resources.iter().filter(|r| r.shape.has_health) {
-        if let Some((name, _)) = rendered.apps.get_key_value(&resource.marks.app) {
+        if let Some(name) = needed.get(&resource.marks.app) {
             gates.entry(name).or_default().push(resource.id.clone());
         }
     }
@@ -274,9 +309,9 @@ fn add_dependencies(resources: &mut [Resource], rendered: &Rendered) -> BTreeSet
         let referred = resource.document.leaves().iter().filter_map(|(_, leaf)| leaf.text());
         let mut needs: Vec<ResourceId> = referred.flat_map(|text| text.attributes()).map(|(of, _)| of.clone()).collect();
         if resource.shape.has_health
-            && let Some(app) = rendered.apps.get(&resource.marks.app)
+            && let Some(dependencies) = dependencies.get(&resource.marks.app)
         {
-            for dependency in dependencies(&app.app) {
+            for dependency in dependencies {
                 match gates.get(dependency) {
                     Some(ids) => needs.extend(ids.iter().cloned()),
                     None => drop(left_out.insert(dependency.clone())),

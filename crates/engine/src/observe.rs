@@ -88,7 +88,7 @@ impl Observed {
     pub fn seal(&mut self, desired: &mut [Resource], secrets: &Secrets, salt: Salt) {
         let attributes = self.attributes();
         for resource in desired {
-            let before = resource.moved_from.as_ref().filter(|_| !self.resources.contains_key(&resource.id));
+            let before = resource.moved_from.as_deref().filter(|_| !self.resources.contains_key(&resource.id));
             let live = self.resources.get_mut(before.unwrap_or(&resource.id));
             let Some(live) = live else { continue };
             if !resource.document.leaves().iter().any(|(_, leaf)| matches!(leaf, Leaf::Secret { .. })) && live.secret_values.is_empty() {

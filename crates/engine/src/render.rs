@@ -55,7 +55,7 @@ pub struct Rendered {
     /// Its settings.
     pub settings: Environment,
     /// The apps that go there, in the order in which they are written.
-    pub apps: IndexMap<Name, RenderedApp>,
+    pub apps: IndexMap<Name, Box<RenderedApp>>,
     /// The manifest's files, and those that were read on the way.
     pub sources: Arc<Sources>,
 }
@@ -89,7 +89,7 @@ pub fn render(manifest: &Manifest, environment: &Name, inputs: &VariableInputs) 
     let mut apps = IndexMap::with_capacity(manifest.apps.len());
     for (name, node) in manifest.apps_of(environment) {
         if let Some(rendered) = session.app(name, node) {
-            apps.insert(name.clone(), rendered);
+            apps.insert(name.clone(), Box::new(rendered));
         }
     }
     let sources = session.finish()?;
@@ -100,7 +100,7 @@ impl Rendered {
     /// The names of the secrets that are used here: those whose values are needed to apply it. Those in files of native parts
     /// are known once [`native::load`] has read them.
     pub fn secrets_used(&self) -> BTreeSet<String> {
-        self.apps.values().flat_map(RenderedApp::secrets_used).collect()
+        self.apps.values().flat_map(|app| app.secrets_used()).collect()
     }
 
     /// For people: the apps as JSON, with secrets and addresses as the expressions that they came from.

@@ -99,7 +99,7 @@ struct Listed {
     name: String,
     /// The number of a generation.
     number: Option<u64>,
-    /// Nobody else writes to it.
+    /// It is not as it should be, and nobody else writes to it.
     alone: bool,
     read: Read,
 }
@@ -110,7 +110,7 @@ struct Reading<'a> {
     wanted: &'a Wanted<'a>,
     found: BTreeMap<ResourceId, Read>,
     present: Present,
-    /// What nobody else writes to.
+    /// What is not as it should be, and nobody else writes to.
     alone: Vec<ResourceId>,
     gaps: Vec<Gap>,
     /// What could not be listed.
@@ -184,10 +184,12 @@ impl Reading<'_> {
                     None if live.has_controller() => return None,
                     None => (id, None),
                 };
+                let read = reader.read(id, &place.kind, &live, desired);
+                let differs = desired.is_some_and(|desired| !read.observed.document.is(desired));
                 Some(Listed {
                     number: generation(&live).map(|(_, number)| number),
-                    alone: !live.has_other_writers(),
-                    read: reader.read(id, &place.kind, &live, desired),
+                    alone: differs && !live.has_other_writers(),
+                    read,
                     name: live.meta.name,
                 })
             };

@@ -123,7 +123,7 @@ pub(crate) fn translate(app: &TranslatedApp<'_>) -> Vec<Resource> {
         moved_from: app
             .moved_from
             .get(&None)
-            .map(|from| ResourceId::new(app.environment, WORKLOAD.kind, &live_name(app.project, &from.app, None, NAME_LIMIT))),
+            .map(|from| ResourceId::new(app.environment, WORKLOAD.kind, &live_name(app.project, &from.app, None, NAME_LIMIT)).into()),
         shape: &WORKLOAD,
     });
     resources
@@ -160,7 +160,7 @@ fn volume(app: &TranslatedApp<'_>, name: &Name) -> Resource {
         document: document.build(),
         depends_on: vec![],
         rollout_timeout: None,
-        moved_from,
+        moved_from: moved_from.map(Box::new),
         shape: &VOLUME,
     }
 }

@@ -138,7 +138,7 @@ pub(crate) fn translate(config: &EnvironmentConfig, app: &TranslatedApp<'_>) -> 
         moved_from: app
             .moved_from
             .get(&None)
-            .map(|before| ResourceId::new(app.environment, CONTAINER.kind, &live(config, &before.app, None))),
+            .map(|before| ResourceId::new(app.environment, CONTAINER.kind, &live(config, &before.app, None)).into()),
         shape: &CONTAINER,
     });
     resources
@@ -185,7 +185,9 @@ fn volume(config: &EnvironmentConfig, app: &TranslatedApp<'_>, name: &Name, docu
         document: DocumentBuilder::default().build(),
         depends_on: vec![],
         rollout_timeout: None,
-        moved_from: before.filter(|before| *before != live_name).map(|before| ResourceId::new(app.environment, VOLUME.kind, &before)),
+        moved_from: before
+            .filter(|before| *before != live_name)
+            .map(|before| ResourceId::new(app.environment, VOLUME.kind, &before).into()),
         shape: &VOLUME,
     }
 }

@@ -80,7 +80,7 @@ pub(crate) fn translate(config: &EnvironmentConfig, watch: Duration, app: &Trans
     resources.push(Resource {
         depends_on: resources.iter().map(|resource| resource.id.clone()).collect(),
         rollout_timeout: Some(app.app.rollout.as_ref().and_then(|rollout| rollout.timeout).unwrap_or(ROLLOUT_TIMEOUT)),
-        moved_from: before,
+        moved_from: before.map(Box::new),
         ..resource(id, app.marks.clone(), document, &SERVICE)
     });
     resources

@@ -91,7 +91,7 @@ pub fn translated_in(manifest: &Manifest, environment: &str) -> Result<Desired, 
     let platform = Engine::nowhere().platform(&manifest.project, name, &manifest.environments[name]);
     let mut rendered = render(manifest, name, &VariableInputs::default())?;
     native::load(&mut rendered, manifest, &|part| platform.native_files(part))?;
-    desired(&rendered, manifest, &*platform, &Default::default())
+    desired(&mut rendered, manifest, &*platform, &Default::default())
 }
 
 /// A value for each secret of a manifest.

@@ -13,7 +13,7 @@ use crate::platform::{Platform, PlatformError, Scope, Wanted};
 pub fn wanted<'a>(resources: &'a [Resource], also_moved_from: &BTreeMap<ResourceId, ResourceId>) -> Wanted<'a> {
     let mut ids: BTreeSet<ResourceId> = also_moved_from.values().cloned().collect();
     for resource in resources {
-        ids.extend(resource.moved_from.clone());
+        ids.extend(resource.moved_from.as_deref().cloned());
         ids.extend(resource.depends_on.iter().filter(|id| id.environment == resource.id.environment).cloned());
     }
     // What is declared last: it is wanted with its document, also where another one needs it.
@@ -25,7 +25,7 @@ pub fn wanted<'a>(resources: &'a [Resource], also_moved_from: &BTreeMap<Resource
 pub fn find_moved(resource: &mut Resource, also_moved_from: &BTreeMap<ResourceId, ResourceId>, observed: &Observed) {
     let is_ours = |id: &&ResourceId| observed.resources.get(*id).is_some_and(|live| live.ownership.marks().is_some());
     if let Some(half) = also_moved_from.get(&resource.id).filter(is_ours) {
-        resource.moved_from = Some(half.clone());
+        resource.moved_from = Some(Box::new(half.clone()));
     }
 }
 

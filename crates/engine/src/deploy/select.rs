@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
-use indexmap::IndexMap;
 
 use super::{Connector, PlanError, Request};
 use crate::desired::name::Name;
@@ -123,14 +122,11 @@ pub async fn native(request: &Request<'_>, connected: &mut [Connected]) -> Resul
     collect(&names, join_all(each).await).map(drop::<Vec<()>>)
 }
 
-/// Translates each environment; whatever is wrong in any of them is reported at once. What was rendered has done its work then: of
-/// thousands of apps it would fill memory beside what is read.
+/// Translates each environment; whatever is wrong in any of them is reported at once. What was rendered is gone then.
 pub fn desired(request: &Request<'_>, connected: &mut [Connected]) -> Result<Vec<Desired>, PlanError> {
-    let each = connected.iter().map(|c| translate(&c.rendered, request.manifest, &*c.platform, &request.apps));
+    let each = connected.iter_mut().map(|c| translate(&mut c.rendered, request.manifest, &*c.platform, &request.apps)).collect();
     let names: Vec<&Name> = connected.iter().map(|c| &c.rendered.environment).collect();
-    let desired = collect(&names, each.collect())?;
-    connected.iter_mut().for_each(|c| c.rendered.apps = IndexMap::new());
-    Ok(desired)
+    collect(&names, each)
 }
 
 /// The results of all environments; or what is wrong, each thing once, however many environments it is seen in. Those are

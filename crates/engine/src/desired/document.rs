@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use super::image::Image;
 use super::path::Path;
 use super::quantity::{Bytes, Cpu, Duration};
+use super::shared::shared;
 use super::text::Text;
 use crate::render::secret::Fingerprint;
 
@@ -20,7 +21,7 @@ use crate::render::secret::Fingerprint;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "std::collections::BTreeMap<Path, Leaf>", into = "std::collections::BTreeMap<Path, Leaf>")]
 pub struct Document {
-    leaves: Arc<Vec<(Path, Leaf)>>,
+    leaves: Arc<[(Path, Leaf)]>,
 }
 
 /// One value.
@@ -65,10 +66,15 @@ impl Leaf {
     /// The leaf for a text: plain, secret or referring to others.
     pub fn from_text(text: &Text) -> Self {
         match text.as_literal() {
-            Some(literal) => Self::Text(literal.into()),
+            Some(literal) => Self::plain(literal),
             None if text.has_secret() => Self::Secret { text: Some(Arc::new(text.clone())), fingerprint: None },
             None => Self::Ref(Arc::new(text.clone())),
         }
+    }
+
+    /// The leaf for text that is known.
+    pub fn plain(text: &str) -> Self {
+        Self::Text(shared(text))
     }
 
     /// The leaf for an image's name, as [`Image::parse`] reads it.
@@ -207,12 +213,12 @@ impl Document {
 
 impl From<std::collections::BTreeMap<Path, Leaf>> for Document {
     fn from(leaves: std::collections::BTreeMap<Path, Leaf>) -> Self {
-        Self { leaves: Arc::new(leaves.into_iter().collect()) }
+        Self { leaves: leaves.into_iter().collect() }
     }
 }
 impl From<Document> for std::collections::BTreeMap<Path, Leaf> {
     fn from(document: Document) -> Self {
-        Arc::unwrap_or_clone(document.leaves).into_iter().collect()
+        document.leaves.iter().cloned().collect()
     }
 }
 /// A later leaf at the same path replaces an earlier one.
@@ -223,8 +229,7 @@ impl FromIterator<(Path, Leaf)> for Document {
         leaves.reverse();
         leaves.dedup_by(|a, b| a.0 == b.0);
         leaves.reverse();
-        leaves.shrink_to_fit();
-        Self { leaves: Arc::new(leaves) }
+        Self { leaves: leaves.into() }
     }
 }
 
@@ -273,7 +278,7 @@ impl DocumentBuilder {
 
     /// Adds plain text.
     pub fn text<'a>(&mut self, path: impl IntoIterator<Item = &'a str>, text: &str) -> &mut Self {
-        self.put(path, Leaf::Text(text.into()))
+        self.put(path, Leaf::plain(text))
     }
 
     /// Adds a whole number.

@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::shared::shared;
+
 /// A name as the manifest allows it: `[a-z][a-z0-9-]*`, at most 40 characters, not ending in a hyphen.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -28,7 +30,7 @@ impl Name {
             && bytes.first().is_some_and(u8::is_ascii_lowercase)
             && bytes.last() != Some(&b'-')
             && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
-        if valid { Ok(Self(text.into())) } else { Err(InvalidName(text.into())) }
+        if valid { Ok(Self(shared(text))) } else { Err(InvalidName(text.into())) }
     }
 
     /// The name as text.

@@ -12,9 +12,9 @@ async fn problems(app: &str) -> Result<usize, String> {
     let text = format!("[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"swarm\"\n[apps.web]\n{app}\n");
     let manifest = Manifest::parse(&text).map_err(|report| report.to_string())?;
     let (name, settings): (_, &Environment) = manifest.environments.first().unwrap();
-    let rendered = render(&manifest, name, &VariableInputs::default()).map_err(|report| report.to_string())?;
+    let mut rendered = render(&manifest, name, &VariableInputs::default()).map_err(|report| report.to_string())?;
     let platform = MemoryConnector::new(World::new()).connect(&manifest.project, name, settings).await.unwrap();
-    let desired = desired(&rendered, &manifest, &*platform, &Default::default());
+    let desired = desired(&mut rendered, &manifest, &*platform, &Default::default());
     desired.map(|desired| desired.resources.len()).map_err(|report| report.to_string())
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::document::Document;
 use super::name::Name;
 use super::owner::Marks;
+use super::shared::shared;
 
 /// Which resource: `environment/kind/[namespace/]name`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,7 +28,7 @@ pub struct ResourceId {
 impl ResourceId {
     /// The id of a resource that no namespace divides.
     pub fn new(environment: &Name, kind: &str, name: &str) -> Self {
-        Self { environment: environment.clone(), kind: kind.into(), namespace: None, name: name.into() }
+        Self { environment: environment.clone(), kind: shared(kind), namespace: None, name: shared(name) }
     }
 }
 
@@ -53,11 +54,11 @@ impl std::str::FromStr for ResourceId {
         let parts: Vec<&str> = text.split('/').collect();
         let (environment, kind, namespace, name) = match parts.as_slice() {
             [environment, kind, name] => (environment, kind, None, name),
-            [environment, kind, namespace, name] => (environment, kind, Some((*namespace).into()), name),
+            [environment, kind, namespace, name] => (environment, kind, Some(shared(namespace)), name),
             _ => return Err(malformed()),
         };
         let environment = Name::new(environment).map_err(|e| e.to_string())?;
-        Ok(Self { environment, kind: (*kind).into(), namespace, name: (*name).into() })
+        Ok(Self { environment, kind: shared(kind), namespace, name: shared(name) })
     }
 }
 impl Serialize for ResourceId {
@@ -96,7 +97,7 @@ pub struct Resource {
     pub rollout_timeout: Option<super::quantity::Duration>,
     /// The live name that it had before a `[[moved]]`, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moved_from: Option<ResourceId>,
+    pub moved_from: Option<Box<ResourceId>>,
     /// What is known of its kind. A saved plan does not need it: its choices are made.
     #[serde(skip, default = "Shape::unknown")]
     #[schemars(skip)]

@@ -169,7 +169,7 @@ fn refer(resource: &mut Resource, path: &str, of: &ResourceId) {
 fn a_rename_in_place_is_no_difference_of_what_refers_to_it() {
     let before = resource(&DISK, "old", &[]);
     let mut disk = resource(&DISK, "new", &[]);
-    disk.moved_from = Some(before.id.clone());
+    disk.moved_from = Some(Box::new(before.id.clone()));
     let (mut web, mut was) = (resource(&SERVICE, "web", &[("image", "web:1")]), resource(&SERVICE, "web", &[("image", "web:1")]));
     refer(&mut web, "mount", &disk.id);
     refer(&mut was, "mount", &before.id);
@@ -304,7 +304,7 @@ fn nothing_is_deleted_where_anything_could_not_be_read() {
     }
     // The old half of a rename is a deletion, too; the new half goes on.
     let mut renamed = resource(&SERVICE, "new", &[]);
-    renamed.moved_from = Some(other.id.clone());
+    renamed.moved_from = Some(Box::new(other.id.clone()));
     let noted = noted_with(vec![renamed, config.clone(), volume.clone()], observed(), Policy::default());
     assert_eq!(
         noted,
@@ -344,7 +344,7 @@ fn a_rename_keeps_what_the_platform_can_rename_and_names_what_is_lost() {
     let moved = |shape: &'static Shape, from: &str, to: &str| {
         let before = live(&resource(shape, from, &[("x", "1")]));
         let mut after = resource(shape, to, &[("x", "1")]);
-        after.moved_from = Some(before.id.clone());
+        after.moved_from = Some(Box::new(before.id.clone()));
         noted(vec![after], vec![before], Policy::default())
     };
     assert_eq!(moved(&DISK, "old", "new"), ["update disk/new (Moved)"]);
@@ -354,7 +354,7 @@ fn a_rename_keeps_what_the_platform_can_rename_and_names_what_is_lost() {
     let mut shielded = resource(&SERVICE, "old", &[]);
     shielded.marks.protect = true;
     let mut after = resource(&SERVICE, "new", &[]);
-    after.moved_from = Some(shielded.id.clone());
+    after.moved_from = Some(Box::new(shielded.id.clone()));
     assert_eq!(
         noted(vec![after], vec![live(&shielded)], Policy::default()),
         ["create service/new (Moved)", "! rename service/old: Protected"]

@@ -35,7 +35,7 @@ fn translated(app: &str, files: &[(&str, &str)]) -> Result<Desired, Report> {
     let platform = KubernetesPlatform::connect(config, Connection::nowhere().unwrap());
     let mut rendered = render(&manifest, &environment, &VariableInputs::default())?;
     native::load(&mut rendered, &manifest, &|part| platform.native_files(part))?;
-    desired(&rendered, &manifest, &platform, &Default::default())
+    desired(&mut rendered, &manifest, &platform, &Default::default())
 }
 
 /// The resources of one file `k.yaml`.

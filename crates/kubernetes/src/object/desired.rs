@@ -84,7 +84,7 @@ pub(crate) fn document(identity: &Identity, object: &Value) -> Result<Document, 
             _ => writer.field(&mut at, &mut names, key, value)?,
         }
     }
-    writer.out.push((Path::new(["apiVersion"]), Leaf::Text(identity.api_version.as_str().into())));
+    writer.out.push((Path::new(["apiVersion"]), Leaf::plain(&identity.api_version)));
     Ok(writer.out.into_iter().collect())
 }
 

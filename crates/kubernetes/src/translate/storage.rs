@@ -40,7 +40,7 @@ fn claim(maker: &Maker<'_>, name: &str, volume: &Volume, before: Option<String>)
     let resource = maker.object(json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": maker.metadata(name), "spec": spec(maker, volume),
     }));
-    let moved_from = before.map(|before| ResourceId { name: before.into(), ..resource.id.clone() });
+    let moved_from = before.map(|before| ResourceId { name: before.into(), ..resource.id.clone() }.into());
     Resource { moved_from, ..resource }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn workload(maker: &Maker<'_>, files: &Files<'_>, needs: Vec<Resource
         marks: maker.app.marks.clone(),
         depends_on: needs.into_iter().chain(resource.depends_on.iter().cloned()).collect(),
         rollout_timeout: Some(timeout),
-        moved_from: maker.name_before().map(|before| ResourceId { name: before.to_string().into(), ..resource.id.clone() }),
+        moved_from: maker.name_before().map(|before| ResourceId { name: before.to_string().into(), ..resource.id.clone() }.into()),
         ..resource
     }
 }

@@ -77,7 +77,7 @@ async fn made(live: &Live) -> Result<Desired, Report> {
     let mut rendered = render(&live.manifest, name, &VariableInputs::default())?;
     native::load(&mut rendered, &live.manifest, &|part| platform.native_files(part))?;
     native::generate(&mut rendered, &*platform, &Default::default()).await?;
-    desired(&rendered, &live.manifest, &*platform, &Default::default())
+    desired(&mut rendered, &live.manifest, &*platform, &Default::default())
 }
 
 async fn refused(part: &str, more: &[(&str, &str)]) -> String {

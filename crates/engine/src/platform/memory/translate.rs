@@ -78,7 +78,7 @@ pub(crate) fn resources(app: &TranslatedApp<'_>, keeps: &dyn Fn(Field) -> bool) 
     out.push(Resource {
         depends_on: out.iter().map(|resource| resource.id.clone()).collect(),
         rollout_timeout: Some(timeout),
-        moved_from: before,
+        moved_from: before.map(Box::new),
         ..resource(service_id(app.project, app.name, app.environment), app.marks.clone(), document.build(), &SERVICE)
     });
     out
@@ -239,7 +239,7 @@ fn volumes(app: &TranslatedApp<'_>, keeps: &dyn Fn(Field) -> bool, service: &mut
         let own = app.moved_from.get(&Some(name.clone()));
         let before = own.or_else(|| app.moved_from.get(&None)).map(|before| id(&before.app, before.volume.as_ref().unwrap_or(name)));
         let before = before.filter(|before| *before != live);
-        Resource { moved_from: before, ..resource(live, app.marks.clone(), document.build(), &VOLUME) }
+        Resource { moved_from: before.map(Box::new), ..resource(live, app.marks.clone(), document.build(), &VOLUME) }
     };
     app.app.volumes.iter().map(one).collect()
 }
