@@ -116,7 +116,7 @@ impl Connect {
         })?;
         let program = std::env::current_exe()
             .map_err(|error| failed(&format!("the path of this program is not known: {error}"), "start it by its full path"))?;
-        let owner = Owner { project: owner_of(project).to_owned(), environment: name.clone() };
+        let owner = Owner::new(owner_of(project), name.clone());
         let platform = LocalPlatform::connect(LocalConfig {
             folder: stratos_local::environment_folder(&state.join(LOCAL), &owner.project, name),
             environment: name.clone(),

@@ -43,7 +43,7 @@ fn platform(
 ) -> Result<Arc<dyn Platform>, PlatformError> {
     let config = EnvironmentConfig {
         environment: name.clone(),
-        owner: Owner { project: super::owner_of(project).to_owned(), environment: name.clone() },
+        owner: Owner::new(super::owner_of(project), name.clone()),
         prefix: prefix(project, environment)?,
         endpoint,
         credentials: Some(Arc::new(Registries(crate::registry::credentials()))),

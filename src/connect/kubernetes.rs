@@ -42,7 +42,7 @@ fn config(project: &Project, name: &Name, environment: &Environment, options: &O
     })?;
     Ok(EnvironmentConfig {
         environment: name.clone(),
-        owner: Owner { project: super::owner_of(project).to_owned(), environment: name.clone() },
+        owner: Owner::new(super::owner_of(project), name.clone()),
         namespace,
         create_namespace: options.create_namespace,
         force_conflicts: options.force_conflicts,

@@ -38,13 +38,13 @@ pub(crate) fn of(marks: &Marks) -> HashMap<String, String> {
 
 /// The labels of what belongs to an environment and to no app: its network.
 pub(crate) fn of_owner(owner: &Owner) -> HashMap<String, String> {
-    [(PROJECT.to_owned(), owner.project.clone()), (ENVIRONMENT.to_owned(), owner.environment.to_string())].into()
+    [(PROJECT.to_owned(), owner.project.to_string()), (ENVIRONMENT.to_owned(), owner.environment.to_string())].into()
 }
 
 /// The owner that labels name, where they name one.
 pub(crate) fn owner(labels: &HashMap<String, String>) -> Option<Owner> {
     let environment = Name::new(labels.get(ENVIRONMENT)?).ok()?;
-    Some(Owner { project: labels.get(PROJECT)?.clone(), environment })
+    Some(Owner::new(labels.get(PROJECT)?, environment))
 }
 
 /// Whose an object with these labels is.
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     fn owner_of(project: &str) -> Owner {
-        Owner { project: project.to_owned(), environment: Name::new("dev").unwrap() }
+        Owner::new(project, Name::new("dev").unwrap())
     }
 
     #[test]

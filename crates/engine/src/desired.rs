@@ -52,7 +52,7 @@ pub fn owner(manifest: &Manifest, environment: &Name) -> Owner {
 
 /// The owner of the resources of a project's environment: the project's id, or its name where it has none.
 pub fn owner_in(project: &Project, environment: &Name) -> Owner {
-    Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: environment.clone() }
+    Owner::new(project.id.as_deref().unwrap_or(&project.name), environment.clone())
 }
 
 /// Translates the selected apps (all where the selection is empty) for a platform. Each rendered app is dropped when it is
@@ -321,6 +321,7 @@ fn add_dependencies(resources: &mut [Resource], dependencies: &HashMap<Name, Vec
         resource.depends_on.extend(needs);
         resource.depends_on.sort();
         resource.depends_on.dedup();
+        resource.depends_on.shrink_to_fit();
     }
     left_out
 }

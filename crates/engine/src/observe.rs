@@ -33,8 +33,7 @@ pub async fn observe(platform: &dyn Platform, scope: &Scope, wanted: &Wanted<'_>
             Err(error) => retry.after(error, |_, _| {}).await?,
         }
     };
-    let resources = sink.resources.into_iter().map(|resource| (resource.id.clone(), resource)).collect();
-    Ok(Observed { resources, gaps: sink.gaps })
+    Ok(Observed { resources: sink.resources, gaps: sink.gaps })
 }
 
 /// Reads only these resources.
@@ -86,18 +85,21 @@ impl Observed {
     /// Makes secret leaves comparable: a live value that the platform returned is compared as it is and dropped, without
     /// any derivation; elsewhere the desired leaf gets its fingerprint, with the salt of the live one.
     pub fn seal(&mut self, desired: &mut [Resource], secrets: &Secrets, salt: Salt) {
-        let attributes = self.attributes();
+        let mut attributes = None;
         for resource in desired {
             let before = resource.moved_from.as_deref().filter(|_| !self.resources.contains_key(&resource.id));
-            let live = self.resources.get_mut(before.unwrap_or(&resource.id));
-            let Some(live) = live else { continue };
+            let at = before.unwrap_or(&resource.id);
+            let Some(live) = self.resources.get(at) else { continue };
             if !resource.document.leaves().iter().any(|(_, leaf)| matches!(leaf, Leaf::Secret { .. })) && live.secret_values.is_empty() {
                 continue;
             }
+            // Most environments hold no secret at all.
+            let attributes = &*attributes.get_or_insert_with(|| self.attributes());
+            let Some(live) = self.resources.get_mut(at) else { continue };
             for (path, leaf) in resource.document.leaves_mut() {
                 let Leaf::Secret { text: Some(text), fingerprint } = leaf else { continue };
                 if let Some((_, value)) = live.secret_values.iter().find(|(at, _)| at == path) {
-                    if secrets.resolve(text, &attributes).is_ok_and(|wanted| wanted != *value) {
+                    if secrets.resolve(text, attributes).is_ok_and(|wanted| wanted != *value) {
                         live.secrets_moved.push(path.clone());
                     }
                 } else if let Some(Leaf::Secret { fingerprint: seen, .. }) = live.document.get(path) {

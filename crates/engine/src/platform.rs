@@ -347,16 +347,16 @@ impl Gap {
 /// Takes what `observe` finds, as it is found.
 #[derive(Debug, Default)]
 pub struct Sink {
-    /// What is there. Boxed, since there may be many of them, and they are handed on from stage to stage.
-    pub resources: Vec<Box<ObservedResource>>,
+    /// What is there, by id. Boxed, since there may be many of them, and they are handed on from stage to stage.
+    pub resources: BTreeMap<ResourceId, Box<ObservedResource>>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
 }
 
 impl Sink {
     /// Takes what is there.
-    pub fn add<T: Into<Box<ObservedResource>>>(&mut self, found: impl IntoIterator<Item = T>) {
-        self.resources.extend(found.into_iter().map(Into::into));
+    pub fn add(&mut self, found: impl IntoIterator<Item = ObservedResource>) {
+        self.resources.extend(found.into_iter().map(|live| (live.id.clone(), Box::new(live))));
     }
 }
 

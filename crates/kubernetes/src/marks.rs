@@ -44,7 +44,7 @@ pub(crate) type Map = BTreeMap<String, String>;
 
 /// The labels of an owner's objects.
 pub(crate) fn labels_of_owner(owner: &Owner) -> Map {
-    [(PROJECT.to_owned(), owner.project.clone()), (ENVIRONMENT.to_owned(), owner.environment.to_string())].into()
+    [(PROJECT.to_owned(), owner.project.to_string()), (ENVIRONMENT.to_owned(), owner.environment.to_string())].into()
 }
 
 /// The labels that say whose an object is.
@@ -68,7 +68,7 @@ pub(crate) fn annotations(marks: &Marks) -> Map {
 
 /// Whose an object with these labels and annotations is.
 pub(crate) fn ownership(labels: &Map, annotations: &Map, us: &Owner) -> Ownership {
-    let owner = || Some(Owner { project: labels.get(PROJECT)?.clone(), environment: Name::new(labels.get(ENVIRONMENT)?).ok()? });
+    let owner = || Some(Owner::new(labels.get(PROJECT)?, Name::new(labels.get(ENVIRONMENT)?).ok()?));
     let Some(owner) = owner() else { return Ownership::Unmarked };
     if owner != *us {
         return Ownership::Another(owner);
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn owner(project: &str) -> Owner {
-        Owner { project: project.to_owned(), environment: Name::new("dev").unwrap() }
+        Owner::new(project, Name::new("dev").unwrap())
     }
 
     #[test]

@@ -18,9 +18,9 @@ use crate::lists;
 use crate::marks;
 use crate::names;
 use crate::object::live::Live;
-use crate::object::project::NAME;
+use crate::object::project::{NAME, Reference};
 use crate::platform::KubernetesPlatform;
-use crate::read::{Present, Read, Reader, generation};
+use crate::read::{Present, Read, Reader, generation, settle};
 
 /// So many requests are asked for at once; the connection has a limit of its own.
 const AT_ONCE: usize = 32;
@@ -46,6 +46,7 @@ pub(crate) async fn observe(
         scope,
         wanted,
         found: BTreeMap::new(),
+        references: BTreeMap::new(),
         present: Present::new(),
         alone: Vec::new(),
         gaps: Vec::new(),
@@ -77,20 +78,25 @@ pub(crate) async fn observe(
     }
     let lost = recorded.is_none() && !denied;
     // Where nothing is wanted there is nothing by which to tell whether there ever was a record.
-    if lost && (wanted.is_empty() || reading.found.values().any(|read| read.observed.ownership.marks().is_some())) {
+    if lost && (wanted.is_empty() || reading.found.values().any(|live| live.ownership.marks().is_some())) {
         // The record was lost: what is not wanted may be of any kind.
         let everywhere = reading.everywhere(&places).await?;
         reading.list(&everywhere).await?;
     }
     reading.get_wanted().await?;
     platform.know_ours_alone(reading.alone.drain(..));
-    sink.gaps.append(&mut reading.gaps);
+    for (id, references) in std::mem::take(&mut reading.references) {
+        if let Some(live) = reading.found.get_mut(&id) {
+            settle(live, references, &reading.present);
+        }
+    }
     let in_scope = |live: &ObservedResource| {
         let app_in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
         wanted.contains_key(&live.id) || live.ownership.marks().is_some_and(|marks| app_in_scope(&marks.app))
     };
-    let present = reading.present;
-    sink.add(reading.found.into_values().map(|read| read.settled(&present)).filter(|live| in_scope(live)));
+    reading.found.retain(|_, live| in_scope(live));
+    sink.gaps.append(&mut reading.gaps);
+    sink.resources.append(&mut reading.found);
     Ok(())
 }
 
@@ -108,7 +114,9 @@ struct Reading<'a> {
     platform: &'a KubernetesPlatform,
     scope: &'a Scope,
     wanted: &'a Wanted<'a>,
-    found: BTreeMap<ResourceId, Read>,
+    found: BTreeMap<ResourceId, Box<ObservedResource>>,
+    /// What it says of objects that may not have been read yet, where it says something.
+    references: BTreeMap<ResourceId, Vec<Reference>>,
     present: Present,
     /// What is not as it should be, and nobody else writes to.
     alone: Vec<ResourceId>,
@@ -216,16 +224,25 @@ impl Reading<'_> {
                     if read.observed.attributes.contains_key(NAME) {
                         self.present.insert((id.kind.clone(), name));
                     }
-                    self.found.insert(id.clone(), read);
+                    self.keep(read);
                 }
                 Some(number) if newest.get(id).is_none_or(|(known, _)| *known < number) => {
                     newest.insert(id.clone(), (number, name));
-                    self.found.insert(id.clone(), read);
+                    self.keep(read);
                 }
                 Some(_) => {}
             }
         }
         self.present.extend(newest.into_iter().map(|(id, (_, name))| (id.kind, name)));
+    }
+
+    fn keep(&mut self, Read { observed, references }: Read) {
+        let id = observed.id.clone();
+        match references.is_empty() {
+            true => drop(self.references.remove(&id)),
+            false => drop(self.references.insert(id.clone(), references)),
+        }
+        self.found.insert(id, observed);
     }
 
     /// What may not be read is a gap; what may be readable in a moment is asked for again; of a kind that has just gone there is
@@ -269,7 +286,7 @@ impl Reading<'_> {
                 Ok(Some((kind, live))) if !live.is_going() => {
                     let reader = Reader { config: &platform.config, owner: &self.scope.owner };
                     let read = reader.read(id.clone(), &kind, &live, wanted.get(&id).copied().flatten());
-                    self.found.insert(id, read);
+                    self.keep(read);
                 }
                 Ok(_) => {}
                 Err(failure) => {

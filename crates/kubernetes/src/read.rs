@@ -29,18 +29,14 @@ pub(crate) struct Reader<'a> {
 /// An object as it was read, and what it says of objects that may not have been read yet.
 pub(crate) struct Read {
     pub(crate) observed: Box<ObservedResource>,
-    references: Vec<Reference>,
+    pub(crate) references: Vec<Reference>,
 }
 
-impl Read {
-    /// What refers to a generated object that is not there refers to nothing.
-    pub(crate) fn settled(self, present: &Present) -> Box<ObservedResource> {
-        let Self { mut observed, references } = self;
-        let gone: Vec<_> = references.into_iter().filter(|reference| !present.contains(&reference.to)).collect();
-        if !gone.is_empty() {
-            observed.document = observed.document.with(gone.into_iter().map(|reference| (reference.at, Some(Leaf::Unknown))));
-        }
-        observed
+/// What refers to a generated object that is not there refers to nothing.
+pub(crate) fn settle(observed: &mut ObservedResource, references: Vec<Reference>, present: &Present) {
+    let gone: Vec<_> = references.into_iter().filter(|reference| !present.contains(&reference.to)).collect();
+    if !gone.is_empty() {
+        observed.document = observed.document.with(gone.into_iter().map(|reference| (reference.at, Some(Leaf::Unknown))));
     }
 }
 
@@ -93,7 +89,9 @@ impl Reader<'_> {
     /// The ids that an annotation lists.
     fn ids(&self, annotation: Option<&String>) -> Vec<ResourceId> {
         let listed = annotation.map(String::as_str).unwrap_or_default().split(',').filter(|id| !id.is_empty());
-        listed.filter_map(|id| format!("{}/{id}", self.config.environment).parse().ok()).collect()
+        let mut ids: Vec<_> = listed.filter_map(|id| format!("{}/{id}", self.config.environment).parse().ok()).collect();
+        ids.shrink_to_fit();
+        ids
     }
 }
 

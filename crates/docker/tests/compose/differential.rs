@@ -108,8 +108,7 @@ async fn same_as_stack_deploy(case: &str) {
     platform.observe(&scope, &wanted, &mut sink).await.unwrap();
     let mut differing = Vec::new();
     for resource in &ours {
-        let live =
-            sink.resources.iter().find(|live| live.id == theirs(&resource.id)).unwrap_or_else(|| panic!("{} is not there", resource.id));
+        let live = sink.resources.get(&theirs(&resource.id)).unwrap_or_else(|| panic!("{} is not there", resource.id));
         let (mine, other) = (normal(&resource.document, None), normal(&openly(live), Some((&stack, &prefix))));
         let paths: BTreeSet<&String> = mine.keys().chain(other.keys()).collect();
         let differs = paths.into_iter().filter(|path| mine.get(*path) != other.get(*path));

@@ -1,19 +1,28 @@
 //! Whose a live object is: the marks that Stratos leaves on it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::name::Name;
+use super::shared::shared;
 
 /// Who owns a live object: one environment of one project. Fixed for the object's life, unless the environment is renamed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Owner {
     /// The project's `id`, or its name where it has none.
-    pub project: String,
+    pub project: Arc<str>,
     /// The environment's name.
     pub environment: Name,
+}
+
+impl Owner {
+    /// An environment of a project.
+    pub fn new(project: &str, environment: Name) -> Self {
+        Self { project: shared(project), environment }
+    }
 }
 
 impl fmt::Display for Owner {

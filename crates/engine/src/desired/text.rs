@@ -156,6 +156,7 @@ impl FromIterator<Segment> for Text {
                 (segment, _) => out.push(segment),
             }
         }
+        out.shrink_to_fit();
         Self(out)
     }
 }

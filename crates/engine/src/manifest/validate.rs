@@ -10,7 +10,7 @@ mod sections;
 use super::Manifest;
 use super::diagnostic::{Diagnostic, Report, Span};
 use super::schema::App;
-use super::source::Node;
+use super::source::{Node, NodeValue};
 use super::suggest;
 use crate::desired::name::Name;
 
@@ -39,6 +39,14 @@ pub fn validate_app(name: &Name, _app: &App, node: &Node, manifest: &Manifest) -
 /// a circle, and no two apps publish the same port.
 pub fn validate_environment<'a>(environment: &str, apps: impl IntoIterator<Item = (&'a Name, &'a Node)>) -> Vec<Diagnostic> {
     graph::validate_rendered(environment, apps.into_iter().map(|(name, node)| (name.as_str(), node)))
+}
+
+/// Leaves of an app's tree only what [`validate_environment`] looks at.
+pub fn leave_what_is_between(app: &mut Node) {
+    if let NodeValue::Table(table) = &mut app.value {
+        table.retain(|key, _| graph::KEYS.contains(&key.as_str()));
+        table.shrink_to_fit();
+    }
 }
 
 /// Whether text is an identifier: what a variable of the environment or of a template can be called.
@@ -181,16 +189,21 @@ mod tests {
             ("cache", "image = \"x\"\ndepends_on = [\"web\"]\nports.http = { port = 2, publish = 80 }\n"),
             ("api", "image = \"x\"\ndepends_on = [\"search\"]\n"),
         ];
-        let apps: Vec<(Name, Node)> =
+        let mut apps: Vec<(Name, Node)> =
             apps.iter().map(|(name, text)| (Name::new(name).unwrap(), source::parse(text, FileId(0)).unwrap())).collect();
-        let problems = validate_environment("dev", apps.iter().map(|(name, node)| (name, node)));
-        let messages: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+        let messages = |apps: &[(Name, Node)]| -> Vec<String> {
+            let problems = validate_environment("dev", apps.iter().map(|(name, node)| (name, node)));
+            problems.into_iter().map(|problem| problem.message).collect()
+        };
         let expected = [
             "the app `api` goes to environment `dev`, and `search`, which it needs, does not",
             "apps wait for each other: web -> cache -> web",
             "port 80 is published by `web` and by `cache` in environment `dev`",
         ];
-        assert_eq!(messages, expected);
+        assert_eq!(messages(&apps), expected);
+        apps.iter_mut().for_each(|(_, app)| leave_what_is_between(app));
+        assert!(apps.iter().all(|(_, app)| app.get("image").is_none()));
+        assert_eq!(messages(&apps), expected);
     }
 
     #[test]

@@ -223,9 +223,9 @@ impl Platform for MemoryPlatform {
                 let ids = self.list(state, kind, scope, &mut part);
                 (ids, part)
             });
-            let (ids, part) = found.await.map_err(|lost| lost.error)?;
+            let (ids, mut part) = found.await.map_err(|lost| lost.error)?;
             listed.extend(ids);
-            sink.add(part.resources);
+            sink.resources.append(&mut part.resources);
             sink.gaps.extend(part.gaps);
         }
         let missing: Vec<&ResourceId> = wanted.keys().filter(|id| !listed.contains(id)).collect();

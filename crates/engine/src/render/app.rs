@@ -190,7 +190,7 @@ impl<'m> Session<'m> {
         let files = self.files(&app, &rendered, &scope);
         let exports = self.exports(name, &scope);
         let native = self.native(name, &app, &rendered, &scope);
-        self.rendered.push((name, rendered));
+        self.rendered.push((name, between(rendered)));
         (self.problems.len() == problems_before).then_some(RenderedApp { app, files, exports, native })
     }
 
@@ -399,6 +399,17 @@ impl<'m> Session<'m> {
 /// Takes these keys out of a table, in this order.
 fn take_all(table: &mut Table, keys: &[&str]) -> Table {
     keys.iter().filter_map(|key| table.shift_remove_entry(*key)).collect()
+}
+
+/// What the checks of all apps together need of one. What is a copy is large.
+fn between(rendered: Cow<'_, Node>) -> Cow<'_, Node> {
+    match rendered {
+        Cow::Owned(mut tree) => {
+            validate::leave_what_is_between(&mut tree);
+            Cow::Owned(tree)
+        }
+        written @ Cow::Borrowed(_) => written,
+    }
 }
 
 /// Whether any string in the tree is a template. Most apps of a large manifest have few, and many have none.

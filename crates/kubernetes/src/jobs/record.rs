@@ -31,7 +31,7 @@ pub(super) struct Record {
 pub(crate) fn name(config: &EnvironmentConfig, app: &Name, key: &str) -> String {
     let owner = &config.owner;
     // Several environments may share a namespace.
-    let words = [owner.project.as_str(), &owner.environment, app, key].join("\0");
+    let words = [&*owner.project, &owner.environment, app, key].join("\0");
     let hash: String = Sha256::digest(words.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let ending = format!("-job-{hash}");
     let app: String = app.chars().take(NAME_LIMIT - ending.len()).collect();

@@ -13,6 +13,7 @@ use stratos_engine::deploy::{self, Connector};
 use stratos_engine::desired::document::Leaf;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::owner_in;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::manifest::schema::{Environment, Project};
@@ -52,7 +53,7 @@ pub struct Connect {
 #[async_trait]
 impl Connector for Connect {
     async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        let owner = Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: name.clone() };
+        let owner = owner_in(project, name);
         let config = EnvironmentConfig {
             environment: name.clone(),
             owner,
@@ -182,7 +183,7 @@ impl Subject for KubernetesSubject {
         }
         let config = EnvironmentConfig {
             environment: Name::new("dev").unwrap(),
-            owner: Owner { project: self.namespace.clone(), environment: Name::new("dev").unwrap() },
+            owner: Owner::new(&self.namespace, Name::new("dev").unwrap()),
             namespace: self.namespace.clone(),
             create_namespace: true,
             force_conflicts: false,

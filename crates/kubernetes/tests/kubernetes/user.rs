@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use stratos_engine::apply::{Applied, ApplyError, ApplyOptions, ChangeResult, Progress, Quiet, RunVerdict};
 use stratos_engine::deploy::{self, Connector, PlanError, Policy, Request};
 use stratos_engine::desired::name::Name;
-use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::owner_in;
 use stratos_engine::manifest::Manifest;
 use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::plan::{HeldReason, Plan};
@@ -242,7 +242,7 @@ pub fn said(plan: &Plan) -> String {
 impl Connector for User<'_> {
     async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
         let said = Options::read(&environment.options).unwrap_or_default();
-        let owner = Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: name.clone() };
+        let owner = owner_in(project, name);
         let config = EnvironmentConfig {
             environment: name.clone(),
             owner,

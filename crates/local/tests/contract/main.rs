@@ -214,7 +214,7 @@ impl Subject for LocalSubject {
         let mut sink = Sink::default();
         let scope = Scope { owner: Owner { project: "nobody".into(), environment: dev() }, apps: None };
         self.other().observe(&scope, &Wanted::from([(id.clone(), None)]), &mut sink).await.unwrap();
-        let found = sink.resources.into_iter().find(|resource| resource.id == *id);
+        let found = sink.resources.remove(id);
         // A roll-out that has begun goes on by itself: nobody touched it.
         found.map(|resource| format!("{:?}", ObservedResource { rollout: RolloutState::Done, ..*resource }))
     }

@@ -147,14 +147,14 @@ impl Bench {
 
     /// What an id holds, where it holds anything.
     pub async fn live(&self, id: &ResourceId) -> Option<ObservedResource> {
-        self.observe(&[id]).await.resources.into_iter().find(|r| r.id == *id).map(|live| *live)
+        self.observe(&[id]).await.resources.remove(id).map(|live| *live)
     }
 
     pub async fn plan(&self, desired: Vec<Resource>) -> Differences {
         let wanted: BTreeSet<ResourceId> = desired.iter().map(|r| r.id.clone()).collect();
         let sink = self.observe(&wanted.iter().collect::<Vec<_>>()).await;
         assert!(sink.gaps.is_empty(), "{:?}", sink.gaps);
-        compare(desired, &sink.resources.into_iter().map(|r| (r.id.clone(), r)).collect())
+        compare(desired, &sink.resources)
     }
 
     pub async fn assert_nothing_to_do(&self, desired: Vec<Resource>) {
@@ -167,7 +167,7 @@ impl Bench {
     }
 
     pub async fn apply_as(&self, platform: &LocalPlatform, change: &Change) -> Outcome {
-        let attributes: Attributes = self.observe(&[]).await.resources.into_iter().map(|r| (r.id, r.attributes)).collect();
+        let attributes: Attributes = self.observe(&[]).await.resources.into_iter().map(|(id, live)| (id, live.attributes)).collect();
         let context = ApplyContext { secrets: &self.secrets, attributes: &attributes, revision: Some("abc") };
         platform.apply(&[change], &context).await.remove(0)
     }

@@ -7,6 +7,8 @@ use crate::manifest::diagnostic::{Diagnostic, Span};
 use crate::manifest::goes_to;
 use crate::manifest::source::{Entry, Node};
 
+/// The keys of an app that say what it is to others.
+pub(super) const KEYS: [&str; 3] = ["bind", "depends_on", "ports"];
 /// More cycles than these are not reported: they are mostly the same one, seen from elsewhere.
 const MOST_CYCLES: usize = 10;
 

@@ -455,7 +455,7 @@ mod marks {
         let Some(Flat { owner, app, protect, revision, specification }) = Option::deserialize(deserializer)? else { return Ok(None) };
         let owner = owner.rsplit_once('/').and_then(|(project, environment)| {
             let environment = Name::new(environment).ok()?;
-            Some(Owner { project: project.to_owned(), environment })
+            Some(Owner::new(project, environment))
         });
         let owner = owner.ok_or_else(|| serde::de::Error::custom("an owner is written project/environment"))?;
         Ok(Some(Marks { owner, app, protect, revision, specification }))

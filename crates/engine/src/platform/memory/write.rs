@@ -75,7 +75,7 @@ fn look(
             return Err(PlatformError::new(PlatformErrorKind::Denied, format!("reading {id}"), gap.why));
         }
     }
-    let nobody = Owner { project: String::new(), environment: id.environment.clone() };
+    let nobody = Owner::new("", id.environment.clone());
     let owner = change.owner().unwrap_or(&nobody);
     let see = |id: &crate::desired::resource::ResourceId| {
         let object = state.object(&platform.place, &Key::of(id))?;
