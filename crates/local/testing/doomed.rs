@@ -48,7 +48,7 @@ pub fn apply(arguments: &[OsString]) -> Result<(), String> {
 
 /// A platform on a folder of tests, whose supervisor is this very program.
 pub fn connect(folder: PathBuf, project: &str, environment: &Name) -> Result<LocalPlatform, PlatformError> {
-    let owner = Owner { project: project.to_owned(), environment: environment.clone() };
+    let owner = Owner::new(project, environment.clone());
     let program = std::env::current_exe().unwrap_or_default();
     let supervisor = vec![program.into(), "supervise".into()];
     LocalPlatform::connect(LocalConfig { folder, environment: environment.clone(), owner, supervisor, directory: None })

@@ -35,7 +35,7 @@ impl Place {
         let prefix = Name::new(&format!("{}-{test}", if is_swarm { "s" } else { "d" })).unwrap();
         let config = EnvironmentConfig {
             environment: Name::new("dev").unwrap(),
-            owner: Owner { project: prefix.to_string(), environment: Name::new("dev").unwrap() },
+            owner: Owner::new(&prefix.to_string(), Name::new("dev").unwrap()),
             prefix: prefix.clone(),
             endpoint: Endpoint::Unix(shared_swarm().socket(0)),
             credentials: None,
@@ -107,7 +107,7 @@ async fn run(place: &Place, job: Job<'_>, stop: Option<&str>, cancel: bool) -> R
     let image = job.image.map_or_else(|| format!("{}/web:1", shared_swarm().registry()), str::to_owned);
     let name = |text| Name::new(text).unwrap();
     let (project, web, environment) = (name("shop"), name("web"), name("dev"));
-    let owner = Owner { project: place.prefix.to_string(), environment: environment.clone() };
+    let owner = Owner::new(&place.prefix.to_string(), environment.clone());
     let marks = Marks { owner, app: web.clone(), protect: false, revision: None, specification: None };
     let app = App { image: Some(image), command: Some(vec![Text::literal("false")]), ..App::default() };
     let secret = Segment::Secret { name: "token".to_owned(), encoding: Encoding::Plain };

@@ -24,6 +24,7 @@ use stratos_engine::deploy::{self, Connector};
 use stratos_engine::desired::document::Leaf;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::owner_in;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::manifest::schema::{Environment, Project};
@@ -63,7 +64,7 @@ fn configuration(socket: PathBuf, prefix: &str, owner: Owner) -> EnvironmentConf
 #[async_trait]
 impl Connector for Connect {
     async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        let owner = Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: name.clone() };
+        let owner = owner_in(project, name);
         Ok(Arc::new(DockerPlatform::connect(configuration(self.socket.clone(), &self.prefix, owner))?))
     }
 }
@@ -101,7 +102,7 @@ impl DockerSubject {
 
     /// Where it is, and whose.
     pub fn configuration(&self) -> EnvironmentConfig {
-        let owner = Owner { project: self.prefix.clone(), environment: Name::new("dev").unwrap() };
+        let owner = Owner::new(&self.prefix, Name::new("dev").unwrap());
         configuration(self.proxy.socket(), &self.prefix, owner)
     }
 

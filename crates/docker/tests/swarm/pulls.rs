@@ -18,7 +18,7 @@ use crate::subject::{SwarmSubject, swarm};
 fn connect(subject: &SwarmSubject, login: Option<Login>) -> Arc<SwarmPlatform> {
     let environment = Name::new("dev").unwrap();
     let config = EnvironmentConfig {
-        owner: Owner { project: subject.prefix.clone(), environment: environment.clone() },
+        owner: Owner::new(&subject.prefix, environment.clone()),
         environment,
         prefix: Name::new(&subject.prefix).unwrap(),
         endpoint: Endpoint::Unix(subject.proxy.socket()),

@@ -20,6 +20,7 @@ use stratos_engine::deploy::{self, Connector};
 use stratos_engine::desired::document::Leaf;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::owner_in;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::quantity::Duration as Quantity;
 use stratos_engine::desired::resource::ResourceId;
@@ -64,7 +65,7 @@ pub struct Connect {
 #[async_trait]
 impl Connector for Connect {
     async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        let owner = Owner { project: project.id.clone().unwrap_or_else(|| project.name.to_string()), environment: name.clone() };
+        let owner = owner_in(project, name);
         let platform = SwarmPlatform::connect(EnvironmentConfig {
             environment: name.clone(),
             owner,
@@ -110,7 +111,7 @@ impl SwarmSubject {
     fn platform(&self) -> SwarmPlatform {
         let environment = Name::new("dev").unwrap();
         SwarmPlatform::connect(EnvironmentConfig {
-            owner: Owner { project: self.prefix.clone(), environment: environment.clone() },
+            owner: Owner::new(&self.prefix, environment.clone()),
             environment,
             prefix: Name::new(&self.prefix).unwrap(),
             endpoint: Endpoint::Unix(self.proxy.socket()),

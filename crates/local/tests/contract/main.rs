@@ -36,7 +36,7 @@ struct Connect(PathBuf);
 
 fn platform(folder: &FilePath, project: &str) -> Result<LocalPlatform, PlatformError> {
     let environment = dev();
-    let owner = Owner { project: project.to_owned(), environment: environment.clone() };
+    let owner = Owner::new(project, environment.clone());
     let supervisor = vec![PROGRAM.into(), "supervise".into()];
     LocalPlatform::connect(LocalConfig { folder: folder.to_owned(), environment, owner, supervisor, directory: None })
 }
