@@ -1,4 +1,5 @@
-//! The objects of a list, taken out of its text one by one while it comes: a list is never in memory whole.
+//! The objects of a list, taken out of its text one by one while it comes: a list is never in memory whole. What an object is made of
+//! is not looked at: whoever decodes it says what is wrong with it.
 
 use serde::Deserialize;
 
@@ -82,6 +83,7 @@ impl Items {
                 (Within::Nothing, b'{' | b'[') => {
                     self.depth += 1;
                     if self.list == List::Inside && self.depth == DIRECTLY + 1 {
+                        self.around.extend_from_slice(&part[from..at]);
                         from = at;
                     } else if self.list == List::Named && self.depth == DIRECTLY && *byte == b'[' {
                         self.list = List::Inside;
@@ -98,8 +100,11 @@ impl Items {
                         self.list = List::Outside;
                     }
                 }
-                // Between two objects.
-                (Within::Nothing, b',') if self.list == List::Inside && self.depth == DIRECTLY => from = at + 1,
+                // Between two objects. What is none stays in what is around, where it is no list.
+                (Within::Nothing, b',') if self.list == List::Inside && self.depth == DIRECTLY => {
+                    self.around.extend_from_slice(&part[from..at]);
+                    from = at + 1;
+                }
                 (Within::Nothing, _) => {}
             }
         }
@@ -171,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for items in ["1", r#"{"a":1} 2"#, r#"{"a" 1}"#, "null"] {
+        for items in ["1", r#"1,{"a":1}"#, r#"2 {"a":1}"#, r#"{"a":1} 2"#, r#"{"a":1},"x""#, r#"{"a" 1}"#, "null"] {
             let text = format!(r#"{{"metadata":{{}},"items":[{items}]}}"#);
             assert!(taken(&text, 3).is_err(), "{text}");
         }
