@@ -211,7 +211,8 @@ impl Call<'_> {
     async fn done(&self, found: &Found, body: &[u8]) -> Result<Answer, Answer> {
         let live = Live::parse(body).map_err(|error| Answer::Lost(Failure::unreadable(&error).error(&self.attempted)))?;
         if found.kind.group == "apiextensions.k8s.io" {
-            self.platform.discovery.forget().await;
+            // A definition is called `<plural>.<group>`.
+            self.platform.discovery.defined(live.meta.name.split_once('.').map_or("", |(_, group)| group)).await;
         }
         Ok(Answer::Done(attributes(&found.kind, &live)))
     }

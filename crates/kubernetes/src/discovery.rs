@@ -3,11 +3,14 @@
 mod answer;
 mod built_in;
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use http::Method;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -19,6 +22,11 @@ const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDis
                       application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 /// So many groups are asked for at once, where each is asked for by itself.
 const AT_ONCE: usize = 16;
+
+/// A definition is established before its kind is among those that the server tells of: so long it is waited for, and looked for in
+/// between.
+const LAGS: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Whether the objects of a kind are in namespaces. None of a kind that not every cluster has.
 pub(crate) fn is_namespaced(kind: &GroupKind) -> Option<bool> {
@@ -34,8 +42,10 @@ pub(crate) struct Discovery {
 #[derive(Default)]
 struct Known {
     catalogue: Option<Arc<Catalogue>>,
-    /// Whether the cluster was asked again since the last [`Discovery::forget`].
+    /// Whether the cluster was asked again since the last [`Discovery::defined`].
     again: bool,
+    /// Groups of which a definition was applied, and until when their kinds may be missing.
+    defined: HashMap<String, Instant>,
 }
 
 /// The kinds that a namespace may hold.
@@ -55,7 +65,7 @@ impl Discovery {
 
     /// Where a kind is, in this version; in the one that the server prefers where none is asked for. None where the cluster has
     /// no such kind. A definition may have been made since the cluster was asked, so it is asked once more; later ones are seen
-    /// after [`Discovery::forget`].
+    /// after [`Discovery::defined`].
     ///
     /// # Errors
     /// Where the cluster could not be asked, or the server that the kind's group is on does not answer it.
@@ -67,6 +77,11 @@ impl Discovery {
         let (mut catalogue, old) = self.catalogue(&mut known).await?;
         if old && !known.again && catalogue.find(kind, api_version).is_none() {
             known.again = true;
+            catalogue = self.ask(&mut known).await?;
+        }
+        let lags = known.defined.get(&kind.group).copied();
+        while catalogue.find(kind, api_version).is_none() && lags.is_some_and(|until| Instant::now() < until) {
+            tokio::time::sleep(LOOK).await;
             catalogue = self.ask(&mut known).await?;
         }
         match catalogue.find(kind, api_version) {
@@ -85,9 +100,12 @@ impl Discovery {
         Ok(catalogue.listable())
     }
 
-    /// The cluster has other kinds now: a definition was applied or deleted.
-    pub(crate) async fn forget(&self) {
-        *self.known.lock().await = Known::default();
+    /// The cluster has other kinds now: a definition of this group was applied.
+    pub(crate) async fn defined(&self, group: &str) {
+        let mut known = self.known.lock().await;
+        known.catalogue = None;
+        known.again = false;
+        known.defined.insert(group.to_owned(), Instant::now() + LAGS);
     }
 
     /// What the cluster answered, and whether that was before.

@@ -2,6 +2,7 @@
 //! is not looked at: whoever decodes it says what is wrong with it.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Takes the text of a list apart, part by part.
 #[derive(Default)]
@@ -16,6 +17,7 @@ pub(crate) struct Items {
     /// Where in `around` the last name at the top has begun.
     name: usize,
     list: List,
+    last: Last,
 }
 
 #[derive(Default, PartialEq)]
@@ -37,6 +39,15 @@ enum List {
     Inside,
 }
 
+/// What came last in the list of objects.
+#[derive(Default, PartialEq)]
+enum Last {
+    #[default]
+    Nothing,
+    Object,
+    Comma,
+}
+
 /// The depth of what is directly in the list: that of the whole, and of the list.
 const DIRECTLY: usize = 2;
 
@@ -54,7 +65,7 @@ struct Around {
     metadata: Meta,
     // None is left of what was taken out. An empty list may be `null`.
     #[serde(default, rename = "items")]
-    _left: Option<[serde_json::Value; 0]>,
+    _left: Option<[Value; 0]>,
 }
 
 impl Items {
@@ -85,6 +96,7 @@ impl Items {
                     if self.list == List::Inside && self.depth == DIRECTLY + 1 {
                         self.around.extend_from_slice(&part[from..at]);
                         from = at;
+                        self.refuse_if(self.last == Last::Object);
                     } else if self.list == List::Named && self.depth == DIRECTLY && *byte == b'[' {
                         self.list = List::Inside;
                         self.around.extend_from_slice(&part[from..=at]);
@@ -96,7 +108,9 @@ impl Items {
                     if self.list == List::Inside && self.depth == DIRECTLY {
                         self.end(&part[from..=at], &mut each)?;
                         from = at + 1;
+                        self.last = Last::Object;
                     } else if self.list == List::Inside && self.depth < DIRECTLY {
+                        self.refuse_if(self.last == Last::Comma);
                         self.list = List::Outside;
                     }
                 }
@@ -104,6 +118,8 @@ impl Items {
                 (Within::Nothing, b',') if self.list == List::Inside && self.depth == DIRECTLY => {
                     self.around.extend_from_slice(&part[from..at]);
                     from = at + 1;
+                    self.refuse_if(self.last != Last::Object);
+                    self.last = Last::Comma;
                 }
                 (Within::Nothing, _) => {}
             }
@@ -111,6 +127,13 @@ impl Items {
         let is_in_object = self.list == List::Inside && self.depth > DIRECTLY;
         if is_in_object { &mut self.begun } else { &mut self.around }.extend_from_slice(&part[from..]);
         Ok(())
+    }
+
+    /// Makes what is around no list, where the commas are not as they must be.
+    fn refuse_if(&mut self, wrong: bool) {
+        if wrong {
+            self.around.push(b',');
+        }
     }
 
     fn end<E>(&mut self, rest: &[u8], each: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
@@ -128,14 +151,16 @@ impl Items {
     /// # Errors
     /// Where the text was no list, or not all of it.
     pub(crate) fn finish(self) -> serde_json::Result<Meta> {
-        serde_json::from_slice(&self.around).map(|around: Around| around.metadata)
+        // As a struct, serde would read a list's members in their order.
+        let around: serde_json::Map<String, Value> = serde_json::from_slice(&self.around)?;
+        Around::deserialize(around).map(|around| around.metadata)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -176,11 +201,23 @@ mod tests {
 
     #[test]
     fn what_is_no_object_is_refused() {
-        for items in ["1", r#"1,{"a":1}"#, r#"2 {"a":1}"#, r#"{"a":1} 2"#, r#"{"a":1},"x""#, r#"{"a" 1}"#, "null"] {
+        for items in [
+            "1",
+            r#"1,{"a":1}"#,
+            r#"2 {"a":1}"#,
+            r#"{"a":1} 2"#,
+            r#"{"a":1},"x""#,
+            r#"{"a" 1}"#,
+            "null",
+            r#"{}{}"#,
+            r#"{},"#,
+            r#",{}"#,
+            r#"{},,{}"#,
+        ] {
             let text = format!(r#"{{"metadata":{{}},"items":[{items}]}}"#);
             assert!(taken(&text, 3).is_err(), "{text}");
         }
-        for text in ["x", "[]", "{}", r#"{"items":[]}"#, ""] {
+        for text in ["x", "[]", "[{}]", r#"[{},[]]"#, "{}", r#"{"items":[]}"#, ""] {
             assert!(taken(text, 3).is_err(), "{text}");
         }
     }

@@ -35,7 +35,7 @@ pub(crate) type LogLines = BoxStream<'static, Result<LogLine, PlatformError>>;
 
 /// Between two runs of a container the kubelet may know none before, or name one whose log has gone already: it is asked again, so
 /// often and after so long.
-const OPENED: u32 = 5;
+const OPENED: u32 = 10;
 const SETTLES: Duration = Duration::from_millis(500);
 
 type Source = BoxStream<'static, Result<Line, Failure>>;

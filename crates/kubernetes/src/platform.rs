@@ -76,7 +76,8 @@ impl KubernetesPlatform {
         Self { helm, ..self }
     }
 
-    /// Nobody else writes to these, as they were read: a change of one is no conflict, and need not be tried for that.
+    /// Nobody else writes to these, of what was not as it should be when it was read: a change of one is no conflict, and need not be
+    /// tried for that.
     pub(crate) fn know_ours_alone(&self, ids: impl Iterator<Item = ResourceId>) {
         *self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner) = ids.collect();
     }

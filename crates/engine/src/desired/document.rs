@@ -66,14 +66,15 @@ impl Leaf {
     /// The leaf for a text: plain, secret or referring to others.
     pub fn from_text(text: &Text) -> Self {
         match text.as_literal() {
-            Some(literal) => Self::plain(literal),
+            Some(literal) => Self::Text(literal.into()),
             None if text.has_secret() => Self::Secret { text: Some(Arc::new(text.clone())), fingerprint: None },
             None => Self::Ref(Arc::new(text.clone())),
         }
     }
 
-    /// The leaf for text that is known.
-    pub fn plain(text: &str) -> Self {
+    /// The leaf for text that comes again and again. It stays in memory for a while when nobody has it any more, so it must not be one
+    /// that may turn out to hold a secret.
+    pub fn shared(text: &str) -> Self {
         Self::Text(shared(text))
     }
 
@@ -278,7 +279,7 @@ impl DocumentBuilder {
 
     /// Adds plain text.
     pub fn text<'a>(&mut self, path: impl IntoIterator<Item = &'a str>, text: &str) -> &mut Self {
-        self.put(path, Leaf::plain(text))
+        self.put(path, Leaf::Text(text.into()))
     }
 
     /// Adds a whole number.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-/// So many of them are remembered on each thread, in 16 KiB.
+/// So many of them are remembered on each thread, in 80 KiB at most.
 const PLACES: usize = 1024;
 /// Longer ones seldom come again.
 const LONGEST: usize = 64;
@@ -15,7 +15,7 @@ thread_local! {
     static LAST: RefCell<Vec<Option<Arc<str>>>> = RefCell::new(vec![None; PLACES]);
 }
 
-/// The text; in the memory of an equal one, where that came shortly before on this thread.
+/// The text; in the memory of an equal one, where that came shortly before on this thread. No secret: it is remembered.
 pub fn shared(text: &str) -> Arc<str> {
     if text.len() > LONGEST {
         return text.into();

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::answering::Server;
@@ -132,9 +132,27 @@ async fn an_unknown_kind_is_asked_for_once_more_and_not_again() {
         assert_eq!(find(&discovery, "Gizmo.example.com", None).await.unwrap(), None);
     }
     assert_eq!(server.asked().len(), 4);
-    discovery.forget().await;
+    discovery.defined("other.example.com").await;
     find(&discovery, "Gadget.example.com", None).await.unwrap();
     assert_eq!(server.asked().len(), 6);
+}
+
+/// The definition is established, and the server does not tell of its kind yet.
+#[tokio::test]
+async fn a_kind_that_was_defined_a_moment_ago_is_waited_for() {
+    let asked = AtomicUsize::new(0);
+    let server = Server::start(move |head| {
+        let late = head.starts_with("GET /apis ") && asked.fetch_add(1, Ordering::SeqCst) >= 3;
+        let empty = r#"{"kind":"APIGroupDiscoveryList","items":[]}"#;
+        (200, if late { aggregated("/apis").unwrap() } else { empty }.to_owned())
+    })
+    .await;
+    let discovery = Discovery::new(server.connection());
+    assert_eq!(find(&discovery, "Widget.example.com", None).await.unwrap(), None);
+    discovery.defined("other.example.com").await;
+    assert_eq!(find(&discovery, "Widget.example.com", None).await.unwrap(), None, "of another group nothing is expected");
+    discovery.defined("example.com").await;
+    assert_eq!(find(&discovery, "Widget.example.com", None).await.unwrap(), Some(widget("example.com/v1")));
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ pub(crate) fn document(identity: &Identity, object: &Value) -> Result<Document, 
             _ => writer.field(&mut at, &mut names, key, value)?,
         }
     }
-    writer.out.push((Path::new(["apiVersion"]), Leaf::plain(&identity.api_version)));
+    writer.out.push((Path::new(["apiVersion"]), Leaf::shared(&identity.api_version)));
     Ok(writer.out.into_iter().collect())
 }
 

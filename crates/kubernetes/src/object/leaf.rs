@@ -39,7 +39,7 @@ pub(crate) fn number(number: &Number) -> Leaf {
 pub(crate) fn text(names: &[&str], text: &str) -> Leaf {
     match names {
         [.., "containers" | "initContainers", "image"] => Leaf::image(text),
-        _ => quantity(names, text).unwrap_or_else(|| Leaf::plain(text)),
+        _ => quantity(names, text).unwrap_or_else(|| Leaf::shared(text)),
     }
 }
 
@@ -66,10 +66,10 @@ fn quantity(names: &[&str], written: &str) -> Option<Leaf> {
             _,
         ] => {
             // An `env` of a container may be called anything, and is no map.
-            Some(Leaf::plain(&quantity::canonical_amount(written)))
+            Some(Leaf::shared(&quantity::canonical_amount(written)))
         }
         [.., "sizeLimit" | "averageValue" | "divisor" | "allocatedResources"] | [.., "target", "value"] => {
-            Some(Leaf::plain(&quantity::canonical(written)))
+            Some(Leaf::shared(&quantity::canonical(written)))
         }
         _ => None,
     }
@@ -82,7 +82,7 @@ pub(crate) fn scalar(known: bool, names: &[&str], value: &Value) -> Option<Leaf>
         Value::Number(value) if known => number_at(names, value),
         Value::Number(value) => number(value),
         Value::String(value) if known => text(names, value),
-        Value::String(value) => Leaf::plain(value),
+        Value::String(value) => Leaf::shared(value),
         Value::Null | Value::Array(_) | Value::Object(_) => return None,
     })
 }

@@ -72,7 +72,7 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
     projector.wanted(&live.body);
     projector.order(&live.body);
     if let Some(version) = live.body.get("apiVersion").and_then(Value::as_str) {
-        projector.leaves.insert(Path::new(["apiVersion"]), Leaf::plain(version));
+        projector.leaves.insert(Path::new(["apiVersion"]), Leaf::shared(version));
     }
     let document: Document = projector.leaves.into_iter().collect();
     let document = match view.desired {
@@ -336,7 +336,7 @@ impl Projector<'_> {
             ([metadata, map], Value::Object(entries)) if metadata == "metadata" && is_noted(map) => {
                 for (key, value) in entries.iter().filter(|(key, _)| !marks::is_ours(key)) {
                     let at = [at.as_slice(), std::slice::from_ref(key)].concat();
-                    self.put(&at, Leaf::plain(value.as_str().unwrap_or_default()));
+                    self.put(&at, Leaf::shared(value.as_str().unwrap_or_default()));
                 }
                 return;
             }
