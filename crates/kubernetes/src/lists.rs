@@ -58,3 +58,65 @@ fn object(item: &[u8], resource: &Resource) -> serde_json::Result<Live> {
     }
     Ok(live)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::answering::Server;
+
+    const EXPIRED: &str = r#"{"kind":"Status","status":"Failure","reason":"Expired","code":410}"#;
+
+    fn of(names: &[&str], next: &str) -> String {
+        let items: Vec<String> = names.iter().map(|name| format!(r#"{{"metadata":{{"name":"{name}"}}}}"#)).collect();
+        format!(r#"{{"kind":"ConfigMapList","metadata":{{"continue":"{next}"}},"items":[{}]}}"#, items.join(","))
+    }
+
+    async fn names(server: &Server) -> Result<Vec<String>, Failure> {
+        let resource = Resource { api_version: "v1".into(), kind: "ConfigMap".into(), plural: "configmaps".into(), namespaced: true };
+        let keep = |live: Live| format!("{} {}", live.body["kind"].as_str().unwrap_or_default(), live.meta.name);
+        read(&server.connection(), &resource, Some("x"), "a%3Db", keep).await
+    }
+
+    #[tokio::test]
+    async fn pages_follow_one_another() {
+        let server = Server::start(|head| (200, if head.contains("continue=more") { of(&["b"], "") } else { of(&["a"], "more") })).await;
+        assert_eq!(names(&server).await.unwrap(), ["ConfigMap a", "ConfigMap b"]);
+        let path = "/api/v1/namespaces/x/configmaps?labelSelector=a%3Db&limit=500";
+        assert_eq!(server.paths(), [path.to_owned(), format!("{path}&continue=more")]);
+        let nothing = Server::start(|_| (200, of(&[], ""))).await;
+        assert_eq!(names(&nothing).await.unwrap(), [""; 0]);
+    }
+
+    /// The server has forgotten the place: what came before is read again, and counts once.
+    #[tokio::test]
+    async fn a_list_that_expired_is_begun_anew() {
+        for (times, attempts) in [(1, 2), (ATTEMPTS, ATTEMPTS)] {
+            let expired = Arc::new(AtomicUsize::new(0));
+            let server = Server::start(move |head| match head.contains("continue=more") {
+                false => (200, of(&["a"], "more")),
+                true if expired.fetch_add(1, Ordering::SeqCst) < times => (410, EXPIRED.to_owned()),
+                true => (200, of(&["b"], "")),
+            })
+            .await;
+            match names(&server).await {
+                Ok(found) => assert_eq!((found, times), (vec!["ConfigMap a".to_owned(), "ConfigMap b".to_owned()], 1)),
+                Err(failure) => assert!(failure.is_expired() && times == ATTEMPTS, "{}", failure.why()),
+            }
+            assert_eq!(server.asked().len(), 2 * attempts);
+        }
+    }
+
+    /// Half a list is none: what it does not name would be taken for gone.
+    #[tokio::test]
+    async fn what_is_no_whole_list_is_an_error() {
+        let half = of(&["a", "b"], "");
+        for body in ["{}".to_owned(), "[]".to_owned(), half[..half.len() - 2].to_owned(), of(&["a"], "").replace(r#""a""#, "7")] {
+            let answer = body.clone();
+            let server = Server::start(move |_| (200, answer.clone())).await;
+            assert!(names(&server).await.is_err(), "{body}");
+        }
+    }
+}

@@ -335,6 +335,18 @@ mod tests {
         assert!(!same.shared_with(&one).is(&one));
     }
 
+    /// Platforms read what is live with a builder, and hide the secrets in it afterwards.
+    #[test]
+    fn text_that_may_turn_out_to_hold_a_secret_is_not_remembered() {
+        let text = || match DocumentBuilder::default().text(["command"], "hunter2").leaves.pop() {
+            Some((_, Leaf::Text(text))) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(!Arc::ptr_eq(&text(), &text()));
+        let leaf = || Leaf::from_text(&Text::literal("hunter2"));
+        assert!(matches!((leaf(), leaf()), (Leaf::Text(one), Leaf::Text(other)) if !Arc::ptr_eq(&one, &other)));
+    }
+
     /// A document has some twenty leaves, and a plan as many documents as there are resources: what is rare and large is behind
     /// a pointer.
     #[test]
