@@ -41,8 +41,8 @@ pub(super) fn has_ended(task: &Task) -> bool {
 }
 
 /// Why a node rejects an instance for a moment: it has not heard yet that an earlier network with these addresses is gone, or
-/// that it is in the swarm (seen on 20.10).
-const NOT_YET: [&str; 2] = ["Pool overlaps with other one", "when swarm is not active"];
+/// that it is in the swarm; or an instance that ends clears the network away that the new one is to join (seen on 20.10).
+const NOT_YET: [&str; 3] = ["Pool overlaps with other one", "when swarm is not active", "error while removing network"];
 
 /// Whether it ended for a reason that lies in it, and not in a node that has not caught up.
 pub(super) fn has_failed(task: &Task) -> bool {
