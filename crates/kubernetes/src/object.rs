@@ -3,6 +3,7 @@
 //! A document has the fields that are ours to say, below the paths that they have in the object; elements of keyed lists are
 //! `[name=web]`, those of other lists `[0003]`. Kind, name, namespace and our marks are not in it; the version of the API is.
 
+pub(crate) mod arrange;
 pub(crate) mod desired;
 pub(crate) mod fields;
 pub(crate) mod filled;

@@ -16,6 +16,7 @@ use crate::connection::Content;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
 use crate::names;
+use crate::object::arrange;
 use crate::object::leaf::is_known;
 use crate::object::live::{Live, MANAGER, Meta};
 use crate::object::project::{self, View};
@@ -132,7 +133,9 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
             }
         }
     };
-    let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
+    let mut live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
+    // As it was arranged before: what goes leaves its place empty.
+    live.body = arrange::arranged(&live, is_known(&kind.group), &[&desired.document, before]).into_owned();
     // What is not declared and stays is filled in by the server, or held by another manager. What people hold will be gone.
     let look = |live: &Live, desired: Option<&Document>| {
         let view = View { kind: &kind, desired, refers: &[], fingerprints: &BTreeMap::new() };

@@ -93,6 +93,15 @@ impl FieldSet {
 }
 
 impl Step {
+    /// Whether it is a step to this element of a list, by what the element says.
+    pub(crate) fn leads_to(&self, element: &Value) -> bool {
+        match self {
+            Self::Keys(keys) => keys.iter().all(|(key, value)| element.get(key) == Some(value)),
+            Self::Member(member) => element == member,
+            Self::Field(_) | Self::Place(_) | Self::Other(_) => false,
+        }
+    }
+
     fn parse(text: &str) -> Self {
         let parsed = match text.split_once(':') {
             Some(("f", name)) => Some(Self::Field(name.to_owned())),

@@ -1,8 +1,8 @@
 //! How lists are matched: by the keys of their elements where the API merges them so, else by their places.
 //!
 //! A table for the kinds that come with every cluster, from the `x-kubernetes-list-map-keys` of their OpenAPI schemas
-//! (Kubernetes 1.34). Of other kinds nothing is assumed: their lists are compared by place, and the server's dry run has the last
-//! word.
+//! (Kubernetes 1.34). Of other kinds nothing is assumed: their elements have places, and which live element is meant by which the
+//! server says itself ([`super::arrange`]).
 
 /// The keys of the elements of a list, in alphabetical order. `path` has the names that lead to the list, without the places in
 /// lists on the way: `spec`, `template`, `spec`, `containers`.

@@ -1,5 +1,6 @@
 //! A live object becomes a document: what is ours to say, and what is wanted.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use zeroize::Zeroizing;
 use super::desired::{At, BASE64, MAPS, is_metadata, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
-use super::{filled, leaf, lists, references, segment};
+use super::{arrange, filled, leaf, lists, references, segment};
 use crate::kind::GroupKind;
 use crate::marks;
 
@@ -67,11 +68,12 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
         applied: OnceCell::new(),
         references: Vec::new(),
     };
-    projector.ours(&live.ours(), &live.body);
+    let body = view.desired.map_or(Cow::Borrowed(&live.body), |desired| arrange::arranged(live, projector.known, &[desired]));
+    projector.ours(&live.ours(), &body);
     projector.filled_in();
-    projector.wanted(&live.body);
-    projector.order(&live.body);
-    if let Some(version) = live.body.get("apiVersion").and_then(Value::as_str) {
+    projector.wanted(&body);
+    projector.order(&body);
+    if let Some(version) = body.get("apiVersion").and_then(Value::as_str) {
         projector.leaves.insert(Path::new(["apiVersion"]), Leaf::shared(version));
     }
     let document: Document = projector.leaves.into_iter().collect();
@@ -143,11 +145,7 @@ impl Projector<'_> {
                         names.pop();
                     }
                 }
-                Step::Keys(wanted) => {
-                    let matches = |item: &Value| wanted.iter().all(|(key, value)| item.get(key) == Some(value));
-                    self.item(value, matches, part, at, names);
-                }
-                Step::Member(member) => self.item(value, |item| item == member, part, at, names),
+                Step::Keys(_) | Step::Member(_) => self.item(value, step, part, at, names),
                 Step::Place(index) => {
                     if let Some(item) = value.get(index) {
                         at.push(segment::place(*index));
@@ -219,8 +217,9 @@ impl Projector<'_> {
         *self.as_written.get_or_init(|| self.live.is_as_written(desired))
     }
 
-    fn item(&mut self, list: &Value, matches: impl Fn(&Value) -> bool, part: &FieldSet, at: &mut At, names: &mut At) {
-        let Some((index, item)) = list.as_array().and_then(|list| list.iter().enumerate().find(|(_, item)| matches(item))) else { return };
+    fn item(&mut self, list: &Value, step: &Step, part: &FieldSet, at: &mut At, names: &mut At) {
+        let found = list.as_array().and_then(|list| list.iter().enumerate().find(|(_, item)| step.leads_to(item)));
+        let Some((index, item)) = found else { return };
         let keyed = self.keys(names).and_then(|keys| segment::element(item.as_object()?, keys));
         at.push(keyed.unwrap_or_else(|| segment::place(index)));
         self.set(part, item, at, names);

@@ -18,15 +18,15 @@ use crate::support::eventually;
 use crate::user::nodeless;
 
 /// Manifests in a namespace of their own, deployed by somebody of their own: the server's log tells whose a request was.
-struct Case {
-    cluster: &'static Cluster,
-    manifests: Manifests,
+pub(crate) struct Case {
+    pub(crate) cluster: &'static Cluster,
+    pub(crate) manifests: Manifests,
     /// The kinds, with their namespaces, that were ever deployed.
     places: BTreeSet<String>,
 }
 
 impl Case {
-    async fn new(name: &str) -> Self {
+    pub(crate) async fn new(name: &str) -> Self {
         let name = format!("false-{name}");
         let (cluster, kubeconfig) = tokio::task::spawn_blocking({
             let name = name.clone();
@@ -43,14 +43,14 @@ impl Case {
     }
 
     /// The first of it; then there is nothing to do.
-    async fn begin(name: &str, text: &str) -> Self {
+    pub(crate) async fn begin(name: &str, text: &str) -> Self {
         let mut case = Self::new(name).await;
         case.apply(text, Policy::default()).await;
         case.nothing().await;
         case
     }
 
-    async fn apply(&mut self, text: &str, policy: Policy) -> Plan {
+    pub(crate) async fn apply(&mut self, text: &str, policy: Policy) -> Plan {
         self.manifests.write(text);
         let plan = self.manifests.apply(policy).await;
         self.places.extend(plan.changes.iter().map(|change| format!("{} {:?}", change.id.kind, change.id.namespace)));
@@ -58,7 +58,7 @@ impl Case {
     }
 
     /// What is planned, and what the cluster was asked for that.
-    async fn plan(&self) -> (Plan, Vec<Request>) {
+    pub(crate) async fn plan(&self) -> (Plan, Vec<Request>) {
         let mark = self.cluster.mark();
         let plan = self.manifests.plan(true, Policy::default()).await;
         let requests = self.cluster.requests_since(mark);
@@ -66,7 +66,7 @@ impl Case {
     }
 
     /// There is nothing to do, and nothing was asked but lists, the record, and which kinds there are where some come with no cluster.
-    async fn nothing(&self) {
+    pub(crate) async fn nothing(&self) {
         let (plan, requests) = self.plan().await;
         let alone = self.manifests.plan(false, Policy::default()).await;
         assert_eq!(told(&alone), [""; 0], "before the dry run");
@@ -82,23 +82,23 @@ impl Case {
     }
 
     /// This says the same.
-    async fn same(&self, text: &str) {
+    pub(crate) async fn same(&self, text: &str) {
         self.manifests.write(text);
         self.nothing().await;
     }
 
     /// This says something else in just these fields. It is applied, and then there is nothing to do.
-    async fn other(&mut self, text: &str, fields: &[&str]) {
+    pub(crate) async fn other(&mut self, text: &str, fields: &[&str]) {
         let plan = self.apply(text, Policy { allow_delete: true, ..Policy::default() }).await;
         assert_eq!(told(&plan), fields);
         self.nothing().await;
     }
 
-    fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         self.cluster.kubectl(&[&["--namespace", &self.manifests.name], arguments].concat())
     }
 
-    fn live(&self, what: &str) -> Value {
+    pub(crate) fn live(&self, what: &str) -> Value {
         serde_json::from_str(&self.kubectl(&["get", what, "--output=json", "--show-managed-fields"])).unwrap()
     }
 }

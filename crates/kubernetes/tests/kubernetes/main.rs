@@ -11,6 +11,7 @@ mod faults;
 mod generate;
 mod health;
 mod jobs;
+mod keyed_lists;
 mod logs;
 mod manifests;
 mod proxy;
