@@ -34,7 +34,11 @@ pub async fn read(platform: &dyn Platform, scope: &Scope, before: Option<&Name>,
     let mut observed = observe(platform, scope, wanted).await?;
     if let Some(before) = before {
         let owner = Owner { environment: before.clone(), ..scope.owner.clone() };
-        let earlier = observe(platform, &Scope { owner, ..scope.clone() }, &Wanted::new()).await?;
+        // Beside what is wanted of it, as it is read again when it is applied.
+        let is_anothers = |id: &ResourceId| observed.resources.get(id).is_some_and(|live| live.ownership.marks().is_none());
+        let wanted: Wanted<'_> = wanted.iter().filter(|(id, _)| is_anothers(id)).map(|(id, document)| (id.clone(), *document)).collect();
+        let mut earlier = observe(platform, &Scope { owner, ..scope.clone() }, &wanted).await?;
+        earlier.resources.retain(|_, live| live.ownership.marks().is_some());
         observed.take_over(earlier, before, &scope.owner.environment);
     }
     keep_scope(&mut observed, scope);

@@ -325,14 +325,14 @@ impl Tree {
     }
 
     fn element(&self, element: &Element) -> Option<&Tree> {
-        let same = |item: &&Tree| match element {
-            Element::At(_) => false,
-            // A key that is not written has its default.
-            Element::With(pairs) => pairs.iter().all(|(key, value)| item.get(key).is_none_or(|tree| tree.value() == *value)),
-        };
         match element {
             Element::At(index) => self.items().get(*index),
-            Element::With(_) => self.items().iter().find(same),
+            // A key that is not written has its default.
+            Element::With(pairs) => {
+                let same = |item: &&Tree| pairs.iter().all(|(key, value)| item.get(key).is_none_or(|tree| tree.value() == *value));
+                self.items().iter().find(same)
+            }
+            Element::Is(value) => self.items().iter().find(|item| item.value() == *value),
         }
     }
 }

@@ -63,6 +63,12 @@ impl FieldSet {
         self.parts.iter().find_map(|(step, set)| matches!(step, Step::Field(name) if name == field).then_some(set))
     }
 
+    /// Whether elements of lists are in it, by what they say.
+    pub(crate) fn has_elements(&self) -> bool {
+        let is_element = |step: &Step| matches!(step, Step::Keys(_) | Step::Member(_));
+        self.parts.iter().any(|(step, set)| is_element(step) || set.has_elements())
+    }
+
     /// Whether the segments of a path lead to something in it, or into something that is in it as a whole.
     pub(crate) fn covers(&self, segments: &[&str]) -> bool {
         let Some((first, rest)) = segments.split_first() else { return true };
@@ -74,6 +80,7 @@ impl FieldSet {
             (Step::Field(name), None) => name == first,
             (Step::Keys(keys), Some(super::segment::Element::With(pairs))) => pairs.iter().all(|(key, value)| keys.get(key) == Some(value)),
             (Step::Place(place), Some(super::segment::Element::At(index))) => place == index,
+            (Step::Member(member), Some(super::segment::Element::Is(value))) => member == value,
             _ => false,
         };
         self.parts.iter().any(|(step, set)| leads(step) && set.covers(rest))

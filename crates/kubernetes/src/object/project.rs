@@ -1,6 +1,5 @@
 //! A live object becomes a document: what is ours to say, and what is wanted.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,10 +14,11 @@ use stratos_engine::desired::text::{Segment, Text};
 use stratos_engine::render::secret::Fingerprint;
 use zeroize::Zeroizing;
 
+use super::arrange::Arranged;
 use super::desired::{At, BASE64, MAPS, is_metadata, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
-use super::{arrange, filled, leaf, lists, references, segment};
+use super::{filled, leaf, lists, references, segment};
 use crate::kind::GroupKind;
 use crate::marks;
 
@@ -57,6 +57,17 @@ pub(crate) struct Reference {
 
 /// Projects a live object.
 pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
+    let ours = live.ours();
+    let arranged = match view.desired {
+        Some(desired) => Arranged::new(live, &ours, leaf::is_known(&view.kind.group), desired),
+        None => Arranged::as_it_is(live),
+    };
+    project_arranged(live, &ours, &arranged, view)
+}
+
+/// The same for one that is arranged already, of which this is ours to say.
+pub(crate) fn project_arranged(live: &Live, ours: &FieldSet, arranged: &Arranged<'_>, view: &View<'_>) -> Projection {
+    let body = &*arranged.body;
     let mut projector = Projector {
         view,
         known: leaf::is_known(&view.kind.group),
@@ -64,15 +75,15 @@ pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
         leaves: BTreeMap::new(),
         secret_values: Vec::new(),
         live,
+        arranged,
         as_written: OnceCell::new(),
         applied: OnceCell::new(),
         references: Vec::new(),
     };
-    let body = view.desired.map_or(Cow::Borrowed(&live.body), |desired| arrange::arranged(live, projector.known, &[desired]));
-    projector.ours(&live.ours(), &body);
+    projector.ours(ours, body);
     projector.filled_in();
-    projector.wanted(&body);
-    projector.order(&body);
+    projector.wanted(body);
+    projector.order(body);
     if let Some(version) = body.get("apiVersion").and_then(Value::as_str) {
         projector.leaves.insert(Path::new(["apiVersion"]), Leaf::shared(version));
     }
@@ -91,6 +102,7 @@ struct Projector<'a> {
     leaves: BTreeMap<Path, Leaf>,
     secret_values: Vec<(Path, Zeroizing<String>)>,
     live: &'a Live,
+    arranged: &'a Arranged<'a>,
     /// See [`Live::is_as_written`]. Most objects never ask.
     as_written: OnceCell<bool>,
     applied: OnceCell<FieldSet>,
@@ -221,7 +233,8 @@ impl Projector<'_> {
         let found = list.as_array().and_then(|list| list.iter().enumerate().find(|(_, item)| step.leads_to(item)));
         let Some((index, item)) = found else { return };
         let keyed = self.keys(names).and_then(|keys| segment::element(item.as_object()?, keys));
-        at.push(keyed.unwrap_or_else(|| segment::place(index)));
+        let name = keyed.or_else(|| self.arranged.name(at, index, item));
+        at.push(name.unwrap_or_else(|| segment::place(index)));
         self.set(part, item, at, names);
         at.pop();
     }
@@ -261,7 +274,7 @@ impl Projector<'_> {
                 ["data", key, BASE64] if self.secret => self.secret_entry(body, key),
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
-                    let Some(value) = at(body, &segments) else {
+                    let Some(value) = at(body, &segments).filter(|value| !value.is_null()) else {
                         if self.is_dropped(&segments, desired) || self.known && filled::is_left_out(&filled::named(path), wanted) {
                             self.leaves.insert(path.clone(), wanted.clone());
                         }

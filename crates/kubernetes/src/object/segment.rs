@@ -1,5 +1,7 @@
 //! Segments of paths that are no names of fields.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 /// Stands for an object that is there and has nothing in it.
@@ -8,6 +10,9 @@ pub(crate) const EMPTY_OBJECT: &str = "{}";
 pub(crate) const EMPTY_LIST: &str = "[]";
 /// The order of the elements of a keyed list, where it means something and is not that of the alphabet.
 pub(crate) const ORDER: &str = "(order)";
+
+/// A place that is larger is none: a field of such a name.
+pub(crate) const MOST_PLACES: usize = 1 << 16;
 
 /// The element of a list at a place: `[0003]`, which sorts as a number does.
 pub(crate) fn place(index: usize) -> String {
@@ -23,14 +28,23 @@ pub(crate) fn element(element: &Map<String, Value>, keys: &[&str]) -> Option<Str
         }
         out.push_str(key);
         out.push('=');
-        match element.get(*key)? {
-            Value::String(text) if is_plain(text) => out.push_str(text),
-            value @ (Value::String(_) | Value::Number(_) | Value::Bool(_)) => out.push_str(&value.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => return None,
-        }
+        out.push_str(&scalar(element.get(*key)?)?);
     }
     out.push(']');
     Some(out)
+}
+
+/// The member of a set: `[=red]`. None where it is no single value.
+pub(crate) fn member(value: &Value) -> Option<String> {
+    Some(format!("[={}]", scalar(value)?))
+}
+
+fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) if is_plain(text) => Some(text.into()),
+        Value::String(_) | Value::Number(_) | Value::Bool(_) => Some(value.to_string().into()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
 }
 
 /// Text that is read back as itself without quotes.
@@ -46,6 +60,8 @@ pub(crate) enum Element {
     At(usize),
     /// The one with these values of its keys.
     With(Vec<(String, Value)>),
+    /// The one that is this value.
+    Is(Value),
 }
 
 /// Reads a segment. None where it is the name of a field.
@@ -54,17 +70,23 @@ pub(crate) fn parse(segment: &str) -> Option<Element> {
     if let Ok(index) = inner.parse() {
         return Some(Element::At(index));
     }
+    if let Some(value) = inner.strip_prefix('=') {
+        return Some(Element::Is(read(value)));
+    }
     let mut pairs = Vec::new();
     let mut rest = inner;
     while !rest.is_empty() {
         let (key, after) = rest.split_once('=')?;
         let end = if after.starts_with('"') { quoted_end(after)? } else { after.find(',').unwrap_or(after.len()) };
         let (value, after) = after.split_at(end);
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        pairs.push((key.to_owned(), value));
+        pairs.push((key.to_owned(), read(value)));
         rest = after.strip_prefix(',').unwrap_or(after);
     }
     (!pairs.is_empty()).then_some(Element::With(pairs))
+}
+
+fn read(scalar: &str) -> Value {
+    serde_json::from_str(scalar).unwrap_or_else(|_| Value::String(scalar.to_owned()))
 }
 
 /// Where a JSON string at the beginning of a text ends.
@@ -86,6 +108,7 @@ pub(crate) fn find<'a>(list: &'a [Value], element: &Element) -> Option<&'a Value
     match element {
         Element::At(index) => list.get(*index),
         Element::With(pairs) => list.iter().find(|item| pairs.iter().all(|(key, value)| item.get(key) == Some(value))),
+        Element::Is(value) => list.iter().find(|item| *item == value),
     }
 }
 
@@ -117,6 +140,11 @@ mod tests {
             assert_eq!(parse(&written), Some(Element::With(expected)));
             assert_eq!(find(&[json!({}), value.clone()], &parse(&written).unwrap()), Some(&value));
         }
+        for (value, text) in [(json!("red"), "[=red]"), (json!(3), "[=3]"), (json!("3"), "[=\"3\"]"), (json!("a=b]"), "[=\"a=b]\"]")] {
+            assert_eq!(member(&value).as_deref(), Some(text));
+            assert_eq!(find(&[json!("x"), value.clone()], &parse(text).unwrap()), Some(&value));
+        }
+        assert_eq!(member(&json!({})), None);
         assert_eq!(parse(&place(3)), Some(Element::At(3)));
         assert_eq!(element(json!({}).as_object().unwrap(), &["name"]), None);
     }

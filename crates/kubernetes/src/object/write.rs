@@ -32,7 +32,20 @@ pub(crate) fn object(document: &Document, is_secret: bool, whole: &Whole<'_>) ->
             _ => put(&mut root, &segments, scalar(leaf, whole)?),
         }
     }
+    close_gaps(&mut root);
     Ok(root)
+}
+
+/// Takes out what only held a place: where an element of a list says nothing, or the server would not store it.
+fn close_gaps(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(close_gaps),
+        Value::Array(list) => {
+            list.retain(|item| !item.is_null());
+            list.iter_mut().for_each(close_gaps);
+        }
+        _ => {}
+    }
 }
 
 /// Says openly that members of unions go: of what is one or the other, server-side apply would leave the one before behind, empty,
@@ -111,11 +124,18 @@ fn item(list: &mut Vec<Value>, element: Element) -> &mut Value {
     let found = match &element {
         Element::At(index) => (*index < list.len()).then_some(*index),
         Element::With(pairs) => list.iter().position(|item| pairs.iter().all(|(key, value)| item.get(key) == Some(value))),
+        Element::Is(value) => list.iter().position(|item| item == value),
     };
     let index = found.unwrap_or_else(|| {
+        if let Element::At(index) = element
+            && index < segment::MOST_PLACES
+        {
+            list.resize(index, Value::Null);
+        }
         list.push(match element {
             Element::At(_) => Value::Null,
             Element::With(pairs) => Value::Object(pairs.into_iter().collect()),
+            Element::Is(value) => value,
         });
         list.len() - 1
     });
@@ -190,6 +210,23 @@ mod tests {
         // Ports have no order.
         back["spec"]["template"]["spec"]["containers"][0]["ports"].as_array_mut().unwrap().reverse();
         assert_eq!(back, expected);
+    }
+
+    #[test]
+    fn a_place_that_nothing_is_at_is_no_element() {
+        let leaf = |path: &[&str], text: &str| (Path::new(path.iter().copied()), Leaf::Text(text.into()));
+        let places = [
+            leaf(&["spec", "routes", "[0000]", "host"], "a"),
+            leaf(&["spec", "routes", "[0002]", "host"], "c"),
+            leaf(&["spec", "routes", "[0002]", "to"], "x"),
+            leaf(&["spec", "routes", "[host=d]", "to"], "y"),
+            leaf(&["spec", "tags", "[0001]"], "red"),
+            leaf(&["spec", "tags", "[=blue]"], "blue"),
+        ];
+        let whole = |leaf: &Leaf| Ok(leaf.to_string().replace('"', ""));
+        let object = super::object(&places.into_iter().collect(), false, &whole).unwrap();
+        let routes = json!([{ "host": "a" }, { "host": "c", "to": "x" }, { "host": "d", "to": "y" }]);
+        assert_eq!(object, json!({ "spec": { "routes": routes, "tags": ["red", "blue"] } }));
     }
 
     #[test]

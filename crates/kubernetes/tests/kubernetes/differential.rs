@@ -155,6 +155,8 @@ impl Connector for Connect {
 /// Objects as the manifests of an app, in an environment of their own.
 pub struct Manifests {
     pub name: String,
+    /// The name of the environment, which was `test` once.
+    pub environment: &'static str,
     /// Who deploys them.
     kubeconfig: PathBuf,
     /// The value of `secrets.login`.
@@ -165,19 +167,22 @@ pub struct Manifests {
 impl Manifests {
     pub fn new(kubeconfig: &std::path::Path, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { name: name.to_owned(), kubeconfig: kubeconfig.to_owned(), login: String::new(), folder }
+        Self { name: name.to_owned(), environment: "test", kubeconfig: kubeconfig.to_owned(), login: String::new(), folder }
     }
 
     /// Says what should be: documents one after another, a template.
     pub fn write(&self, text: &str) {
         std::fs::create_dir_all(self.folder.path().join("k8s")).unwrap();
         std::fs::write(self.folder.path().join("k8s/all.yaml.j2"), text).unwrap();
-        let manifest = format!(
-            "[project]\nname = \"{}\"\n[environments.test]\nplatform = \"kubernetes\"\n\
+        let mut manifest = format!(
+            "[project]\nname = \"{}\"\n[environments.{}]\nplatform = \"kubernetes\"\n\
              [secrets]\nlogin = {{ env = \"LOGIN\" }}\n\
              [apps.web]\nrollout.timeout = \"5s\"\nplatform.kubernetes.manifests = \"k8s/*\"\n",
-            self.name
+            self.name, self.environment
         );
+        if self.environment != "test" {
+            manifest += &format!("[[moved]]\nfrom = \"environments.test\"\nto = \"environments.{}\"\n", self.environment);
+        }
         std::fs::write(self.folder.path().join("stratos.toml"), manifest).unwrap();
     }
 

@@ -88,8 +88,9 @@ impl Case {
     }
 
     /// This says something else in just these fields. It is applied, and then there is nothing to do.
-    pub(crate) async fn other(&mut self, text: &str, fields: &[&str]) {
+    pub(crate) async fn other(&mut self, text: &str, fields: &[impl AsRef<str>]) {
         let plan = self.apply(text, Policy { allow_delete: true, ..Policy::default() }).await;
+        let fields: Vec<&str> = fields.iter().map(AsRef::as_ref).collect();
         assert_eq!(told(&plan), fields);
         self.nothing().await;
     }
@@ -104,7 +105,7 @@ impl Case {
 }
 
 /// What a plan changes: `Kind name: path`, in the order of the alphabet; and what it holds.
-fn told(plan: &Plan) -> Vec<String> {
+pub(crate) fn told(plan: &Plan) -> Vec<String> {
     let mut out = Vec::new();
     for change in &plan.changes {
         let what = format!("{} {}", change.id.kind.split('.').next().unwrap_or_default(), change.id.name);

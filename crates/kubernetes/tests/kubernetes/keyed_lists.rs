@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use stratos_engine::deploy::Policy;
 
-use crate::false_differences::Case;
+use crate::false_differences::{Case, told};
 
 const KIND: &str = "
 apiVersion: apiextensions.k8s.io/v1
@@ -78,6 +78,11 @@ fn others(field: &str, value: &Value) -> Value {
     json!([{ "op": "add", "path": format!("/spec/{field}/0"), "value": value }])
 }
 
+/// What differs, as the cases tell it.
+fn differ<const N: usize>(at: &str, fields: [&str; N]) -> Vec<String> {
+    fields.iter().map(|field| format!("Router edge: spec.{at}{field}")).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn elements_with_keys_have_no_order_and_others_are_left_alone() {
     let (name, text) = ("keyed-map", |routes: &[&str]| router("keyed-map", &format!("routes: [{}]", routes.join(", "))));
@@ -91,20 +96,27 @@ async fn elements_with_keys_have_no_order_and_others_are_left_alone() {
     assert_eq!(spec(&case)["routes"][0], z, "it stands before ours");
     case.same(&text(&[a, b, c])).await;
     case.same(&text(&[c, a, b])).await;
-    case.other(&text(&[a, "{ host: a, port: 2, to: z }", c]), &["Router edge: spec.routes[1].to"]).await;
+    case.other(&text(&[a, "{ host: a, port: 2, to: z }", c]), &differ("routes[1]", [".to"])).await;
     // What is removed is removed, from the front and from the middle.
     let b = "{ host: a, port: 2, to: z }";
-    let gone = ["host", "paths[0]", "paths[1]", "port", "to"].map(|field| format!("Router edge: spec.routes[2].{field}"));
-    case.other(&text(&[b, c]), &gone.each_ref().map(String::as_str)).await;
-    let more = ["host", "port", "to"].map(|field| format!("Router edge: spec.routes[1].{field}"));
-    case.other(&text(&[b, "{ host: d, port: 1, to: y }", c]), &more.each_ref().map(String::as_str)).await;
-    let gone = ["host", "port", "to"].map(|field| format!("Router edge: spec.routes[2].{field}"));
-    case.other(&text(&[c, b]), &gone.each_ref().map(String::as_str)).await;
-    let mut left: Vec<String> =
-        spec(&case)["routes"].as_array().unwrap().iter().map(|route| format!("{}{}", route["host"], route["port"])).collect();
-    left.sort();
+    case.other(&text(&[b, c]), &differ("routes[host=a,port=1]", [".paths[=p]", ".paths[=q]", ".to"])).await;
+    case.other(&text(&[b, "{ host: d, port: 1, to: y }", c]), &differ("routes[1]", [".host", ".port", ".to"])).await;
+    case.other(&text(&[c, b]), &differ("routes[host=d,port=1]", [".to"])).await;
     // With the first one the server removed the path that the other had put into it.
-    assert_eq!(left, [r#""a"2"#, r#""c"1"#, r#""z"9"#]);
+    assert_eq!(hosts(&case), ["a:2", "c:1", "z:9"]);
+    // A whole list goes, and the other's element stays.
+    let all = [differ("routes[host=a,port=2]", [".to"]), differ("routes[host=c,port=1]", [".to"])].concat();
+    case.other(&router(name, ""), &all).await;
+    assert_eq!(hosts(&case), ["z:9"]);
+}
+
+/// The routes, in the order of the alphabet.
+fn hosts(case: &Case) -> Vec<String> {
+    let routes = spec(case)["routes"].take();
+    let name = |route: &Value| format!("{}:{}", route["host"].as_str().unwrap(), route["port"]);
+    let mut hosts: Vec<String> = routes.as_array().unwrap().iter().map(name).collect();
+    hosts.sort();
+    hosts
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,35 +128,111 @@ async fn members_of_sets_have_no_order_and_others_are_left_alone() {
     assert_eq!(spec(&case)["tags"][0], "green", "it stands before ours");
     case.same(&text("red, blue, grey")).await;
     case.same(&text("blue, grey, red")).await;
-    case.other(&text("blue, grey"), &["Router edge: spec.tags[2]"]).await;
-    case.other(&text("blue, black, grey"), &["Router edge: spec.tags[1]"]).await;
-    case.other(&text("blue, grey"), &["Router edge: spec.tags[2]"]).await;
+    case.other(&text("blue, grey"), &differ("tags", ["[=red]"])).await;
+    case.other(&text("blue, black, grey"), &differ("tags", ["[1]"])).await;
+    case.other(&text("blue, grey"), &differ("tags", ["[=black]"])).await;
     let mut left: Vec<Value> = spec(&case)["tags"].as_array().unwrap().clone();
     left.sort_by_key(Value::to_string);
     assert_eq!(left, ["blue", "green", "grey"]);
-    // A whole list goes, and the other's member stays.
-    case.other(&router("keyed-set", ""), &["Router edge: spec.tags[0]", "Router edge: spec.tags[1]"]).await;
+    case.other(&router(name, ""), &differ("tags", ["[=blue]", "[=grey]"])).await;
     assert_eq!(spec(&case)["tags"], json!(["green"]));
 }
 
-/// A key that the manifest leaves to the schema, and what people change by hand.
+/// A key that the manifest leaves to the schema; others have elements that are called the same but for that key.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_filled_in_and_edits_by_hand() {
-    let (name, text) = ("keyed-hand", |routes: &[&str]| router("keyed-hand", &format!("routes: [{}]", routes.join(", "))));
+async fn keys_that_are_filled_in() {
+    let (name, text) = ("keyed-default", |routes: &[&str]| router("keyed-default", &format!("routes: [{}]", routes.join(", "))));
     let (a, b) = ("{ host: a, to: x }", "{ host: a, port: 81, to: y }");
     let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
-    assert_eq!(spec(&case)["routes"][0]["port"], 80);
+    assert_eq!(hosts(&case), ["a:80", "a:81"]);
     case.same(&text(&[b, a])).await;
-    case.same(&text(&["{ host: a, to: x }", b])).await;
-    patch(&case, "another-operator", &others("routes", &json!({ "host": "z", "to": "x" })));
+    patch(&case, "another-operator", &others("routes", &json!({ "host": "a", "port": 82, "to": "x" })));
     case.same(&text(&[a, b])).await;
-    case.other(&text(&["{ host: a, to: w }", b]), &["Router edge: spec.routes[0].to"]).await;
-    // By hand: an element before all others, and a value of ours.
+    case.other(&text(&["{ host: a, to: w }", b]), &differ("routes[0]", [".to"])).await;
+    // Another's element with the same host and the same value is not what was removed.
+    case.other(&text(&["{ host: a, to: x }", b]), &differ("routes[0]", [".to"])).await;
+    case.other(&text(&[b]), &differ("routes[host=a,port=80]", [".to"])).await;
+    assert_eq!(hosts(&case), ["a:81", "a:82"]);
+    // Nor is it what is wanted again.
+    case.other(&text(&[b, a]), &differ("routes[1]", [".host", ".to"])).await;
+    assert_eq!(hosts(&case), ["a:80", "a:81", "a:82"]);
+    // A port that is said no more is another route.
+    case.other(&text(&[b]), &differ("routes[host=a,port=80]", [".to"])).await;
+    let fields = [differ("routes[host=a,port=81]", [".to"]), differ("routes[0]", [".host", ".to"])].concat();
+    case.other(&text(&["{ host: a, to: y }"]), &fields).await;
+    assert_eq!(hosts(&case), ["a:80", "a:82"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_by_hand() {
+    let (name, text) = ("keyed-hand", |routes: &[&str]| router("keyed-hand", &format!("routes: [{}]", routes.join(", "))));
+    let (a, b) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: y }");
+    let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
+    // An element before all others, and a value of ours.
     patch(&case, "kubectl-edit", &others("routes", &json!({ "host": "hand", "port": 5 })));
-    let edit = json!([{ "op": "replace", "path": "/spec/routes/3/to", "value": "hand" }]);
-    patch(&case, "kubectl-edit", &edit);
-    let fields = ["spec.routes[1].to", "spec.routes[2].host", "spec.routes[2].port"].map(|field| format!("Router edge: {field}"));
-    case.other(&text(&["{ host: a, to: w }", b]), &fields.each_ref().map(String::as_str)).await;
-    let hosts: Vec<Value> = spec(&case)["routes"].as_array().unwrap().iter().map(|route| route["host"].clone()).collect();
-    assert!(!hosts.contains(&json!("hand")) && hosts.contains(&json!("z")), "{hosts:?}");
+    patch(&case, "kubectl-edit", &json!([{ "op": "replace", "path": "/spec/routes/2/to", "value": "hand" }]));
+    let fields = [differ("routes[host=hand,port=5]", [".{}"]), differ("routes[1]", [".to"])].concat();
+    case.other(&text(&[a, b]), &fields).await;
+    assert_eq!(hosts(&case), ["a:1", "b:1"]);
+    // Within another's element: the value that was set by hand is taken away again, and the element stays.
+    patch(&case, "another-operator", &others("routes", &json!({ "host": "z", "port": 9 })));
+    patch(&case, "kubectl-edit", &json!([{ "op": "add", "path": "/spec/routes/0/to", "value": "hand" }]));
+    case.other(&text(&[b, a]), &differ("routes[host=z,port=9]", [".to"])).await;
+    assert_eq!(hosts(&case), ["a:1", "b:1", "z:9"]);
+}
+
+/// An element that two declare is given up by one of them, and stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_declares_as_well() {
+    let (name, text) = ("keyed-shared", |routes: &[&str]| router("keyed-shared", &format!("routes: [{}]", routes.join(", "))));
+    let (a, b, c) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: y }", "{ host: c, port: 1, to: z }");
+    let mut case = case(name, &format!("routes: [{a}, {b}, {c}]")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("theirs.yaml");
+    std::fs::write(&file, router(name, &format!("routes: [{c}]"))).unwrap();
+    let apply = ["apply", "--server-side", "--field-manager=another-operator", "--filename", file.to_str().unwrap()];
+    tokio::task::block_in_place(|| case.kubectl(&apply));
+    case.same(&text(&[c, a, b])).await;
+    let plan = case.apply(&text(&[a]), Policy { allow_delete: true, ..Policy::default() }).await;
+    assert_eq!(told(&plan), differ("routes[host=b,port=1]", [".to"]));
+    assert_eq!(hosts(&case), ["a:1", "c:1"]);
+    // It is still ours as well: the dry run says that it would stay.
+    let (plan, requests) = case.plan().await;
+    assert_eq!(told(&plan), [""; 0]);
+    assert_eq!(requests.iter().filter(|request| request.dry_run).count(), 1, "{requests:#?}");
+}
+
+/// What an environment held under its earlier name is read as it is read again when it is applied.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_is_renamed() {
+    let (name, text) = ("keyed-renamed", |routes: &[&str]| router("keyed-renamed", &format!("routes: [{}]", routes.join(", "))));
+    let (a, b) = ("{ host: a, to: x }", "{ host: b, to: y }");
+    let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
+    case.same(&text(&[b, a])).await;
+    case.manifests.environment = "live";
+    let plan = case.apply(&text(&[b, "{ host: a, to: z }"]), Policy::default()).await;
+    assert_eq!(told(&plan), ["Router edge: owner", "Router edge: spec.routes[1].to"]);
+    // It costs the lists of both names, and nothing for each object.
+    let (plan, requests) = case.plan().await;
+    assert_eq!(told(&plan), [""; 0]);
+    let lists = requests.iter().filter(|request| request.verb == "list").count();
+    assert!(lists == 2 && requests.iter().all(|request| !request.dry_run && !request.uri.contains("/edge")), "{requests:#?}");
+}
+
+/// Whose order means nothing either, of any kind.
+#[tokio::test(flavor = "multi_thread")]
+async fn finalizers() {
+    let text = |finalizers: &str| {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: kept, finalizers: [{finalizers}] }}\ndata: {{ a: b }}\n")
+    };
+    let mut case = Case::begin("keyed-finalizers", &text("keyed.example/one, keyed.example/two")).await;
+    let first = json!([{ "op": "add", "path": "/metadata/finalizers/0", "value": "keyed.example/theirs" }]).to_string();
+    let patch = ["patch", "configmap/kept", "--type=json", "--field-manager=another-operator", "--patch", &first];
+    tokio::task::block_in_place(|| case.kubectl(&patch));
+    case.same(&text("keyed.example/two, keyed.example/one")).await;
+    case.other(&text("keyed.example/two"), &["ConfigMap kept: metadata.finalizers[=keyed.example/one]".to_owned()]).await;
+    let left = tokio::task::block_in_place(|| case.live("configmap/kept"))["metadata"]["finalizers"].take();
+    assert_eq!(left, json!(["keyed.example/theirs", "keyed.example/two"]));
+    let none = r#"{"metadata":{"finalizers":null}}"#;
+    tokio::task::block_in_place(|| case.kubectl(&["patch", "configmap/kept", "--type=merge", "--patch", none]));
 }
