@@ -17,7 +17,6 @@ use crate::failure::Failure;
 use crate::kind::GroupKind;
 use crate::names;
 use crate::object::arrange::Arranged;
-use crate::object::fields::FieldSet;
 use crate::object::leaf::is_known;
 use crate::object::live::{Live, MANAGER, Meta};
 use crate::object::project::{self, View};
@@ -135,23 +134,22 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
         }
     };
     let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
-    let ours = live.ours().into_owned();
-    let arranged = Arranged::new(&live, &ours, is_known(&kind.group), &desired.document).into_owned();
+    let arranged = Arranged::new(&live, is_known(&kind.group), &desired.document).into_owned();
     // What is not known to be stored is not written in place of what is declared.
     if arranged.is_unclear {
         return Ok(Answer::Nothing);
     }
     // What is not declared and stays is filled in by the server, or held by another manager. What people hold will be gone.
-    let look = |live: &Live, ours: &FieldSet, desired: Option<&Document>| {
+    let look = |live: &Live, desired: Option<&Document>| {
         let view = View { kind: &kind, desired, refers: &[], fingerprints: &BTreeMap::new() };
-        project::project_arranged(live, ours, &arranged, &view).document
+        project::project_arranged(live, &arranged, &view).document
     };
-    let taken_over = look(&live, &ours, None);
+    let taken_over = look(&live, None);
     let stays = |(path, _): &&(Path, Leaf)| desired.document.get(path).is_none() && taken_over.get(path).is_none();
     let stays: Document = before.leaves().iter().filter(stays).cloned().collect();
     let unmanaged = Live { meta: Meta { managed_fields: vec![], ..live.meta }, body: live.body };
-    let stays = look(&unmanaged, &FieldSet::default(), Some(&stays));
-    let stored = look(&unmanaged, &FieldSet::default(), Some(&desired.document));
+    let stays = look(&unmanaged, Some(&stays));
+    let stored = look(&unmanaged, Some(&desired.document));
     // Only what stays as it is: another value is none that anybody asked us to write.
     let stays = stays.leaves().iter().filter(|(path, leaf)| before.get(path) == Some(leaf));
     let stored = stored.with(stays.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));

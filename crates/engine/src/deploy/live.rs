@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Request;
 use crate::desired::name::Name;
-use crate::desired::owner::Owner;
+use crate::desired::owner::{Owner, Ownership};
 use crate::desired::resource::{Resource, ResourceId};
 use crate::observe::{Observed, observe};
 use crate::platform::{Platform, PlatformError, Scope, Wanted};
@@ -35,8 +35,9 @@ pub async fn read(platform: &dyn Platform, scope: &Scope, before: Option<&Name>,
     if let Some(before) = before {
         let owner = Owner { environment: before.clone(), ..scope.owner.clone() };
         // Beside what is wanted of it, as it is read again when it is applied.
-        let is_anothers = |id: &ResourceId| observed.resources.get(id).is_some_and(|live| live.ownership.marks().is_none());
-        let wanted: Wanted<'_> = wanted.iter().filter(|(id, _)| is_anothers(id)).map(|(id, document)| (id.clone(), *document)).collect();
+        let was = Ownership::Another(owner.clone());
+        let is_its = |id: &ResourceId| observed.resources.get(id).is_some_and(|live| live.ownership == was);
+        let wanted: Wanted<'_> = wanted.iter().filter(|(id, _)| is_its(id)).map(|(id, document)| (id.clone(), *document)).collect();
         let mut earlier = observe(platform, &Scope { owner, ..scope.clone() }, &wanted).await?;
         earlier.resources.retain(|_, live| live.ownership.marks().is_some());
         observed.take_over(earlier, before, &scope.owner.environment);

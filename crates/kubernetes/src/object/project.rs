@@ -57,16 +57,13 @@ pub(crate) struct Reference {
 
 /// Projects a live object.
 pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
-    let ours = live.ours();
-    let arranged = match view.desired {
-        Some(desired) => Arranged::new(live, &ours, leaf::is_known(&view.kind.group), desired),
-        None => Arranged::as_it_is(live),
-    };
-    project_arranged(live, &ours, &arranged, view)
+    let nothing = Document::default();
+    let arranged = Arranged::new(live, leaf::is_known(&view.kind.group), view.desired.unwrap_or(&nothing));
+    project_arranged(live, &arranged, view)
 }
 
-/// The same for one that is arranged already, of which this is ours to say.
-pub(crate) fn project_arranged(live: &Live, ours: &FieldSet, arranged: &Arranged<'_>, view: &View<'_>) -> Projection {
+/// The same for one that is arranged already.
+pub(crate) fn project_arranged(live: &Live, arranged: &Arranged<'_>, view: &View<'_>) -> Projection {
     let body = &*arranged.body;
     let mut projector = Projector {
         view,
@@ -80,10 +77,13 @@ pub(crate) fn project_arranged(live: &Live, ours: &FieldSet, arranged: &Arranged
         applied: OnceCell::new(),
         references: Vec::new(),
     };
-    projector.ours(ours, body);
+    projector.ours(&live.ours(), body);
     projector.filled_in();
     projector.wanted(body);
     projector.order(body);
+    for (list, order) in arranged.orders() {
+        projector.put(&[list.as_slice(), &[segment::ORDER.to_owned()]].concat(), Leaf::Text(order.into()));
+    }
     if let Some(version) = body.get("apiVersion").and_then(Value::as_str) {
         projector.leaves.insert(Path::new(["apiVersion"]), Leaf::shared(version));
     }
@@ -266,7 +266,7 @@ impl Projector<'_> {
                 ["apiVersion"] | [.., segment::ORDER] => {}
                 [ref parent @ .., segment::EMPTY_OBJECT | segment::EMPTY_LIST] => {
                     let is_list = segments.last() == Some(&segment::EMPTY_LIST);
-                    let there = at(body, parent).is_some_and(|value| if is_list { value.is_array() } else { value.is_object() });
+                    let there = self.arranged.at(parent).is_some_and(|value| if is_list { value.is_array() } else { value.is_object() });
                     if there || self.is_dropped(parent, desired) {
                         self.leaves.insert(path.clone(), Leaf::Bool(true));
                     }
@@ -274,7 +274,7 @@ impl Projector<'_> {
                 ["data", key, BASE64] if self.secret => self.secret_entry(body, key),
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
-                    let Some(value) = at(body, &segments).filter(|value| !value.is_null()) else {
+                    let Some(value) = self.arranged.at(&segments).filter(|value| !value.is_null()) else {
                         if self.is_dropped(&segments, desired) || self.known && filled::is_left_out(&filled::named(path), wanted) {
                             self.leaves.insert(path.clone(), wanted.clone());
                         }

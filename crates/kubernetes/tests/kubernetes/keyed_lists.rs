@@ -37,6 +37,14 @@ spec:
                     port: { type: integer, default: 80 }
                     to: { type: string }
                     paths: { type: array, x-kubernetes-list-type: set, items: { type: string } }
+              env:
+                type: array
+                x-kubernetes-list-type: map
+                x-kubernetes-list-map-keys: [name]
+                items:
+                  type: object
+                  required: [name]
+                  properties: { name: { type: string }, value: { type: string } }
               tags: { type: array, x-kubernetes-list-type: set, items: { type: string } }
 ";
 
@@ -156,6 +164,12 @@ async fn keys_that_are_filled_in() {
     // Nor is it what is wanted again.
     case.other(&text(&[b, a]), &differ("routes[1]", [".host", ".to"])).await;
     assert_eq!(hosts(&case), ["a:80", "a:81", "a:82"]);
+    // The port that would be filled in is said, and is said no more.
+    case.same(&text(&[b, "{ host: a, port: 80, to: x }"])).await;
+    case.other(&text(&[b, "{ host: a, port: 80, to: v }"]), &differ("routes[1]", [".to"])).await;
+    let fields = [differ("routes[host=a,port=80]", [".to"]), differ("routes[1]", [".host", ".to"])].concat();
+    case.other(&text(&[b, "{ host: a, to: v }"]), &fields).await;
+    assert_eq!(hosts(&case), ["a:80", "a:81", "a:82"]);
     // A port that is said no more is another route.
     case.other(&text(&[b]), &differ("routes[host=a,port=80]", [".to"])).await;
     let fields = [differ("routes[host=a,port=81]", [".to"]), differ("routes[0]", [".host", ".to"])].concat();
@@ -179,6 +193,18 @@ async fn edits_by_hand() {
     patch(&case, "kubectl-edit", &json!([{ "op": "add", "path": "/spec/routes/0/to", "value": "hand" }]));
     case.other(&text(&[b, a]), &differ("routes[host=z,port=9]", [".to"])).await;
     assert_eq!(hosts(&case), ["a:1", "b:1", "z:9"]);
+}
+
+/// Where order means something it is a difference: what embeds a pod has variables that are made of earlier ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_variables() {
+    let (name, text) = ("keyed-order", |env: &[&str]| router("keyed-order", &format!("env: [{}]", env.join(", "))));
+    let (a, b) = ("{ name: A, value: '1' }", "{ name: B, value: $(A) }");
+    let mut case = case(name, &format!("env: [{b}, {a}]")).await;
+    patch(&case, "another-operator", &others("env", &json!({ "name": "Z" })));
+    case.same(&text(&[b, a])).await;
+    case.other(&text(&[a, b]), &differ("env", [".(order)"])).await;
+    assert_eq!(spec(&case)["env"].as_array().unwrap().iter().filter(|one| one["name"] != "Z").collect::<Vec<_>>()[0]["name"], "A");
 }
 
 /// An element that two declare is given up by one of them, and stays.
