@@ -145,7 +145,10 @@ async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Documen
         project::project_arranged(live, &arranged, &view).document
     };
     let taken_over = look(&live, None);
-    let stays = |(path, _): &&(Path, Leaf)| desired.document.get(path).is_none() && taken_over.get(path).is_none();
+    let exchanged = arranged.exchanged(before, &desired.document);
+    let is_below = |path: &Path, at: &Vec<String>| at.iter().map(String::as_str).eq(path.segments().take(at.len()));
+    let is_of_another = |path: &Path| exchanged.iter().any(|at| is_below(path, at));
+    let stays = |(path, _): &&(Path, Leaf)| desired.document.get(path).is_none() && taken_over.get(path).is_none() && !is_of_another(path);
     let stays: Document = before.leaves().iter().filter(stays).cloned().collect();
     let unmanaged = Live { meta: Meta { managed_fields: vec![], ..live.meta }, body: live.body };
     let stays = look(&unmanaged, Some(&stays));

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 use stratos_engine::desired::document::{Document, Leaf};
+use stratos_engine::desired::path::Path;
 use stratos_engine::desired::text::Segment;
 
 use super::desired::At;
@@ -91,6 +92,18 @@ impl<'a> Arranged<'a> {
             }
             next
         })
+    }
+
+    /// The declared places of elements that have other keys in one document than in the other: what is below them is not of one element.
+    pub(crate) fn exchanged(&self, one: &Document, other: &Document) -> Vec<At> {
+        let places = self.lists.iter().flat_map(|(at, list)| (0..list.places).map(move |place| (at, segment::place(place), list)));
+        let differs = |(at, place, list): &(&At, String, &List)| {
+            list.keys.iter().any(|key| {
+                let path = Path::new(at.iter().map(String::as_str).chain([place.as_str()]).chain(key.as_deref()));
+                one.get(&path).zip(other.get(&path)).is_some_and(|(one, other)| one != other)
+            })
+        };
+        places.filter(differs).map(|(at, place, _)| [at.as_slice(), &[place]].concat()).collect()
     }
 
     /// The lists in which order means something, and is not the declared one: the places of declared elements as they are.
@@ -200,9 +213,10 @@ impl Arranger {
         let is_in_table = self.known && lists::keys(&self.names.iter().map(String::as_str).collect::<Vec<_>>()).is_some();
         let keys = keys(sets).filter(|_| !is_in_table)?;
         let places = declared.and_then(|declared| declared.places().map(|(place, _)| place + 1).max()).unwrap_or(0);
-        let placed = self.places(list, sets, &keys, declared, places);
+        let placed = self.place(list, sets, &keys, declared, places);
         let is_ordered = self.names.last().is_some_and(|name| lists::is_ordered(name));
-        let known = List { order: is_ordered.then(|| order(&placed)).flatten(), keys, places };
+        let known = List { order: is_ordered.then(|| order(&placed.meant)).flatten(), keys, places };
+        let placed = placed.all();
         let mut is_left = vec![true; list.len()];
         placed.iter().flatten().for_each(|index| is_left[*index] = false);
         let others = (0..list.len()).filter(|index| is_left[*index]).map(Some);
@@ -226,15 +240,8 @@ impl Arranger {
     }
 
     /// Which element comes to each declared place.
-    fn places(
-        &mut self,
-        list: &[Value],
-        sets: &[Set<'_>],
-        keys: &Keys,
-        declared: Option<&Declared<'_>>,
-        places: usize,
-    ) -> Vec<Option<usize>> {
-        let mut out = vec![None; places];
+    fn place(&mut self, list: &[Value], sets: &[Set<'_>], keys: &Keys, declared: Option<&Declared<'_>>, places: usize) -> Placed {
+        let mut out = Placed { meant: vec![None; places], instead: vec![None; places] };
         let said = |element: &Declared<'_>| keys.iter().map(|key| element.says(key.as_deref()).cloned()).collect::<Vec<_>>();
         let declared = declared.into_iter().flat_map(Declared::places).map(|(place, element)| (place, said(element)));
         let (sure, unsure): (Vec<_>, Vec<_>) = declared.partition(|(_, said)| said.iter().all(|said| said.as_ref().is_some_and(is_plain)));
@@ -248,22 +255,26 @@ impl Arranger {
                 Some(meant) => (left[meant], from) = (false, meant + 1),
                 None => missing.push(place),
             }
-            out[place] = meant;
+            out.meant[place] = meant;
         }
         if unsure.is_empty() && missing.is_empty() {
             return out;
         }
         let managed: Vec<Vec<Set<'_>>> = list.iter().map(|item| sets.iter().flat_map(|set| set.within(item)).collect()).collect();
+        let is_by = |index: usize, writer: Writer| managed[index].iter().any(|set| set.writer == writer);
         for (place, said) in unsure {
-            let mut meant = (0..list.len()).filter(|index| left[*index] && may_mean(keys, &said, &live[*index], &managed[*index]));
-            match (meant.next(), meant.next()) {
-                (Some(meant), None) => (left[meant], out[place]) = (false, Some(meant)),
+            let may_mean = |index: &usize| left[*index] && may_mean(keys, &said, &live[*index], &managed[*index]);
+            // What we have applied comes before what only people have written.
+            let (applied, by_hand): (Vec<_>, Vec<_>) = (0..list.len()).filter(may_mean).partition(|index| is_by(*index, Writer::Us));
+            match (applied.as_slice(), by_hand.as_slice()) {
+                ([meant], _) | ([], [meant]) => (left[*meant], out.meant[place]) = (false, Some(*meant)),
                 _ => self.is_unclear = true,
             }
         }
-        let is_anothers = |index: usize| managed[index].iter().any(|set| set.writer == Writer::Another);
-        let free = (0..list.len()).filter(|index| left[*index] && !is_anothers(*index));
-        missing.into_iter().zip(free).for_each(|(place, index)| out[place] = Some(index));
+        let mut free: Vec<usize> = (0..list.len()).filter(|index| left[*index] && !is_by(*index, Writer::Another)).collect();
+        // What nobody manages comes and goes as others like.
+        free.sort_by_key(|index| managed[*index].is_empty());
+        missing.into_iter().zip(free).for_each(|(place, index)| out.instead[place] = Some(index));
         out
     }
 
@@ -275,6 +286,20 @@ impl Arranger {
             leaf::scalar(self.known, &names, key.map_or(Some(item), |key| item.get(key))?)
         };
         keys.iter().map(one).collect()
+    }
+}
+
+/// The elements at declared places.
+struct Placed {
+    /// Those that are meant by what is declared there.
+    meant: Vec<Option<usize>>,
+    /// Those that are looked at where none is.
+    instead: Vec<Option<usize>>,
+}
+
+impl Placed {
+    fn all(&self) -> Vec<Option<usize>> {
+        self.meant.iter().zip(&self.instead).map(|(meant, instead)| meant.or(*instead)).collect()
     }
 }
 

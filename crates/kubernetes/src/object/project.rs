@@ -222,7 +222,9 @@ impl Projector<'_> {
 
     /// The server drops what says nothing: false, zero, an empty table. It is still among what we manage.
     fn is_dropped(&self, segments: &[&str], desired: &Document) -> bool {
-        !self.secret && self.applied.get_or_init(|| self.live.applied()).covers(segments) && self.is_as_written(desired)
+        let applied = self.applied.get_or_init(|| self.live.applied());
+        // Of what we have applied nothing, nothing is covered.
+        !self.secret && !applied.parts.is_empty() && applied.covers(segments) && self.is_as_written(desired)
     }
 
     fn is_as_written(&self, desired: &Document) -> bool {
@@ -470,5 +472,25 @@ mod tests {
         // That was replaced as a whole.
         let (fields, spec, wanted) = within("podSelector");
         assert_eq!(differing(&fields, &spec, &wanted), ["spec.podSelector.a.b"]);
+    }
+
+    /// A restored object may carry our marks, and nobody's fields but those of who restored it.
+    #[test]
+    fn what_we_have_not_applied_is_not_taken_for_dropped() {
+        let wanted =
+            json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" }, "spec": { "internalTrafficPolicy": "Local" } });
+        let wanted = desired::document(&Identity::of(&wanted).unwrap(), &wanted).unwrap();
+        let there = |manager: &str, operation: &str| {
+            let mut live = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" } });
+            live["metadata"]["annotations"] = json!({ marks::SPECIFICATION: wanted.digest().to_string() });
+            let fields = json!({ "f:spec": { "f:internalTrafficPolicy": {} } });
+            live["metadata"]["managedFields"] =
+                json!([{ "manager": manager, "operation": operation, "apiVersion": "v1", "fieldsV1": fields }]);
+            let live = Live::parse(live.to_string().as_bytes()).unwrap();
+            let kind = GroupKind::parse("Service");
+            let view = View { kind: &kind, desired: Some(&wanted), refers: &[], fingerprints: &BTreeMap::new() };
+            project(&live, &view).document == wanted
+        };
+        assert!(there("stratos", "Apply") && !there("restorer", "Update"));
     }
 }

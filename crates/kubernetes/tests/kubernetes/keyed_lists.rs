@@ -44,7 +44,7 @@ spec:
                 items:
                   type: object
                   required: [name]
-                  properties: { name: { type: string }, value: { type: string } }
+                  properties: { name: { type: string }, value: { type: string }, weight: { type: integer, default: 5 } }
               tags: { type: array, x-kubernetes-list-type: set, items: { type: string } }
 ";
 
@@ -205,6 +205,18 @@ async fn the_order_of_variables() {
     case.same(&text(&[b, a])).await;
     case.other(&text(&[a, b]), &differ("env", [".(order)"])).await;
     assert_eq!(spec(&case)["env"].as_array().unwrap().iter().filter(|one| one["name"] != "Z").collect::<Vec<_>>()[0]["name"], "A");
+}
+
+/// Of what a hand put there nothing is carried over to what is declared in its place: not even a default that is the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_element_in_place_of_another() {
+    let (name, text) = ("keyed-instead", |env: &[&str]| router("keyed-instead", &format!("env: [{}]", env.join(", "))));
+    let (a, b) = ("{ name: A, value: '1' }", "{ name: B, value: '2' }");
+    let mut case = case(name, &format!("env: [{a}]")).await;
+    patch(&case, "kubectl-edit", &json!([{ "op": "add", "path": "/spec/env/-", "value": { "name": "HAND" } }]));
+    case.other(&text(&[a, b]), &differ("env[1]", [".name", ".value", ".weight"])).await;
+    let names: Vec<Value> = spec(&case)["env"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
+    assert_eq!(names, ["A", "B"]);
 }
 
 /// An element that two declare is given up by one of them, and stays.

@@ -77,6 +77,10 @@ fn where_there_is_none_one_that_nobody_else_has_is_looked_at() {
     let spec = json!({ "routes": [route("a", 1), route("z", 1), route("b", 1)] });
     let out = arranged(&routes(&[("a", 1), ("b", 1)]), &routes(&[("z", 1)]), &spec, &declared);
     assert_eq!(out, clear(&[route("b", 1), route("a", 1), Value::Null, route("z", 1)]));
+    // Ours before what nobody manages.
+    let spec_of_three = json!({ "routes": [route("n", 1), route("a", 1), route("b", 1)] });
+    let out = arranged(&routes(&[("a", 1), ("b", 1)]), &json!({}), &spec_of_three, &declared);
+    assert_eq!(out, clear(&[route("b", 1), route("a", 1), route("n", 1)]));
     let nobodys = arranged(&routes(&[("a", 1)]), &routes(&[("z", 1)]), &spec, &declared);
     assert_eq!(nobodys, clear(&[route("b", 1), route("a", 1), Value::Null, route("z", 1)]));
 }
@@ -112,7 +116,7 @@ fn another_order_is_told_where_it_means_something() {
         let mut object = object(&json!({ list: named(live) }));
         object["metadata"]["managedFields"] = json!([manages("stratos", "Apply", &fields(&format!("f:{list}")))]);
         let live = Live::parse(object.to_string().as_bytes()).unwrap();
-        let path = |place: &str| stratos_engine::desired::path::Path::new(["spec", list, place, "name"]);
+        let path = |place: &str| Path::new(["spec", list, place, "name"]);
         let name = |name: &str| Leaf::Text(name.into());
         let declared = [(path("[0000]"), name(declared[0])), (path("[0001]"), name(declared[1]))].into_iter().collect();
         Arranged::new(&live, false, &declared).orders().map(|(at, order)| format!("{} {order}", at.join("."))).collect::<Vec<_>>()
@@ -120,6 +124,8 @@ fn another_order_is_told_where_it_means_something() {
     assert_eq!(orders("env", ["x", "z", "y"], ["x", "y"]), [""; 0]);
     assert_eq!(orders("env", ["x", "z", "y"], ["y", "x"]), ["spec.env [0001] [0000]"]);
     assert_eq!(orders("routes", ["x", "z", "y"], ["y", "x"]), [""; 0]);
+    // What is looked at in place of something is none of them.
+    assert_eq!(orders("env", ["z", "y", "x"], ["x", "new"]), [""; 0]);
 }
 
 #[test]
@@ -157,6 +163,18 @@ fn a_key_that_a_hand_has_is_none_that_we_applied() {
     assert_eq!((&arranged.body["spec"]["routes"], arranged.is_unclear), (&json!([route("a", 80), route("z", 1)]), false));
 }
 
+/// Else taking its fields over would change which one is meant.
+#[test]
+fn what_we_have_applied_is_meant_before_what_a_hand_has_put_beside_it() {
+    let mut live = object(&json!({ "routes": [route("a", 81), route("a", 80)] }));
+    let hand = manages("kubectl-edit", "Update", &routes(&[("a", 81)]));
+    live["metadata"]["managedFields"] = json!([hand, manages("stratos", "Apply", &portless(&[("a", 80)]))]);
+    let live = Live::parse(live.to_string().as_bytes()).unwrap();
+    let declared = object(&json!({ "routes": [{ "host": "a" }] }));
+    let arranged = Arranged::new(&live, false, &document(&Identity::of(&declared).unwrap(), &declared).unwrap()).into_owned();
+    assert_eq!((&arranged.body["spec"]["routes"], arranged.is_unclear), (&json!([route("a", 80), route("a", 81)]), false));
+}
+
 #[test]
 fn which_of_several_is_meant_is_unclear() {
     let spec = json!({ "routes": [route("a", 80), route("a", 81)] });
@@ -173,7 +191,7 @@ fn an_element_that_is_called_by_a_reference_means_the_one_with_such_a_name() {
         Leaf::Ref(std::sync::Arc::new([Segment::Attribute { of, name: "name".into() }].into_iter().collect()))
     };
     let declared = |from: [&str; 2]| -> Document {
-        let at = |place: &str| stratos_engine::desired::path::Path::new(["spec", "files", place, "name"]);
+        let at = |place: &str| Path::new(["spec", "files", place, "name"]);
         [(at("[0000]"), refers(from[0])), (at("[0001]"), refers(from[1]))].into_iter().collect()
     };
     let fields = |name: &str| (format!("k:{{\"name\":\"{name}\"}}"), json!({ ".": {}, "f:name": {} }));
