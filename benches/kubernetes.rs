@@ -22,7 +22,7 @@ use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
-use stratos_test_platforms::Cluster;
+use stratos_test_platforms::{Cluster, eventually};
 
 /// As in the program.
 #[global_allocator]
@@ -152,16 +152,14 @@ impl<'a> Bench<'a> {
             let list: serde_json::Value = serde_json::from_str(&self.cluster.kubectl(&["get", "--raw", &path])).expect("JSON");
             list["metadata"]["resourceVersion"].as_str().expect("a version").to_owned()
         };
-        let (begun, mut last) = (Instant::now(), latest());
-        loop {
-            std::thread::sleep(AT_REST);
+        let (mut last, mut since) = (latest(), Instant::now());
+        eventually(AT_REST_WITHIN, || {
             let now = latest();
-            if now == last {
-                return;
+            if now != last {
+                (last, since) = (now, Instant::now());
             }
-            assert!(begun.elapsed() < AT_REST_WITHIN, "the cluster does not come to rest");
-            last = now;
-        }
+            if since.elapsed() < AT_REST { Err(format!("the cluster still writes: {last}")) } else { Ok(()) }
+        });
     }
 
     /// `kubectl diff` of the same objects, in each way that people call it: the fastest.
