@@ -10,12 +10,14 @@
 set -euo pipefail
 folder=$1 subnet=$2 count=$3
 bridge=strt$subnet network=10.213.$subnet
-exec 3>&1 1>"$folder/log" 2>&1
+exec 3>&1 4>&2 1>"$folder/log" 2>&1
 
-pids=()
+pids=() engines=()
 clean_up() {
     trap '' TERM INT HUP
     set +e
+    # An engine that nobody has stopped and that is gone has failed, and the tests with it: they cannot know why.
+    for n in "${!engines[@]}"; do kill -0 "${engines[$n]}" || last_words "$n" >&4; done
     # Whatever runs in a container of ours was started by a shim whose arguments name our folder.
     pkill -KILL -f "containerd-shim.*$folder/"
     kill -TERM "${pids[@]}" 2>/dev/null
@@ -27,6 +29,13 @@ clean_up() {
     ip link del "$bridge"
     findmnt -rno TARGET | grep -F "$folder/" | sort -r | xargs -r umount -l
     rm -rf "$folder"
+}
+
+last_words() {
+    echo "engine $1 has ended by itself:"
+    local failed
+    failed=$(grep -n -m 1 -E '^(panic|fatal error|SIG[A-Z]+|unexpected fault)' "$folder/log" | cut -d : -f 1)
+    if [[ -n $failed ]]; then tail -n +"$failed" "$folder/log" | head -n 60; else tail -n 40 "$folder/log"; fi
 }
 
 ip link add "$bridge" type bridge     # fails where the subnet is taken: the caller tries another
@@ -74,7 +83,6 @@ answers() {
     echo "engine $n does not answer"
     return 1
 }
-engines=()
 for n in $(seq 0 $((count - 1))); do connect "$n"; start "$n"; done
 for n in $(seq 0 $((count - 1))); do answers "$n"; done
 echo ready >&3
@@ -82,6 +90,7 @@ echo ready >&3
 while read -r what n; do
     case $what in
         stop)
+            unset "engines[$n]"
             mapfile -t inside < <(find "$folder/$n-exec" -name init.pid -exec sh -c 'cat "$1"; echo' sh {} \;)
             kill -KILL "$(cat "$folder/$n.pid")"
             pkill -KILL -f "containerd.*$folder/$n-exec" || true
