@@ -53,7 +53,7 @@ log: { level: warn }
 storage: { delete: { enabled: true }, filesystem: { rootdirectory: $folder/registry } }
 http: { addr: "$network.1:5000" }
 YAML
-docker-registry serve "$folder/registry.yml" & pids+=($!)
+docker-registry serve "$folder/registry.yml" 4>&- & pids+=($!)
 
 connect() {
     local n=$1 namespace=$bridge-$1
@@ -69,7 +69,7 @@ start() {
     # Not `ip netns exec`: it mounts another /sys, and the engine finds no cgroups.
     nsenter --net="/run/netns/$bridge-$n" unshare -u sh -c "hostname node$n; exec dockerd \"\$@\" --data-root $folder/$n-data \
         --exec-root $folder/$n-exec --pidfile $folder/$n.pid -H unix://$folder/$n.sock --insecure-registry $network.0/24 \
-        --registry-mirror http://$network.1:5000" dockerd "${options[@]}" &
+        --registry-mirror http://$network.1:5000" dockerd "${options[@]}" 4>&- &
     engines[n]=$!
     pids+=($!)
 }

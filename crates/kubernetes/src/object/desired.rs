@@ -216,7 +216,9 @@ impl Writer {
         }
         let keys = lists::keys(&names.iter().map(String::as_str).collect::<Vec<_>>()).filter(|_| self.known);
         let mut order = Vec::new();
-        for (index, item) in list.iter().enumerate() {
+        // An element that is nothing is not written, and so has no place.
+        let live = self.live;
+        for (index, item) in list.iter().filter(|item| live || !item.is_null()).enumerate() {
             let item = match (keys, item) {
                 (Some(keys), Value::Object(map)) => std::borrow::Cow::Owned(Value::Object(with_keys(map, keys))),
                 _ => std::borrow::Cow::Borrowed(item),

@@ -132,12 +132,13 @@ async fn members_of_sets_have_no_order_and_others_are_left_alone() {
     let (name, text) = ("keyed-set", |tags: &str| router("keyed-set", &format!("tags: [{tags}]")));
     let mut case = case(name, "tags: [red, blue, grey]").await;
     case.same(&text("grey, blue, red")).await;
+    case.same(&text("red, null, blue, grey")).await;
     patch(&case, "another-operator", &others("tags", &json!("green")));
     assert_eq!(spec(&case)["tags"][0], "green", "it stands before ours");
     case.same(&text("red, blue, grey")).await;
     case.same(&text("blue, grey, red")).await;
     case.other(&text("blue, grey"), &differ("tags", ["[=red]"])).await;
-    case.other(&text("blue, black, grey"), &differ("tags", ["[1]"])).await;
+    case.other(&text("blue, null, black, grey"), &differ("tags", ["[1]"])).await;
     case.other(&text("blue, grey"), &differ("tags", ["[=black]"])).await;
     let mut left: Vec<Value> = spec(&case)["tags"].as_array().unwrap().clone();
     left.sort_by_key(Value::to_string);

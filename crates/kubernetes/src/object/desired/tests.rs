@@ -49,6 +49,12 @@ fn what_says_nothing_is_nothing() {
     assert_eq!(deployment(&json!({ "containers": null, "volumes": [], "nodeSelector": {}, "hostname": "" })), [r#""{}" = true"#]);
 }
 
+/// Else what follows it would be looked for at a place where it is not.
+#[test]
+fn an_element_that_is_nothing_has_no_place() {
+    assert_eq!(custom(&json!({ "list": [null, "a", null, { "b": 1 }] })), ["spec.list[0] = \"a\"", "spec.list[1].b = 1"]);
+}
+
 #[test]
 fn an_object_says_what_it_is() {
     let missing = |object: Value| Identity::of(&object).unwrap_err().why;
