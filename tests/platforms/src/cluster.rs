@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::audit::{Mark, Request, requests};
 use crate::image;
 use crate::keeper::Keeper;
+use crate::servers::{Address, Server};
 use crate::wait::eventually;
 
 /// What it needs, beside root: `.ci/run` installs it.
@@ -59,15 +60,16 @@ pub struct Cluster {
 }
 
 enum Place {
-    /// Started here, in subnets of which this is the third number.
-    Here { subnet: u8, keeper: Keeper },
+    /// On this machine, in subnets of which this is the third number. The keeper is there where this process started it.
+    Here { subnet: u8, keeper: Option<Keeper> },
     /// Somebody else's, with what stands in names of images.
     Elsewhere { registry: Option<String> },
 }
 
 impl Cluster {
-    /// One for all tests of this process, with the images of `image` in its registry. Where `STRATOS_TEST_KUBECONFIG` names
-    /// an administrator's kubeconfig, that cluster is it, and `STRATOS_TEST_REGISTRY` a registry that it pulls from.
+    /// One for all tests, with the images of `image` in its registry: the cluster of the [`Servers`](crate::Servers) that are
+    /// up, or one that this process starts. Where `STRATOS_TEST_KUBECONFIG` names an administrator's kubeconfig, that cluster is
+    /// used in its place, and `STRATOS_TEST_REGISTRY` is a registry that it pulls from.
     ///
     /// # Panics
     /// When it does not start: a test that needs it has failed.
@@ -75,8 +77,33 @@ impl Cluster {
         static SHARED: OnceLock<Cluster> = OnceLock::new();
         SHARED.get_or_init(|| match std::env::var_os("STRATOS_TEST_KUBECONFIG") {
             Some(kubeconfig) => Self::elsewhere(PathBuf::from(kubeconfig), std::env::var("STRATOS_TEST_REGISTRY").ok()),
-            None => Self::start(),
+            None => Server::Cluster.running().map_or_else(Self::start, Self::attached),
         })
+    }
+
+    /// One without a node for all tests: that of the [`Servers`](crate::Servers) that are up, or one that this process starts.
+    ///
+    /// # Panics
+    /// When it does not start: a test that needs it has failed.
+    pub fn shared_api_only() -> &'static Self {
+        static SHARED: OnceLock<Cluster> = OnceLock::new();
+        SHARED.get_or_init(|| Server::Api.running().map_or_else(Self::start_api_only, Self::attached))
+    }
+
+    fn attached(at: Address) -> Self {
+        Self::here(at.folder, at.subnet, program(), None)
+    }
+
+    fn here(folder: PathBuf, subnet: u8, program: PathBuf, keeper: Option<Keeper>) -> Self {
+        let kubeconfig = folder.join("certificates/admin.kubeconfig");
+        Self { folder, kubeconfig, program, counter: AtomicUsize::new(0), place: Place::Here { subnet, keeper } }
+    }
+
+    pub(crate) fn address(&self) -> Option<Address> {
+        match &self.place {
+            Place::Here { subnet, .. } => Some(Address { folder: self.folder.clone(), subnet: *subnet }),
+            Place::Elsewhere { .. } => None,
+        }
     }
 
     /// Starts one of its own, for a test that breaks it or counts what it is asked.
@@ -102,10 +129,7 @@ impl Cluster {
         for subnet in 0..=255u8 {
             let folder = tempfile::Builder::new().prefix("st").tempdir().expect("a temporary folder").keep();
             match Keeper::start("cluster.sh", &folder, &[&subnet.to_string(), kind, &program.display().to_string()]) {
-                Ok(keeper) => {
-                    let kubeconfig = folder.join("certificates/admin.kubeconfig");
-                    return Self { folder, kubeconfig, program, counter: AtomicUsize::new(0), place: Place::Here { subnet, keeper } };
-                }
+                Ok(keeper) => return Self::here(folder, subnet, program, Some(keeper)),
                 // Another test has the subnet.
                 Err(log) if log.contains("File exists") => drop(std::fs::remove_dir_all(&folder)),
                 Err(log) => panic!("no Kubernetes for the tests ({NEEDS}): {log}"),
@@ -180,7 +204,7 @@ impl Cluster {
     /// # Panics
     /// When the cluster was not started here.
     pub fn kubeconfig_of(&self, user: &str, groups: &[&str]) -> PathBuf {
-        self.keeper();
+        self.must_be_here();
         let file = self.folder.join(format!("user-{}.kubeconfig", self.next()));
         let mut command = Command::new(&self.program);
         command.arg("user").arg(self.folder.join("certificates")).arg(&file).arg(user).args(groups).stdin(Stdio::null());
@@ -300,7 +324,7 @@ impl Cluster {
     /// The log with all in it that was answered by now: the server writes a request down a moment after its answer, and so we
     /// wait for a later one of ours.
     fn audit_log(&self) -> String {
-        self.keeper();
+        self.must_be_here();
         let ours = format!("{OURS}{}", self.next());
         self.kubectl(&["get", "--raw", &ours]);
         eventually(Duration::from_secs(30), || {
@@ -313,14 +337,19 @@ impl Cluster {
         })
     }
 
-    fn next(&self) -> usize {
-        self.counter.fetch_add(1, Ordering::Relaxed)
+    /// Something that no other process that uses the cluster gets.
+    fn next(&self) -> String {
+        format!("{}-{}", std::process::id(), self.counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn must_be_here(&self) {
+        assert!(matches!(self.place, Place::Here { .. }), "this needs a cluster on this machine");
     }
 
     fn keeper(&self) -> &Keeper {
         match &self.place {
-            Place::Here { keeper, .. } => keeper,
-            Place::Elsewhere { .. } => panic!("this needs a cluster that was started here: Cluster::start"),
+            Place::Here { keeper: Some(keeper), .. } => keeper,
+            _ => panic!("this needs a cluster of its own: Cluster::start"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use crate::keeper::Keeper;
+use crate::servers::{Address, Server};
 
 /// What it needs, beside root: `.ci/run` installs it.
 const NEEDS: &str = "needs root, and Debian's packages docker.io, docker-registry, busybox-static, iproute2, iptables";
@@ -12,8 +13,9 @@ const NEEDS: &str = "needs root, and Debian's packages docker.io, docker-registr
 /// One engine or several, and a registry that they can all reach.
 pub struct Engines {
     folder: PathBuf,
-    network: String,
-    keeper: Keeper,
+    subnet: u8,
+    /// It is there where this process started the engines.
+    keeper: Option<Keeper>,
 }
 
 impl Engines {
@@ -49,7 +51,19 @@ impl Engines {
 
     fn start_in(folder: &Path, subnet: u8, count: usize) -> Result<Self, String> {
         let keeper = Keeper::start("engines.sh", folder, &[&subnet.to_string(), &count.to_string()])?;
-        Ok(Self { folder: folder.to_owned(), network: format!("10.213.{subnet}"), keeper })
+        Ok(Self { folder: folder.to_owned(), subnet, keeper: Some(keeper) })
+    }
+
+    fn attached(at: Address) -> Self {
+        Self { folder: at.folder, subnet: at.subnet, keeper: None }
+    }
+
+    pub(crate) fn place(&self) -> Address {
+        Address { folder: self.folder.clone(), subnet: self.subnet }
+    }
+
+    fn keeper(&self) -> &Keeper {
+        self.keeper.as_ref().expect("this needs engines of its own: Engines::start")
     }
 
     /// The socket of an engine.
@@ -64,12 +78,12 @@ impl Engines {
 
     /// Where what an engine publishes is reached from here.
     pub fn address(&self, engine: usize) -> String {
-        format!("{}.{}", self.network, 10 + engine)
+        format!("10.213.{}.{}", self.subnet, 10 + engine)
     }
 
     /// The registry, `address:port`, as it stands in the names of its images. It speaks plain HTTP.
     pub fn registry(&self) -> String {
-        format!("{}.1:5000", self.network)
+        format!("10.213.{}.1:5000", self.subnet)
     }
 
     /// Runs the Docker command line on an engine.
@@ -99,7 +113,7 @@ impl Engines {
     /// # Panics
     /// When it was not there.
     pub fn kill(&self, engine: usize) {
-        self.keeper.tell(&format!("stop {engine}"), "stopped");
+        self.keeper().tell(&format!("stop {engine}"), "stopped");
     }
 
     /// Brings an engine back that was taken away, with all that is on its disk.
@@ -107,7 +121,7 @@ impl Engines {
     /// # Panics
     /// When it does not start.
     pub fn revive(&self, engine: usize) {
-        self.keeper.tell(&format!("start {engine}"), "started");
+        self.keeper().tell(&format!("start {engine}"), "started");
     }
 
     /// Makes one swarm of them: engine 0 first, all of them managers.
@@ -124,16 +138,34 @@ impl Engines {
     }
 }
 
-/// One engine in swarm mode for all tests of this process, with the images of `image` in its registry.
+/// One engine in swarm mode for all tests, with the images of `image` in its registry: that of the [`Servers`](crate::Servers)
+/// that are up, or one that this process starts.
 ///
 /// # Panics
 /// When it does not start.
 pub fn shared_swarm() -> &'static Engines {
     static SHARED: OnceLock<Engines> = OnceLock::new();
-    SHARED.get_or_init(|| {
-        let engines = Engines::start(1);
-        engines.form_swarm(1);
-        crate::image::build(&engines, 0);
-        engines
-    })
+    SHARED.get_or_init(|| Server::Swarm.running().map_or_else(start_swarm, Engines::attached))
+}
+
+/// One plain engine for all tests, with the same images.
+///
+/// # Panics
+/// When it does not start.
+pub fn shared_engine() -> &'static Engines {
+    static SHARED: OnceLock<Engines> = OnceLock::new();
+    SHARED.get_or_init(|| Server::Engine.running().map_or_else(start_engine, Engines::attached))
+}
+
+pub(crate) fn start_swarm() -> Engines {
+    let engines = Engines::start(1);
+    engines.form_swarm(1);
+    crate::image::build(&engines, 0);
+    engines
+}
+
+pub(crate) fn start_engine() -> Engines {
+    let engines = Engines::start(1);
+    crate::image::build(&engines, 0);
+    engines
 }

@@ -1,5 +1,8 @@
 //! Real servers for tests. They run on this machine alone, apart from everything that it has already, and end with the
-//! test process, however that ends.
+//! process that started them, however that ends.
+//!
+//! A test program starts the servers that it needs. Under `tests/platforms/src/bin/with-test-servers.rs` several programs share
+//! those of [`Servers`], which is how `tests/run` runs all tests.
 
 mod audit;
 mod catalogue;
@@ -10,14 +13,16 @@ mod image;
 mod keeper;
 mod private;
 mod program;
+mod servers;
 mod wait;
 
 pub use audit::{Mark, Request};
 pub use catalogue::{provide, provide_to};
 pub use cluster::{Cluster, Part};
-pub use engine::{Engines, shared_swarm};
+pub use engine::{Engines, shared_engine, shared_swarm};
 pub use helm::helm;
 pub use image::{WEB, build};
 pub use private::{PASSWORD, PrivateRegistry, USER};
 pub use program::image_of;
+pub use servers::{Servers, VARIABLE as SERVERS_VARIABLE};
 pub use wait::eventually;

@@ -38,6 +38,9 @@ pub trait Subject: Send + Sync + Sized + 'static {
     /// The platform's word, for what is printed.
     const NAME: &'static str;
 
+    /// Whether applies are killed after each of their calls too, and not only before each and after the last: see `crash`.
+    const KILLED_AFTER_EACH_CALL: bool = false;
+
     /// What the case runs on. A platform without a clock of its own takes one whose time is paused.
     fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()

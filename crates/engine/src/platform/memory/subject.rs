@@ -52,6 +52,7 @@ fn paused() -> std::io::Result<tokio::runtime::Runtime> {
 #[async_trait]
 impl Subject for MemorySubject {
     const NAME: &'static str = "memory";
+    const KILLED_AFTER_EACH_CALL: bool = true;
 
     fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         paused()
@@ -165,6 +166,7 @@ impl Subject for MemorySubject {
 #[async_trait]
 impl Subject for OpenMemorySubject {
     const NAME: &'static str = "memory (open)";
+    const KILLED_AFTER_EACH_CALL: bool = true;
 
     fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         paused()
