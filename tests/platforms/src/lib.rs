@@ -1,8 +1,8 @@
 //! Real servers for tests. They run on this machine alone, apart from everything that it has already, and end with the
 //! process that started them, however that ends.
 //!
-//! A test program starts the servers that it needs. Under `tests/platforms/src/bin/with-test-servers.rs` several programs share
-//! those of [`Servers`], which is how `tests/run` runs all tests.
+//! A test program starts the servers that it needs. Under `cargo test-all` several programs share
+//! those of [`Servers`].
 
 mod audit;
 mod catalogue;

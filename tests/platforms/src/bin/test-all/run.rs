@@ -1,0 +1,63 @@
+//! Runs test programs, and passes on what they print without mixing it up.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use stratos_test_platforms::SERVERS_VARIABLE;
+
+use crate::programs::Program;
+
+/// Runs the programs of each lane one after another, and the lanes at the same time. True where every test has passed.
+///
+/// `servers` is the folder of the shared servers, for programs that use them.
+pub fn side_by_side(lanes: Vec<Vec<Program>>, servers: Option<&Path>) -> bool {
+    std::thread::scope(|scope| {
+        let run_lane = |lane: Vec<Program>| lane.iter().fold(true, |passed, program| run(program, servers) && passed);
+        let lanes: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(move || run_lane(lane))).collect();
+        // Every lane is waited for, also after a failure.
+        lanes.into_iter().fold(true, |passed, lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) && passed)
+    })
+}
+
+/// Runs one program. A line about one test is passed on as it comes, with the program's name; all else at the end, together.
+fn run(program: &Program, servers: Option<&Path>) -> bool {
+    let started = Instant::now();
+    let mut command = Command::new(&program.executable);
+    // As Cargo would start it.
+    command.current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder).stdin(Stdio::null());
+    if let Some(folder) = servers {
+        command.env(SERVERS_VARIABLE, folder);
+    }
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    command.stdout(writer.try_clone().expect("a pipe")).stderr(writer);
+    let mut process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program.name));
+    // The command holds the ends that are written to: without this the pipe would never end.
+    drop(command);
+
+    let mut rest = Vec::new();
+    let mut reader = BufReader::new(reader);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let is_about_one_test = line.starts_with(b"test ") && !line.starts_with(b"test result") && line.ends_with(b"\n");
+        if is_about_one_test {
+            say(&format!("{}: {}", program.name, String::from_utf8_lossy(&line).trim_end()));
+        } else {
+            rest.extend_from_slice(&line);
+        }
+        line.clear();
+    }
+    let status = process.wait().unwrap_or_else(|error| panic!("{}: {error}", program.name));
+    let seconds = started.elapsed().as_secs();
+    let end = if status.success() { String::new() } else { format!("{}: {status}", program.name) };
+    say(&format!("\n{} ({seconds} s){}{end}", program.name, String::from_utf8_lossy(&rest)));
+    status.success()
+}
+
+/// Prints a text whole, also while others print.
+pub fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody reads it any more: the exit code still says how the run went.
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
