@@ -1,7 +1,8 @@
 //! Runs all tests of the workspace: `cargo test-all`.
 //!
 //! 1. Cargo builds every test program.
-//! 2. The programs that need no server run, and after them the examples in the documentation. A failure ends the run here.
+//! 2. The programs that need no server run, a few at a time, and after them the examples in the documentation. A failure ends the
+//!    run here.
 //! 3. The shared servers start, and the programs that need them run side by side: most of their tests wait for a server.
 //!
 //! `cargo test-all with-servers COMMAND` runs a command while the shared servers are up, in place of the tests. Test programs
@@ -41,13 +42,13 @@ fn all() -> bool {
     let (on_servers, alone): (Vec<Program>, Vec<Program>) = programs.into_iter().partition(Program::needs_servers);
 
     step("tests that need no server");
-    if !run::side_by_side(vec![alone], None) || !programs::documentation() {
+    if !run::all(alone) || !programs::documentation() {
         return false;
     }
     step("starting the servers that tests share");
     let servers = Servers::start();
     step("tests on servers");
-    let passed = run::side_by_side(programs::lanes(on_servers), Some(servers.folder()));
+    let passed = run::side_by_side(programs::lanes(on_servers), servers.folder());
     step("ending the servers");
     drop(servers);
     step(if passed { "every test has passed" } else { "some tests have failed" });

@@ -3,18 +3,33 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use stratos_test_platforms::SERVERS_VARIABLE;
 
 use crate::programs::Program;
 
+/// Programs that need no server and run at the same time. Some of them mostly wait for processes that they start.
+const CONCURRENCY: usize = 3;
+
+/// Runs programs that need no server. True where every test has passed.
+pub fn all(programs: Vec<Program>) -> bool {
+    let programs = Mutex::new(programs.into_iter());
+    let next = || programs.lock().expect("no thread panics while it takes a program").next();
+    std::thread::scope(|scope| {
+        let threads = [(); CONCURRENCY]
+            .map(|()| scope.spawn(|| std::iter::from_fn(next).fold(true, |passed, program| run(&program, None) && passed)));
+        threads.into_iter().fold(true, |passed, thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) && passed)
+    })
+}
+
 /// Runs the programs of each lane one after another, and the lanes at the same time. True where every test has passed.
 ///
-/// `servers` is the folder of the shared servers, for programs that use them.
-pub fn side_by_side(lanes: Vec<Vec<Program>>, servers: Option<&Path>) -> bool {
+/// `servers` is the folder of the shared servers.
+pub fn side_by_side(lanes: Vec<Vec<Program>>, servers: &Path) -> bool {
     std::thread::scope(|scope| {
-        let run_lane = |lane: Vec<Program>| lane.iter().fold(true, |passed, program| run(program, servers) && passed);
+        let run_lane = |lane: Vec<Program>| lane.iter().fold(true, |passed, program| run(program, Some(servers)) && passed);
         let lanes: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(move || run_lane(lane))).collect();
         // Every lane is waited for, also after a failure.
         lanes.into_iter().fold(true, |passed, lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) && passed)
