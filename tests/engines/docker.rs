@@ -61,7 +61,7 @@ fn a_shell_in_an_instance_has_the_terminal() {
         // The shell asks the terminal where the cursor is, and may lose what is typed before it has the answer.
         let mut looks = 0;
         eventually("a shell that takes what is typed", || {
-            if looks % 50 == 0 {
+            if looks % 8 == 0 {
                 terminal.types("\x03echo $((6 * 7))\r");
             }
             looks += 1;

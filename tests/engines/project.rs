@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use stratos_test_platforms::{Cluster, Engines, shared_swarm};
+use stratos_test_platforms::{Cluster, Engines, image_of, shared_swarm, unique_name};
 
 use crate::support::{Place, Run, eventually, program};
 
@@ -27,10 +27,13 @@ pub fn environment(platform: &str, namespace: &str) -> String {
 
 /// The image that holds published ports, as the Dockerfile makes it: of the program under test.
 fn proxy_image() -> &'static str {
-    static MADE: OnceLock<()> = OnceLock::new();
-    const IMAGE: &str = "stratos-for-tests:1";
-    MADE.get_or_init(|| stratos_test_platforms::image_of(shared_swarm(), 0, IMAGE, &[("stratos", program())]));
-    IMAGE
+    static MADE: OnceLock<String> = OnceLock::new();
+    MADE.get_or_init(|| {
+        // No other process may give this name to another image.
+        let image = format!("stratos-for-tests:{}", unique_name());
+        image_of(shared_swarm(), 0, &image, &[("stratos", program())]);
+        image
+    })
 }
 
 /// The engine.

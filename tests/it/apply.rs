@@ -1,11 +1,11 @@
 //! `stratos apply` and `stratos destroy`: the main job, on this machine, for real.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, eventually, free_port, get, program};
+use crate::support::{Place, eventually, free_port, get};
 
 /// A manifest with one app whose command ends in these arguments, published on the port.
 fn manifest(port: u16, arguments: &str, more: &str) -> String {
@@ -235,9 +235,7 @@ fn json_tells_everything() {
 #[test]
 fn ctrl_c_stops_cleanly() {
     let place = Place::with(&manifest(free_port(), ", \"--delay-start\", \"60s\"", ""));
-    let mut command = Command::new(program());
-    command.current_dir(place.folder()).args(["apply", "--yes"]).env("STRATOS_STATE_DIR", place.state());
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = place.process(&["apply", "--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut progress = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains("waiting:") {

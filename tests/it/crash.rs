@@ -2,10 +2,9 @@
 //! answer. Run again, it comes to the same end: nothing is lost, and nothing is there twice.
 
 use std::process::{Child, Stdio};
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
 
-use crate::support::proxy::{Proxy, Side};
+use stratos_test_platforms::{FaultProxy, Side};
+
 use crate::support::{Place, eventually};
 
 /// A word that only the processes of one place have in their command line, told apart by the place's folder.
@@ -72,26 +71,18 @@ fn kill(mut child: Child) {
 /// Runs the program and kills it at a request. Whether it ever came to that request.
 fn crash(place: &Place, arguments: &[&str], request: usize, side: Side) -> bool {
     let socket = place.state().join("local/shop-dev/socket");
-    let proxy = Proxy::new(&socket, &place.folder().join("moved"), request, side);
-    let mut child = place.process(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let reached = loop {
-        match proxy.reached.recv_timeout(Duration::from_millis(5)) {
-            Ok(()) => {
-                kill(child);
-                break true;
-            }
-            Err(RecvTimeoutError::Disconnected) => panic!("the proxy has ended"),
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{arguments:?} without a crash: {status}");
-            break false;
-        }
-        assert!(Instant::now() < deadline, "{arguments:?} does not end");
-    };
-    proxy.remove();
-    reached
+    let proxy = FaultProxy::in_place_of(&socket, &place.folder().join("moved"));
+    proxy.kill_at(request, side);
+    let mut child = place.process(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let ended = eventually("the crash, or the end of a run without one", || match proxy.is_dead() {
+        true => Some(None),
+        false => child.try_wait().unwrap().map(Some),
+    });
+    if let Some(status) = ended {
+        assert!(status.success(), "{arguments:?} without a crash: {status}");
+    }
+    kill(child);
+    ended.is_none()
 }
 
 /// Crashes at each request, on both sides, until there is none left. `prepare` and `check` surround each crash.
@@ -163,8 +154,7 @@ fn killed_when_it_has_just_started_the_supervisor_it_goes_on() {
     write(&place, Some(0));
     // The kernel may give the program the time for its first request after all: then this was another crash than was meant.
     eventually("a crash between the start and the first request", || {
-        let mut child =
-            place.process(&["apply", "--yes"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = place.process(&["apply", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         while supervisors(&place) == 0 {
             assert_eq!(child.try_wait().unwrap(), None, "it ended without a supervisor");
         }

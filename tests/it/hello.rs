@@ -1,13 +1,13 @@
 //! `stratos hello`
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{eventually, get, program};
+use crate::support::{eventually, get, process};
 
 struct Server {
     child: Child,
@@ -17,8 +17,8 @@ struct Server {
 
 impl Server {
     fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(program());
-        command.env_clear().env("PORT", "0").args(["hello", "--host", "127.0.0.1"]).args(arguments);
+        let mut command = process(&[&["hello", "--host", "127.0.0.1"], arguments].concat());
+        command.env_clear().env("PORT", "0");
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let listening = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("listening on")).unwrap();

@@ -150,13 +150,7 @@ fn following_ends_with_its_reader() {
     let place = Place::with(MANIFEST);
     place.run(&["apply", "--yes"]).code(0);
     for command in [&["logs", "web", "--follow"][..], &["status", "--watch", "--every", "3600"]] {
-        let mut child = std::process::Command::new(crate::support::program())
-            .args(command)
-            .current_dir(place.folder())
-            .env("STRATOS_STATE_DIR", place.state())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = place.process(command).stdout(std::process::Stdio::piped()).spawn().unwrap();
         let mut first = [0; 1];
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
         drop(child.stdout.take());

@@ -1,15 +1,15 @@
 //! A place to run the program in: a folder of its own, and nothing of the environment that the tests run in.
 
-#[path = "support/proxy.rs"]
-pub mod proxy;
 #[allow(dead_code, reason = "each test target uses a part of it")]
 #[path = "support/terminal.rs"]
 pub mod terminal;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::{Command as Process, Stdio};
+use std::time::Duration;
 
 use assert_cmd::Command;
+pub use stratos_test_platforms::eventually;
 use tempfile::TempDir;
 
 /// A user's machine: a home, a state folder, and a folder with a project.
@@ -65,9 +65,9 @@ impl Place {
     }
 
     /// The program with these arguments, for a test that meets it while it runs.
-    pub fn process(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(program());
-        command.env_clear().current_dir(self.folder()).args(arguments);
+    pub fn process(&self, arguments: &[&str]) -> Process {
+        let mut command = process(arguments);
+        command.env_clear().current_dir(self.folder());
         command.env("HOME", self.root.path().join("home")).env("STRATOS_STATE_DIR", self.state());
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin");
         command
@@ -116,23 +116,17 @@ impl Run {
     }
 }
 
+/// The program with these arguments, as a user's shell starts it: it listens to signals, also where the tests were started by
+/// something that does not (`nohup`, a job in the background), and nobody types anything.
+pub fn process(arguments: &[&str]) -> Process {
+    let mut command = Process::new("/usr/bin/env");
+    command.args(["--default-signal=INT,QUIT,HUP,TERM,PIPE", "--"]).arg(program()).args(arguments).stdin(Stdio::null());
+    command
+}
+
 /// The program under test.
 pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_stratos"))
-}
-
-/// Waits until something is so, for at most this long.
-#[track_caller]
-pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(value) = attempt() {
-            return value;
-        }
-        assert!(Instant::now() < deadline, "{what} did not happen in time");
-        // The deadline above ends this; the pause only keeps the machine free for what is waited for.
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
 }
 
 /// `GET` over plain HTTP/1.1: status and body. None where nobody answers.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::support::{Place, program};
+use crate::support::{Place, process};
 
 #[test]
 fn no_arguments_show_the_help() {
@@ -71,8 +71,7 @@ fn colours_are_written_on_request_alone() {
 /// Reading a part of the output and going away is no failure, and no panic.
 #[test]
 fn a_closed_pipe_is_no_panic() {
-    let mut child =
-        std::process::Command::new(program()).args(["schema", "manifest"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = process(&["schema", "manifest"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -82,7 +81,7 @@ fn a_closed_pipe_is_no_panic() {
 #[test]
 fn a_full_disk_is_an_error() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = std::process::Command::new(program()).args(["schema", "manifest"]).stdout(full).output().unwrap();
+    let output = process(&["schema", "manifest"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("writing to standard output"));
 }

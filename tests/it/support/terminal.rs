@@ -81,8 +81,10 @@ impl Terminal {
     /// Waits until the screen is so.
     #[track_caller]
     pub fn until(&self, what: &str, is_so: impl Fn(&str) -> bool) {
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| eventually(what, || is_so(&self.screen()).then_some(()))));
-        assert!(found.is_ok(), "{what:?} did not come; on the screen is:\n{}", self.screen());
+        eventually(what, || {
+            let screen = self.screen();
+            if is_so(&screen) { Ok(()) } else { Err(format!("on the screen is:\n{screen}")) }
+        });
     }
 
     /// Types.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use crate::audit::{Mark, Request, requests};
 use crate::image;
@@ -327,7 +326,7 @@ impl Cluster {
         self.must_be_here();
         let ours = format!("{OURS}{}", self.next());
         self.kubectl(&["get", "--raw", &ours]);
-        eventually(Duration::from_secs(30), || {
+        eventually("what was asked is written down", || {
             let log = std::fs::read_to_string(self.folder.join("audit.log")).unwrap_or_default();
             if log.ends_with('\n') && log.contains(&format!("\"{ours}\"")) {
                 Ok(log)

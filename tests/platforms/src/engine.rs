@@ -129,7 +129,8 @@ impl Engines {
     /// # Panics
     /// When one cannot join.
     pub fn form_swarm(&self, count: usize) {
-        self.docker(0, &["swarm", "init", "--advertise-addr", &self.address(0)]);
+        // A node that is lost is missed after a few seconds, and not after 20.
+        self.docker(0, &["swarm", "init", "--dispatcher-heartbeat", "1s", "--advertise-addr", &self.address(0)]);
         let token = self.docker(0, &["swarm", "join-token", "--quiet", "manager"]);
         for engine in 1..count {
             let manager = format!("{}:2377", self.address(0));
@@ -145,7 +146,16 @@ impl Engines {
 /// When it does not start.
 pub fn shared_swarm() -> &'static Engines {
     static SHARED: OnceLock<Engines> = OnceLock::new();
-    SHARED.get_or_init(|| Server::Swarm.running().map_or_else(start_swarm, Engines::attached))
+    SHARED.get_or_init(|| Server::Swarm.running().map_or_else(|| swarm_of(1), Engines::attached))
+}
+
+/// Two engines that are one swarm, for all tests of this process, with the images of `image` on both.
+///
+/// # Panics
+/// When one does not start.
+pub fn shared_swarm_of_two() -> &'static Engines {
+    static SHARED: OnceLock<Engines> = OnceLock::new();
+    SHARED.get_or_init(|| swarm_of(2))
 }
 
 /// One plain engine for all tests, with the same images.
@@ -157,10 +167,17 @@ pub fn shared_engine() -> &'static Engines {
     SHARED.get_or_init(|| Server::Engine.running().map_or_else(start_engine, Engines::attached))
 }
 
-pub(crate) fn start_swarm() -> Engines {
-    let engines = Engines::start(1);
-    engines.form_swarm(1);
+/// A swarm of its own, with the images of `image` on each node.
+///
+/// # Panics
+/// When an engine does not start.
+pub fn swarm_of(count: usize) -> Engines {
+    let engines = Engines::start(count);
+    engines.form_swarm(count);
     crate::image::build(&engines, 0);
+    for engine in 1..count {
+        crate::image::pull(&engines, engine);
+    }
     engines
 }
 

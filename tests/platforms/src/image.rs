@@ -37,6 +37,13 @@ pub fn build(engines: &Engines, engine: usize) {
     }
 }
 
+/// Pulls what [`build`] has pushed, so that no roll-out waits for it.
+pub(crate) fn pull(engines: &Engines, engine: usize) {
+    for (version, _) in VERSIONS {
+        engines.docker(engine, &["pull", "--quiet", &format!("{}/web:{version}", engines.registry())]);
+    }
+}
+
 /// The tags of `web`, and what `$BEHAVIOUR` is in each.
 pub(crate) const VERSIONS: [(&str, &str); 4] = [("1", "well"), ("2", "well"), ("sick", "sick"), ("crash", "crash")];
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::engine::{start_engine, start_swarm};
+use crate::engine::{start_engine, swarm_of};
 use crate::{Cluster, Engines};
 
 /// Names a folder with a file for each server that is up: `<folder of the server> <third number of its subnets>`.
@@ -59,7 +59,7 @@ impl Servers {
         let (clusters, engines) = std::thread::scope(|scope| {
             let whole = scope.spawn(Cluster::start);
             let api = scope.spawn(Cluster::start_api_only);
-            let swarm = scope.spawn(start_swarm);
+            let swarm = scope.spawn(|| swarm_of(1));
             let engine = scope.spawn(start_engine);
             ([whole, api].map(started), [swarm, engine].map(started))
         });

@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use stratos_test_platforms::{Cluster, Part, eventually};
 
-const MINUTE: Duration = Duration::from_secs(60);
-
 fn holds(found: String, wanted: &str) -> Result<String, String> {
     if found.contains(wanted) { Ok(found) } else { Err(format!("no {wanted:?} in: {found}")) }
 }
@@ -66,7 +64,7 @@ fn a_deployment_answers_under_all_names_of_its_service() {
         format!("{}:{}", cluster.node_address(), service("ports[0].nodePort")),
         format!("{}:{}", service("clusterIP"), service("ports[0].port")),
     ] {
-        let answer = eventually(MINUTE, || page(&address));
+        let answer = eventually("an answer", || page(&address));
         assert!(answer.ends_with("\r\n\r\n2"), "{address}: {answer}");
     }
     for name in ["page", "page.default.svc", "page.default.svc.cluster.local"] {
@@ -101,7 +99,7 @@ spec: {{ clusterIP: None, selector: {{ app: peers }}, ports: [{{ port: 8080 }}] 
 "
     ));
     cluster.kubectl(&["rollout", "status", "statefulset/peers", "--timeout=60s"]);
-    eventually(MINUTE, || {
+    eventually("an answer under its name", || {
         let answer = cluster.try_kubectl(&["exec", "peers-0", "--", "wget", "-q", "-O", "-", "http://peers-0.peers:8080/"]);
         if answer.stdout == b"1" { Ok(()) } else { Err(format!("{answer:?}")) }
     });
@@ -112,8 +110,8 @@ fn what_cannot_run_says_why() {
     let cluster = Cluster::shared();
     deployment(cluster, "missing", "web:9", "");
     deployment(cluster, "crashing", "web:crash", "");
-    eventually(MINUTE, || holds(waiting_for(cluster, "missing"), "ImagePullBackOff"));
-    eventually(MINUTE, || holds(waiting_for(cluster, "crashing"), "CrashLoopBackOff"));
+    eventually("the cause", || holds(waiting_for(cluster, "missing"), "ImagePullBackOff"));
+    eventually("the cause", || holds(waiting_for(cluster, "crashing"), "CrashLoopBackOff"));
     let said = cluster.kubectl(&["logs", "deployment/crashing"]);
     assert_eq!(said, "cannot open the database: connection refused");
     cluster.kubectl(&["delete", "deployment", "missing", "crashing"]);
@@ -212,7 +210,7 @@ fn an_api_server_alone_knows_users_and_counts_their_requests() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains(r#"User "ada" cannot list resource "configmaps""#), "{refused:?}");
     cluster.kubectl(&["create", "rolebinding", "developers", "--clusterrole=edit", "--group=developers"]);
     // The server learns of the binding a moment later.
-    eventually(MINUTE, || if as_ada(&["get", "configmaps"]).status.success() { Ok(()) } else { Err("she is still refused".into()) });
+    eventually("the right to read", || as_ada(&["get", "configmaps"]).status.success());
 
     let mark = cluster.mark();
     assert!(as_ada(&["create", "configmap", "settings"]).status.success());

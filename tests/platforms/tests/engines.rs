@@ -1,6 +1,6 @@
 //! The servers themselves: they start, work and leave nothing behind.
 
-use stratos_test_platforms::{Engines, shared_swarm};
+use stratos_test_platforms::{Engines, eventually, shared_swarm, unique_name};
 
 #[test]
 fn a_swarm_has_the_images_and_a_registry() {
@@ -30,10 +30,11 @@ fn three_engines_are_one_swarm_until_one_is_killed() {
 fn a_cartridge_image_is_pulled_under_its_public_name_and_works() {
     let engines = shared_swarm();
     stratos_test_platforms::provide(engines, 0, "redis", "8.2-alpine");
-    engines.docker(0, &["run", "--detach", "--name", "redis", "docker.io/library/redis:8.2-alpine", "redis-server"]);
-    let ping = || engines.try_docker(0, &["exec", "redis", "redis-cli", "ping"]).stdout;
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !ping().starts_with(b"PONG") {
-        assert!(std::time::Instant::now() < deadline, "no answer: {}", engines.docker(0, &["logs", "redis"]));
-    }
+    let name = unique_name();
+    engines.docker(0, &["run", "--detach", "--name", &name, "docker.io/library/redis:8.2-alpine", "redis-server"]);
+    eventually("an answer", || {
+        let ping = engines.try_docker(0, &["exec", &name, "redis-cli", "ping"]);
+        if ping.stdout.starts_with(b"PONG") { Ok(()) } else { Err(engines.docker(0, &["logs", &name])) }
+    });
+    engines.docker(0, &["rm", "--force", &name]);
 }

@@ -159,8 +159,8 @@ mod tests {
     /// Each has its text in the golden file of that case.
     #[test]
     fn the_cases_of_refused_fields_have_all_of_them() {
-        let swarm = include_str!("../../tests/compose/refused/fields.yml");
-        let engine = include_str!("../../tests/compose/refused-by-an-engine/fields.yml");
+        let swarm = include_str!("../../tests/it/compose/refused/fields.yml");
+        let engine = include_str!("../../tests/it/compose/refused-by-an-engine/fields.yml");
         for (name, _, on_an_engine) in OTHERS {
             assert!(swarm.contains(&format!("\n    {name}: ")), "{name}");
             assert_eq!(engine.contains(&format!("\n    {name}: ")), !matches!(on_an_engine, Can), "{name}");

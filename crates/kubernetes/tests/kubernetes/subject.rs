@@ -1,7 +1,7 @@
 //! An environment in the shared cluster, for the conformance suite.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,8 +24,7 @@ use stratos_engine::platform::{Field, Platform, PlatformError, Support};
 use stratos_kubernetes::config::WATCH;
 use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
-use stratos_test_platforms::Cluster;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use stratos_test_platforms::{Cluster, ReservedCpus, unique_name};
 
 use crate::edit;
 use crate::proxy::Proxy;
@@ -35,13 +34,10 @@ pub struct KubernetesSubject {
     pub namespace: String,
     pub proxy: Proxy,
     admin: kube::Client,
-    cpus: Mutex<Option<SemaphorePermit<'static>>>,
+    cpus: ReservedCpus,
     /// Whether an app of the case ends right after its start.
     crashes: AtomicBool,
 }
-
-/// The node's CPUs. A case that reserves some has them for itself.
-static CPUS: Semaphore = Semaphore::const_new(1);
 
 /// Connects to it, as another process each time.
 pub struct Connect {
@@ -130,14 +126,6 @@ impl KubernetesSubject {
         Some(format!("{collection}/{of}{}", numbers.max()?))
     }
 
-    fn reserve_cpus(&self) {
-        let mut cpus = self.cpus.lock().unwrap();
-        if cpus.is_none() {
-            let wait = || tokio::runtime::Handle::current().block_on(CPUS.acquire());
-            *cpus = Some(tokio::task::block_in_place(wait).unwrap());
-        }
-    }
-
     async fn expire_lease(&self) {
         let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.namespace);
         let _ = ask(&self.admin, "DELETE", &leases, None).await;
@@ -149,11 +137,10 @@ impl Subject for KubernetesSubject {
     const NAME: &'static str = "kubernetes";
 
     async fn fresh() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let namespace = format!("case{:05}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let namespace = unique_name();
         tokio::task::spawn_blocking(Cluster::shared).await.unwrap();
         let admin = admin().await;
-        Self { proxy: Proxy::new(admin.clone()).await, namespace, admin, cpus: Mutex::default(), crashes: AtomicBool::default() }
+        Self { proxy: Proxy::new(admin.clone()).await, namespace, admin, cpus: ReservedCpus::default(), crashes: AtomicBool::default() }
     }
 
     async fn clean_up(&self) {
@@ -179,7 +166,7 @@ impl Subject for KubernetesSubject {
     fn support(&self, field: Field) -> Support {
         // Who asks this is about to reserve some, and would wait for a node that has them free.
         if field == Field::ResourcesCpu {
-            self.reserve_cpus();
+            self.cpus.reserve(&Cluster::shared().registry());
         }
         let config = EnvironmentConfig {
             environment: Name::new("dev").unwrap(),
@@ -272,7 +259,7 @@ impl Subject for KubernetesSubject {
     }
 
     async fn reveal(&self) {
-        self.proxy.refuse(&[]);
+        self.proxy.refuse::<&str>(&[]);
     }
 
     async fn cut_off(&self) -> Edited {

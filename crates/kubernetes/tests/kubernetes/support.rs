@@ -1,7 +1,6 @@
 //! A namespace of the shared cluster for one test, and the platform in it.
 
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
@@ -11,7 +10,7 @@ use stratos_engine::platform::Platform as _;
 use stratos_kubernetes::access::{Settings, Surroundings, resolve};
 use stratos_kubernetes::connection::Connection;
 use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
-use stratos_test_platforms::Cluster;
+use stratos_test_platforms::{Cluster, Look};
 
 /// How long anything may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(120);
@@ -104,13 +103,6 @@ pub fn connection(kubeconfig: &std::path::Path, namespace: &str) -> Connection {
 }
 
 /// Looks until what is looked for is there. A look that fails says what was there instead.
-pub async fn eventually<T, F: Future<Output = Result<T, String>>>(look: impl Fn() -> F) -> T {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        match look().await {
-            Ok(found) => return found,
-            Err(instead) => assert!(Instant::now() < deadline, "not within {LIMIT:?}: {instead}"),
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+pub async fn eventually<F: Future<Output: Look>>(look: impl FnMut() -> F) -> <F::Output as Look>::Found {
+    stratos_test_platforms::eventually_async("what the test waits for", look).await
 }

@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -22,6 +21,7 @@ use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
 use stratos_engine::platform::{ApplyContext, Field, ObservedResource, Outcome, Platform, PlatformError, Scope, Sink, Support, Wanted};
 use stratos_engine::render::secret::{Attributes, Secrets};
 use stratos_local::{LocalConfig, LocalPlatform};
+use stratos_test_platforms::eventually_async;
 use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stratos-local-test-program");
@@ -67,12 +67,9 @@ impl LocalSubject {
         let lock = std::fs::read_to_string(folder.join("supervisor.lock")).unwrap_or_default();
         let Some(id) = lock.trim().strip_prefix("process ").and_then(|id| id.parse().ok()) else { return };
         let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGKILL);
-        let deadline = Instant::now() + Duration::from_secs(30);
         // The guard holds the lock until everything is gone.
-        while std::fs::File::open(folder.join("supervisor.lock")).is_ok_and(|lock| lock.try_lock().is_err()) {
-            assert!(Instant::now() < deadline, "the supervisor does not end");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let is_locked = || std::fs::File::open(folder.join("supervisor.lock")).is_ok_and(|lock| lock.try_lock().is_err());
+        eventually_async("the end of the supervisor", async || !is_locked()).await;
     }
 
     fn edit_state(&self, edit: impl FnOnce(&mut Vec<Value>) -> bool) -> Edited {

@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path as FilePath, PathBuf};
-use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -21,14 +20,12 @@ use stratos_engine::plan::change::{Action, Change, Fence, Reason, Seen, state_di
 use stratos_engine::platform::{ApplyContext, FileContent, MovedFrom, ObservedResource, Outcome, Platform, Scope, Sink, TranslatedApp};
 use stratos_engine::render::secret::{Attributes, Salt, Secrets};
 use stratos_local::{LocalConfig, LocalPlatform};
+use stratos_test_platforms::{PATIENCE, eventually_async};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 /// The program with the supervisor and the app in it.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_stratos-local-test-program");
-
-/// Everything here is over in a few seconds; a slow machine may take longer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Bench {
     pub folder: TempDir,
@@ -200,17 +197,11 @@ impl Bench {
 
     /// Waits until the roll-out is over, and says how.
     pub async fn settled(&self, id: &ResourceId) -> (bool, Health) {
-        let mut last = None;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
+        eventually_async("the end of the roll-out", async || {
             let health = self.health(id).await;
-            if let Some(good) = health.settled() {
-                return (good, health);
-            }
-            last = Some(health);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("{id} did not settle: {last:#?}");
+            health.settled().map(|good| (good, health.clone())).ok_or_else(|| format!("{id} did not settle: {health:#?}"))
+        })
+        .await
     }
 
     pub async fn healthy(&self, id: &ResourceId) -> Health {
@@ -247,7 +238,7 @@ impl Bench {
     /// Kills the supervisor as a crash would, and waits until it and everything that it started are gone.
     pub async fn kill_supervisor(&self) {
         kill(self.supervisor().unwrap());
-        wait_for("the processes to end", || self.processes().is_empty()).await;
+        eventually_async("the processes to end", async || self.processes().is_empty()).await;
     }
 
     /// The processes that run from this environment: its supervisor and what carries its mark.
@@ -304,14 +295,6 @@ pub fn get(port: u16, path: &str) -> std::io::Result<String> {
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| std::io::Error::other(format!("it broke off: {answer:?}")))?;
     if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(std::io::Error::other(head.to_owned())) }
-}
-
-pub async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited for {what} in vain");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// Whether a process is there, and not only waits to be waited for.

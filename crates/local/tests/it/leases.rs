@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stratos_engine::platform::{Lease, Outcome, Platform, PlatformErrorKind};
+use stratos_test_platforms::eventually_async;
 
-use crate::bench::{Bench, PROGRAM, serving, wait_for, workload};
+use crate::bench::{Bench, PROGRAM, serving, workload};
 
 #[tokio::test]
 async fn the_second_writer_is_told_who_the_first_is() {
@@ -62,5 +63,5 @@ async fn two_that_start_at_once_find_one_supervisor() {
     for app in ["one", "two", "three", "four"] {
         bench.healthy(&workload(app)).await;
     }
-    wait_for("surplus supervisors to end", || bench.processes().len() == 5).await;
+    eventually_async("surplus supervisors to end", async || bench.processes().len() == 5).await;
 }

@@ -9,8 +9,9 @@ use stratos_engine::desired::owner::Ownership;
 use stratos_engine::health::Status;
 use stratos_engine::plan::change::Action;
 use stratos_engine::platform::{MovedFrom, Outcome, Platform, PlatformErrorKind};
+use stratos_test_platforms::eventually_async;
 
-use crate::bench::{Bench, change, get, name, requested, serving, volume, wait_for, workload};
+use crate::bench::{Bench, change, get, name, requested, serving, volume, workload};
 
 #[tokio::test]
 async fn nothing_is_there_and_nothing_is_made_by_looking() {
@@ -41,7 +42,7 @@ async fn an_app_becomes_healthy_and_answers_and_goes() {
     bench.deploy(vec![]).await;
     assert!(bench.observe(&[]).await.resources.is_empty());
     bench.platform.retire(&bench.owner).await.unwrap();
-    wait_for("everything to end", || bench.processes().is_empty()).await;
+    eventually_async("everything to end", async || bench.processes().is_empty()).await;
     assert!(!bench.state().join("socket").exists() && !bench.state().join("state.json").exists());
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use stratos_engine::health::{RolloutState, Status};
+use stratos_test_platforms::eventually_async;
 
 use crate::bench::{Bench, get, serving, workload};
 
@@ -41,7 +42,7 @@ async fn a_rolling_change_under_load_loses_no_request() {
     assert_eq!(get(port, "/").unwrap(), "2");
     bench.assert_nothing_to_do(desired).await;
     // Until the last old instance has ended, the load goes on.
-    crate::bench::wait_for("the old instances to end", || bench.processes().len() == 3).await;
+    eventually_async("the old instances to end", async || bench.processes().len() == 3).await;
     stop.store(true, Ordering::Relaxed);
     load.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(failures.load(Ordering::Relaxed), 0, "of {}", answers.load(Ordering::Relaxed));
@@ -108,11 +109,7 @@ async fn a_first_roll_out_that_fails_may_still_come_good() {
     assert!(!good && health.message.contains("exited with status 3"), "{health:?}");
     let volume = std::fs::read_dir(bench.state().join("volumes")).unwrap().flatten().next().unwrap().path();
     std::fs::write(volume.join("0/go"), "").unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while bench.health(&workload("web")).await.settled() != Some(true) {
-        assert!(std::time::Instant::now() < deadline);
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
+    eventually_async("it comes good", async || bench.health(&workload("web")).await.settled() == Some(true)).await;
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use stratos_engine::desired::document::Leaf;
+use stratos_test_platforms::eventually_async;
 
-use crate::bench::{Bench, PROGRAM, secret, serving, wait_for, workload};
+use crate::bench::{Bench, PROGRAM, secret, serving, workload};
 
 const VALUE: &str = "hunter2 $(PORT)";
 
@@ -86,7 +87,7 @@ async fn a_supervisor_leaves_no_core_dump() {
         return;
     }
     let mut supervisor = dumps(format!("exec {PROGRAM} supervise {}", bench.state().display())).await;
-    wait_for("the supervisor", || bench.state().join("socket").exists()).await;
+    eventually_async("the supervisor", async || bench.state().join("socket").exists()).await;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(bench.supervisor().unwrap()), nix::sys::signal::Signal::SIGQUIT).unwrap();
     let status = supervisor.wait().await.unwrap();
     assert_eq!(status.signal(), Some(3));

@@ -7,8 +7,9 @@ use serde_json::json;
 use stratos_engine::health::Status;
 use stratos_engine::plan::change::Action;
 use stratos_engine::platform::{LogOptions, Outcome, Platform};
+use stratos_test_platforms::eventually_async;
 
-use crate::bench::{Bench, PROGRAM, change, kill, requested, runs, serving, volume, wait_for, workload};
+use crate::bench::{Bench, PROGRAM, change, kill, requested, runs, serving, volume, workload};
 
 #[tokio::test]
 async fn a_killed_supervisor_leaves_nothing_running_and_an_apply_brings_it_all_back() {
@@ -49,7 +50,7 @@ async fn a_supervisor_that_is_told_to_end_ends_everything_in_order() {
     bench.healthy(&workload("web")).await;
     let supervisor = nix::unistd::Pid::from_raw(bench.supervisor().unwrap());
     nix::sys::signal::kill(supervisor, nix::sys::signal::Signal::SIGTERM).unwrap();
-    wait_for("everything to end", || bench.processes().is_empty() && bench.guard().is_none()).await;
+    eventually_async("everything to end", async || bench.processes().is_empty() && bench.guard().is_none()).await;
     assert!(!bench.state().join("socket").exists() && bench.state().join("state.json").exists());
     assert!(bench.live(&workload("web")).await.is_some(), "what should run is still known");
 }
@@ -71,11 +72,11 @@ async fn a_supervisor_whose_folder_has_gone_ends_with_all_that_it_runs() {
         if how == "anew" {
             let desired = bench.resources("web", serving("healthy", json!({})));
             bench.deploy(desired.clone()).await;
-            wait_for("the old ones to end", gone).await;
+            eventually_async("the old ones to end", async || gone()).await;
             bench.healthy(&workload("web")).await;
             bench.assert_nothing_to_do(desired).await;
         } else {
-            wait_for("everything to end", gone).await;
+            eventually_async("everything to end", async || gone()).await;
         }
     }
 }
@@ -130,7 +131,7 @@ async fn what_outlived_a_supervisor_all_the_same_ends_before_it_is_started_again
     // Without its guard, nobody is left to end what the shell started.
     kill(bench.guard().unwrap());
     kill(bench.supervisor().unwrap());
-    wait_for("all but the server to end", || bench.processes().len() == 1).await;
+    eventually_async("all but the server to end", async || bench.processes().len() == 1).await;
     bench.deploy(desired).await;
     bench.healthy(&workload("web")).await;
     let after = bench.processes();
@@ -159,7 +160,7 @@ async fn what_crashes_is_started_again() {
     bench.healthy(&workload("web")).await;
     let server = bench.processes().into_iter().find(|id| Some(*id) != bench.supervisor()).unwrap();
     kill(server);
-    wait_for("another process", || bench.processes().iter().any(|id| Some(*id) != bench.supervisor() && *id != server)).await;
+    eventually_async("another process", async || bench.processes().iter().any(|id| Some(*id) != bench.supervisor() && *id != server)).await;
     let health = bench.healthy(&workload("web")).await;
     assert_eq!(health.instances[0].restarts, 1);
 }
@@ -190,15 +191,12 @@ async fn a_live_probe_that_fails_starts_it_again() {
     let bench = Bench::new();
     let live = json!({ "ready": { "tcp": "http" }, "live": { "http": "/healthz", "interval": "50ms", "retries": 2 } });
     bench.deploy(bench.resources("web", serving("never-healthy", json!({ "health": live })))).await;
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    loop {
+    eventually_async("another start", async || {
         let health = bench.health(&workload("web")).await;
-        if health.instances.first().is_some_and(|i| i.restarts > 0 && i.message.contains("does not live: GET /healthz answered 503")) {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{health:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        let is_so = |i: &stratos_engine::health::Instance| i.restarts > 0 && i.message.contains("does not live: GET /healthz answered 503");
+        if health.instances.first().is_some_and(is_so) { Ok(()) } else { Err(format!("{health:?}")) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -258,14 +256,11 @@ async fn what_a_probe_started_ends_with_it_also_when_its_time_is_over() {
     let bench = Bench::new();
     let probe = json!({ "command": ["sh", "-c", "sleep 1000 & sleep 1000"], "interval": "20ms", "timeout": "50ms" });
     bench.deploy(bench.resources("job", json!({ "command": ["sleep", "1000"], "health": probe }))).await;
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !bench.health(&workload("job")).await.message.contains("did not answer within 50 ms") {
-        assert!(std::time::Instant::now() < deadline, "the probe does not fail");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually_async("a probe that fails", async || bench.health(&workload("job")).await.message.contains("did not answer within 50 ms"))
+        .await;
     let live = bench.live(&workload("job")).await.unwrap();
     assert!(matches!(bench.apply(&requested(&live, Action::Delete)).await, Outcome::Done { .. }));
-    wait_for("the probes' processes to end", || bench.processes() == [bench.supervisor().unwrap()]).await;
+    eventually_async("the probes' processes to end", async || bench.processes() == [bench.supervisor().unwrap()]).await;
 }
 
 #[tokio::test]
