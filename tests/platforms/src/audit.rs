@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// A moment in a cluster's life.
+/// A moment in a cluster's life: so many bytes of its audit log.
 #[derive(Clone, Copy, Debug)]
-pub struct Mark(pub(crate) usize);
+pub struct Mark(pub(crate) u64);
 
 /// One request that reached the API server. Those of the cluster's own parts are not among them.
 #[derive(Clone, Debug, PartialEq, Eq)]

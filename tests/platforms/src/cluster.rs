@@ -1,6 +1,6 @@
 //! A Kubernetes of one node, in namespaces of its own.
 
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -308,32 +308,40 @@ impl Cluster {
     /// # Panics
     /// When the API server does not answer, or the cluster was not started here.
     pub fn mark(&self) -> Mark {
-        Mark(self.audit_log().len())
+        let length = std::fs::metadata(self.audit_file()).map_or(0, |file| file.len());
+        Mark(length + self.audit_log(length).len() as u64)
     }
 
-    /// What the API server was asked since then, by everyone but the cluster's own parts.
+    /// What the API server was asked since then, by everyone but the cluster's own parts. Other tests use the cluster at the same
+    /// time: a test looks at the requests of its own user or in its own namespace.
     ///
     /// # Panics
     /// When the API server does not answer, or the cluster was not started here.
     pub fn requests_since(&self, mark: Mark) -> Vec<Request> {
-        let log = self.audit_log();
-        requests(log.get(mark.0..).unwrap_or_default()).into_iter().filter(|request| !request.uri.starts_with(OURS)).collect()
+        let log = self.audit_log(mark.0);
+        let requests = requests(&String::from_utf8_lossy(&log));
+        requests.into_iter().filter(|request| !request.uri.starts_with(OURS)).collect()
     }
 
-    /// The log with all in it that was answered by now: the server writes a request down a moment after its answer, and so we
-    /// wait for a later one of ours.
-    fn audit_log(&self) -> String {
+    /// The log from this byte on with all in it that was answered by now: the server writes a request down a moment after its
+    /// answer, and so we wait for a later one of ours.
+    fn audit_log(&self, from: u64) -> Vec<u8> {
         self.must_be_here();
         let ours = format!("{OURS}{}", self.next());
         self.kubectl(&["get", "--raw", &ours]);
+        let quoted = format!("\"{ours}\"").into_bytes();
         eventually("what was asked is written down", || {
-            let log = std::fs::read_to_string(self.folder.join("audit.log")).unwrap_or_default();
-            if log.ends_with('\n') && log.contains(&format!("\"{ours}\"")) {
+            let log = read_from(&self.audit_file(), from).unwrap_or_default();
+            if log.ends_with(b"\n") && log.windows(quoted.len()).any(|window| window == quoted) {
                 Ok(log)
             } else {
                 Err(format!("the API server's audit log lacks {ours}"))
             }
         })
+    }
+
+    fn audit_file(&self) -> PathBuf {
+        self.folder.join("audit.log")
     }
 
     /// Something that no other process that uses the cluster gets.
@@ -355,6 +363,13 @@ impl Cluster {
 
 /// The beginning of the requests by which [`Cluster::audit_log`] knows how far the log is.
 const OURS: &str = "/version?mark=";
+
+fn read_from(file: &Path, from: u64) -> std::io::Result<Vec<u8>> {
+    let (mut file, mut out) = (std::fs::File::open(file)?, Vec::new());
+    file.seek(SeekFrom::Start(from))?;
+    file.read_to_end(&mut out)?;
+    Ok(out)
+}
 
 /// What a program prints that must succeed, without the last line end.
 pub(crate) fn succeeded(what: &str, output: std::io::Result<Output>) -> String {

@@ -73,7 +73,7 @@ async fn there(live: Live) -> Live {
 /// What the app becomes, without a cluster.
 async fn made(live: &Live) -> Result<Desired, Report> {
     let (name, environment) = live.manifest.environments.first().unwrap();
-    let platform = live.connect(&live.manifest.project, name, environment).await.unwrap();
+    let platform = live.connector().connect(&live.manifest.project, name, environment).await.unwrap();
     let mut rendered = render(&live.manifest, name, &VariableInputs::default())?;
     native::load(&mut rendered, &live.manifest, &|part| platform.native_files(part))?;
     native::generate(&mut rendered, &*platform, &Default::default()).await?;
@@ -113,6 +113,7 @@ const PATCH: (&str, &str) = ("patch.yaml", "{ kind: Service, metadata: { name: w
 /// One after the other: a cluster has one definition of a kind.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chart_is_planned_applied_and_destroyed_like_manifests() {
+    let _alone = support::alone("charts").await;
     there_and_back().await;
     what_a_chart_wants_to_keep_is_held().await;
 }
@@ -364,8 +365,8 @@ async fn helm_sees_a_folder_of_its_own_and_no_cluster() {
     // The folder's own path is left out of what is told.
     let is_inside = |value: &str| value.starts_with("\"no-") || value.contains("/stratos-helm-");
     assert!(ours.iter().all(|name| is_inside(variables[name])), "{said}");
-    let begins = "arguments: template --include-crds --skip-tests --namespace=m-fake --values=";
-    assert!(said.contains(begins) && said.contains("-- web chart"), "{said}");
+    let begins = format!("arguments: template --include-crds --skip-tests --namespace=m-fake-{} --values=", std::process::id());
+    assert!(said.contains(&begins) && said.contains("-- web chart"), "{said}");
 }
 
 /// A repository of charts on this machine. `helm` fetches from it, and gets exactly the version that is named.

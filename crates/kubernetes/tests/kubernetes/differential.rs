@@ -4,40 +4,33 @@
 //! The truth is what the server itself would store: the object before is applied by hand in a namespace beside, and a dry run of
 //! the object after says whether it would be another one. What differs only in how it is spelled is no other one.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
-use serde_json::{Value, json};
-use stratos_engine::apply::{ApplyOptions, ChangeResult, Quiet};
+use serde_json::Value;
 use stratos_engine::compare::Difference;
-use stratos_engine::deploy::{self, Connector, Policy, Request};
+use stratos_engine::deploy::Policy;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
-use stratos_engine::desired::owner_in;
 use stratos_engine::desired::resource::{Resource, ResourceId};
 use stratos_engine::health::Health;
-use stratos_engine::manifest::Manifest;
 use stratos_engine::manifest::diagnostic::Diagnostic;
-use stratos_engine::manifest::schema::{App, Environment, Project};
+use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::Plan;
 use stratos_engine::plan::change::Change;
 use stratos_engine::platform::{
     Address, ApplyContext, Field, Lease, NativeResources, Outcome, Platform, PlatformError, Preview, Scope, Sink, Support, TranslatedApp,
     Wanted,
 };
-use stratos_engine::render::VariableInputs;
 use stratos_engine::render::native::Native;
-use stratos_engine::render::secret::Secrets;
-use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
+use stratos_kubernetes::KubernetesPlatform;
 use stratos_test_platforms::Cluster;
-use zeroize::Zeroizing;
 
+use crate::case::Manifests;
 use crate::generate::{self, Pair};
 use crate::subject::ask;
-use crate::support;
+use crate::support::{Place, client};
 
 /// So many pairs, unless `STRATOS_TEST_PAIRS` says otherwise. `STRATOS_TEST_SEED` makes others.
 const PAIRS: usize = 2000;
@@ -84,149 +77,46 @@ spec:
               tags: { type: array, x-kubernetes-list-type: set, items: { type: string } }
 ";
 
-/// The platform, with or without the server's dry run.
-struct Watched {
-    platform: KubernetesPlatform,
-    previews: bool,
-}
+/// The platform without the server's dry run.
+pub struct WithoutPreview(pub KubernetesPlatform);
 
 #[async_trait]
-impl Platform for Watched {
+impl Platform for WithoutPreview {
     fn support(&self, field: Field) -> Support {
-        self.platform.support(field)
+        self.0.support(field)
     }
     fn check(&self, app: &App) -> Vec<String> {
-        self.platform.check(app)
+        self.0.check(app)
     }
     fn translate(&self, app: &TranslatedApp<'_>) -> Vec<Resource> {
-        self.platform.translate(app)
+        self.0.translate(app)
     }
     fn native_files(&self, part: &Native) -> Vec<String> {
-        self.platform.native_files(part)
+        self.0.native_files(part)
     }
     fn native(&self, app: &TranslatedApp<'_>, part: &Native) -> Result<NativeResources, Vec<Diagnostic>> {
-        self.platform.native(app, part)
+        self.0.native(app, part)
     }
     fn address(&self, app: &TranslatedApp<'_>, port: &Name) -> Address {
-        self.platform.address(app, port)
+        self.0.address(app, port)
     }
     async fn observe(&self, scope: &Scope, wanted: &Wanted<'_>, sink: &mut Sink) -> Result<(), PlatformError> {
-        self.platform.observe(scope, wanted, sink).await
+        self.0.observe(scope, wanted, sink).await
     }
-    async fn preview(&self, differences: &[Difference]) -> Result<Preview, PlatformError> {
-        if self.previews { self.platform.preview(differences).await } else { Ok(Preview::default()) }
+    async fn preview(&self, _: &[Difference]) -> Result<Preview, PlatformError> {
+        Ok(Preview::default())
     }
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {
-        self.platform.apply(batch, context).await
+        self.0.apply(batch, context).await
     }
     async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError> {
-        self.platform.health(ids).await
+        self.0.health(ids).await
     }
     async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {
-        self.platform.lease(owner, holder).await
+        self.0.lease(owner, holder).await
     }
     fn requests(&self) -> u64 {
-        self.platform.requests()
-    }
-}
-
-struct Connect {
-    kubeconfig: PathBuf,
-    namespace: String,
-    previews: bool,
-}
-
-#[async_trait]
-impl Connector for Connect {
-    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        let config = EnvironmentConfig {
-            environment: name.clone(),
-            owner: owner_in(project, name),
-            namespace: self.namespace.clone(),
-            create_namespace: true,
-            force_conflicts: false,
-            watch: 0,
-        };
-        let connection = support::connection(&self.kubeconfig, &self.namespace);
-        Ok(Arc::new(Watched { platform: KubernetesPlatform::connect(config, connection), previews: self.previews }))
-    }
-}
-
-/// Objects as the manifests of an app, in an environment of their own.
-pub struct Manifests {
-    pub name: String,
-    /// The name of the environment, which was `test` once.
-    pub environment: &'static str,
-    /// Who deploys them.
-    kubeconfig: PathBuf,
-    /// The value of `secrets.login`.
-    pub login: String,
-    folder: tempfile::TempDir,
-}
-
-impl Manifests {
-    pub fn new(kubeconfig: &std::path::Path, name: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { name: name.to_owned(), environment: "test", kubeconfig: kubeconfig.to_owned(), login: String::new(), folder }
-    }
-
-    /// Says what should be: documents one after another, a template.
-    pub fn write(&self, text: &str) {
-        std::fs::create_dir_all(self.folder.path().join("k8s")).unwrap();
-        std::fs::write(self.folder.path().join("k8s/all.yaml.j2"), text).unwrap();
-        let mut manifest = format!(
-            "[project]\nname = \"{}\"\n[environments.{}]\nplatform = \"kubernetes\"\n\
-             [secrets]\nlogin = {{ env = \"LOGIN\" }}\n\
-             [apps.web]\nrollout.timeout = \"5s\"\nplatform.kubernetes.manifests = \"k8s/*\"\n",
-            self.name, self.environment
-        );
-        if self.environment != "test" {
-            manifest += &format!("[[moved]]\nfrom = \"environments.test\"\nto = \"environments.{}\"\n", self.environment);
-        }
-        std::fs::write(self.folder.path().join("stratos.toml"), manifest).unwrap();
-    }
-
-    fn write_all<'b>(&self, objects: impl Iterator<Item = &'b Value>) {
-        self.write(&objects.map(Value::to_string).collect::<Vec<_>>().join("\n---\n"));
-    }
-
-    fn connect(&self, previews: bool) -> Connect {
-        Connect { kubeconfig: self.kubeconfig.clone(), namespace: self.name.clone(), previews }
-    }
-
-    fn secrets(&self) -> Secrets {
-        Secrets::new([("login".to_owned(), Ok(Zeroizing::new(self.login.clone())))])
-    }
-
-    /// What is planned, with the server's dry run or from what is read alone.
-    pub async fn plan(&self, previews: bool, policy: Policy) -> Plan {
-        let manifest = Manifest::load(self.folder.path()).unwrap_or_else(|report| panic!("{report}"));
-        let request = Request {
-            manifest: &manifest,
-            variables: &VariableInputs::default(),
-            secrets: &self.secrets(),
-            history: None,
-            registry: None,
-            refresh_images: false,
-            environments: BTreeSet::new(),
-            apps: BTreeSet::new(),
-            policy,
-        };
-        deploy::plan(&request, &self.connect(previews)).await.unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Applies it, and says what was planned. What is not written is a panic.
-    pub async fn apply(&self, policy: Policy) -> Plan {
-        let plan = self.plan(true, policy).await;
-        assert!(plan.held.is_empty(), "{:?}", plan.held);
-        let options = ApplyOptions { no_wait: true, ..ApplyOptions::default() };
-        let applied = deploy::apply(&plan, &self.secrets(), &self.connect(true), &options, &Quiet).await;
-        let applied = applied.unwrap_or_else(|error| panic!("{error}"));
-        for change in &applied.changes {
-            let written = matches!(change.result, ChangeResult::Done | ChangeResult::AlreadyDone | ChangeResult::Unhealthy { .. });
-            assert!(written, "{}: {:?}", change.id, change.result);
-        }
-        plan
+        self.0.requests()
     }
 }
 
@@ -235,13 +125,6 @@ fn changed(plan: &Plan) -> BTreeMap<String, String> {
     let changes = plan.changes.iter().map(|change| (change.id.name.to_string(), format!("{:?}", change.differences)));
     let held = plan.held.iter().map(|held| (held.id.name.to_string(), format!("{held:?}")));
     changes.chain(held).collect()
-}
-
-pub async fn administrator(cluster: &Cluster) -> kube::Client {
-    let kubeconfig = kube::config::Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    kube::Client::try_from(config).unwrap()
 }
 
 /// What the server would make of a pair.
@@ -282,15 +165,18 @@ struct Counts {
     false_previewed: Vec<String>,
 }
 
-async fn compare(cluster: &Cluster, number: usize, pairs: Vec<Pair>) -> Vec<(&'static str, Counts)> {
-    let manifests = Manifests::new(cluster.kubeconfig(), &format!("differ-{number}"));
-    let beside = format!("beside-{number}");
-    let admin = administrator(cluster).await;
-    let namespace = json!({ "metadata": { "name": beside } });
-    ask(&admin, "POST", "/api/v1/namespaces", Some(("application/json", &namespace))).await.unwrap();
-    manifests.write_all(pairs.iter().map(|pair| &pair.before));
+/// Objects as one text of documents.
+fn text<'b>(objects: impl Iterator<Item = &'b Value>) -> String {
+    objects.map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
+}
+
+async fn compare(cluster: &'static Cluster, pairs: Vec<Pair>) -> Vec<(&'static str, Counts)> {
+    let (declared, beside) = (Place::without_pods(cluster, "differ", ""), Place::without_pods(cluster, "beside", ""));
+    let manifests = Manifests::new(cluster.kubeconfig(), &declared.namespace);
+    let admin = client(cluster.kubeconfig()).await;
+    manifests.write(&text(pairs.iter().map(|pair| &pair.before)));
     manifests.apply(Policy::default()).await;
-    manifests.write_all(pairs.iter().map(|pair| &pair.after));
+    manifests.write(&text(pairs.iter().map(|pair| &pair.after)));
     let agreed = Policy { allow_delete: true, delete_data: true, ..Policy::default() };
     let local = changed(&manifests.plan(false, agreed).await);
     let previewed = changed(&manifests.plan(true, agreed).await);
@@ -298,7 +184,7 @@ async fn compare(cluster: &Cluster, number: usize, pairs: Vec<Pair>) -> Vec<(&'s
     for pair in pairs {
         let told = |of: &str| format!("{of}\n    before {}\n    after  {}", pair.before, pair.after);
         let mut counts = Counts { pairs: 1, ..Counts::default() };
-        match truth(&admin, &beside, &pair).await {
+        match truth(&admin, &beside.namespace, &pair).await {
             Truth::Same => {
                 counts.same = 1;
                 counts.false_changed.extend(local.get(&pair.name).map(|of| told(of)));
@@ -311,8 +197,6 @@ async fn compare(cluster: &Cluster, number: usize, pairs: Vec<Pair>) -> Vec<(&'s
         }
         out.push((pair.kind, counts));
     }
-    let _ = ask(&admin, "DELETE", &format!("/api/v1/namespaces/{}", manifests.name), None).await;
-    let _ = ask(&admin, "DELETE", &format!("/api/v1/namespaces/{beside}"), None).await;
     out
 }
 
@@ -321,13 +205,12 @@ async fn compare(cluster: &Cluster, number: usize, pairs: Vec<Pair>) -> Vec<(&'s
 async fn what_the_server_would_store_differs_just_where_the_difference_is_made_here() {
     let number = |name: &str, otherwise| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
     let (count, seed) = (number("STRATOS_TEST_PAIRS", PAIRS), number("STRATOS_TEST_SEED", 1));
-    let cluster = tokio::task::spawn_blocking(Cluster::start_api_only).await.unwrap();
-    let cluster = &cluster;
+    let cluster = tokio::task::spawn_blocking(Cluster::shared_api_only).await.unwrap();
     cluster.apply_yaml(DEFINITION);
     cluster.kubectl(&["wait", "--for=condition=Established", "crd/gadgets.differential.example", "--timeout=60s"]);
     let pairs: Vec<Pair> = (0..count).map(|index| generate::pair(seed as u64, index)).collect();
     let batches: Vec<Vec<Pair>> = pairs.chunks(TOGETHER).map(<[Pair]>::to_vec).collect();
-    let compared = batches.into_iter().enumerate().map(|(number, pairs)| compare(cluster, number, pairs));
+    let compared = batches.into_iter().map(|pairs| compare(cluster, pairs));
     let compared: Vec<_> = futures::stream::iter(compared).buffer_unordered(AT_ONCE).collect().await;
     let mut kinds: BTreeMap<&str, Counts> = BTreeMap::new();
     for (kind, one) in compared.into_iter().flatten() {

@@ -6,7 +6,7 @@ use stratos_engine::platform::{Platform as _, PlatformError};
 
 use crate::support::{LIMIT, Place, id};
 
-fn place(name: &str) -> Place {
+fn place(name: &str) -> Place<'static> {
     let place = Place::new(name, "");
     place.apply("{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: NAMESPACE}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: web, image: 'IMAGE:1'}]}}");
     place.kubectl(&["wait", "--for=condition=Ready", "pod/web", "--timeout=60s"]);
@@ -18,7 +18,7 @@ fn command(words: &[&str]) -> ExecRequest {
 }
 
 /// What it wrote to its two outputs, and its exit code.
-async fn run(place: &Place, request: ExecRequest) -> Result<(String, String, i64), PlatformError> {
+async fn run(place: &Place<'_>, request: ExecRequest) -> Result<(String, String, i64), PlatformError> {
     let work = async {
         let mut events = place.platform.exec().expect("exec").exec(&id("Pod", "web"), request).await?;
         let (mut out, mut error) = (Vec::new(), Vec::new());

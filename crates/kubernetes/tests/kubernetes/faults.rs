@@ -6,17 +6,15 @@ use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use stratos_engine::apply::{ChangeResult, Event, Progress, RunVerdict};
+use stratos_engine::apply::RunVerdict;
 use stratos_engine::platform::contract::stage::told;
-use stratos_test_platforms::{Cluster, Part};
-use tokio::sync::Notify;
 
 use crate::proxy::Proxy;
-use crate::support::{LIMIT, eventually};
+use crate::support::eventually;
 use crate::user::{User, Way, agreed, client, failures, nodeless, refusal, said, web};
 
 /// So many apps without instances.
-fn apps(count: usize) -> String {
+pub fn apps(count: usize) -> String {
     (0..count).map(|n| format!("[apps.a{n}]\nimage = \"registry.example/web:1\"\nreplicas = 0\nports.http = 8080\n\n")).collect()
 }
 
@@ -24,72 +22,6 @@ fn apps(count: usize) -> String {
 fn answer(code: StatusCode, reason: &str, message: &str) -> Response {
     let status = serde_json::json!({ "kind": "Status", "status": "Failure", "code": code.as_u16(), "reason": reason, "message": message });
     (code, [(header::CONTENT_TYPE, "application/json")], status.to_string()).into_response()
-}
-
-/// Tells when so many changes are done.
-struct After {
-    left: AtomicUsize,
-    reached: Notify,
-}
-
-impl Progress for After {
-    fn event(&self, event: Event<'_>) {
-        if matches!(event, Event::Finished { .. }) && self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.reached.notify_one();
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_api_server_that_dies_leaves_the_truth_and_a_second_run_finishes() {
-    let cluster = tokio::task::spawn_blocking(Cluster::start_api_only).await.unwrap();
-    let mut user = User::new(&cluster, "faults-death");
-    user.apps = apps(12);
-    let plan = user.plan().await;
-    let after = After { left: AtomicUsize::new(7), reached: Notify::new() };
-    let kill = async {
-        after.reached.notified().await;
-        tokio::task::block_in_place(|| cluster.kill(Part::ApiServer));
-    };
-    let (applied, ()) = tokio::join!(user.apply_watched(&plan, &after), kill);
-    let applied = applied.unwrap();
-    assert_eq!(applied.verdict(), RunVerdict::Partial, "{}", told(&plan, &applied));
-    tokio::task::block_in_place(|| cluster.revive(Part::ApiServer));
-
-    // What it says that it has done is there, and what it says that it has not is not.
-    let there = user.names("deployments,services,serviceaccounts");
-    let mut done = 0;
-    for report in &applied.changes {
-        let name = format!("{}/{}", report.id.kind.to_lowercase(), report.id.name);
-        let is_there = there.contains(&name);
-        match &report.result {
-            ChangeResult::Done => {
-                done += 1;
-                assert!(is_there, "{name} is reported as made: {there:?}");
-            }
-            ChangeResult::Failed { .. } | ChangeResult::Skipped { .. } => assert!(!is_there, "{name} is reported as not made"),
-            ChangeResult::Unknown { .. } | ChangeResult::Unhealthy { .. } => {}
-            other => panic!("{}: {other:?}", report.id),
-        }
-    }
-    assert!(done >= 7 && done < plan.changes.len(), "{}", told(&plan, &applied));
-
-    // The lease that could not be given back ends by itself.
-    let again = user.plan().await;
-    let deadline = Instant::now() + LIMIT;
-    let applied = loop {
-        match user.try_apply(&again).await {
-            Ok(applied) => break applied,
-            Err(error) => {
-                assert!(error.to_string().contains("is applying to this environment now") && Instant::now() < deadline, "{error}")
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    };
-    assert_eq!(applied.verdict(), RunVerdict::Success, "{}", told(&again, &applied));
-    user.nothing().await;
-    let there = user.names("deployments,services");
-    assert_eq!(there.len(), 24, "{there:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,39 +209,4 @@ async fn what_a_finalizer_keeps_is_reported_with_its_name_in_time() {
     user.kubectl(&["patch", "deployment", "web", "--type=merge", "--patch", r#"{"metadata":{"finalizers":null}}"#]);
     user.kubectl(&["wait", "--for=delete", "deployment/web", "--timeout=60s"]);
     user.destroy().await;
-}
-
-/// A deletion that was taken goes on by itself: whoever cannot ask any more does not know, and does not say that nothing happened.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_deletion_whose_end_nobody_saw_is_unknown_and_a_second_run_finishes() {
-    let cluster = tokio::task::spawn_blocking(Cluster::start_api_only).await.unwrap();
-    let mut user = User::new(&cluster, "faults-deletion");
-    user.converge().await;
-    user.kubectl(&["patch", "service", "web", "--type=merge", "--patch", r#"{"metadata":{"finalizers":["example.com/later"]}}"#]);
-    user.patience = Duration::from_secs(5);
-    let destroyer = User { policy: agreed(), ..user.through(user.way.clone()) };
-    let plan = destroyer.plan().await;
-    let kill = || {
-        user.kubectl(&["wait", "--for=jsonpath={.metadata.deletionTimestamp}", "service/web", "--timeout=60s"]);
-        cluster.kill(Part::ApiServer);
-    };
-    let runtime = tokio::runtime::Handle::current();
-    let applied = tokio::task::block_in_place(|| {
-        std::thread::scope(|scope| {
-            scope.spawn(kill);
-            runtime.block_on(destroyer.apply(&plan))
-        })
-    });
-    let service = applied.changes.iter().find(|report| &*report.id.kind == "Service").map(|report| &report.result);
-    assert!(matches!(service, Some(ChangeResult::Unknown { .. })), "{}", told(&plan, &applied));
-    tokio::task::block_in_place(|| cluster.revive(Part::ApiServer));
-    user.kubectl(&["patch", "service", "web", "--type=merge", "--patch", r#"{"metadata":{"finalizers":null}}"#]);
-    // The lease that could not be given back ends by itself.
-    let deadline = Instant::now() + LIMIT;
-    let again = destroyer.plan().await;
-    while let Err(error) = destroyer.try_apply(&again).await {
-        assert!(error.to_string().contains("is applying to this environment now") && Instant::now() < deadline, "{error}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    assert_eq!(user.names("services,deployments"), [""; 0]);
 }

@@ -35,7 +35,7 @@ fn job<'a>(key: &'a str, script: &'a str) -> Job<'a> {
 type Ran = (JobEnd, bool, Vec<String>);
 
 /// Runs it, and stops listening (`Ok(None)`) or cancels at the line `stop` where one is given.
-async fn run(place: &Place, job: Job<'_>, stop: Option<&str>, cancel: bool) -> Result<Option<Ran>, PlatformError> {
+async fn run(place: &Place<'_>, job: Job<'_>, stop: Option<&str>, cancel: bool) -> Result<Option<Ran>, PlatformError> {
     let name = |text| Name::new(text).unwrap();
     let (project, web, environment) = (name("shop"), name("web"), dev());
     let owner = Owner { project: "k3v9q2xw".into(), environment: environment.clone() };
@@ -98,11 +98,11 @@ async fn run(place: &Place, job: Job<'_>, stop: Option<&str>, cancel: bool) -> R
     Ok(Some((end, found_there, lines)))
 }
 
-async fn to_the_end(place: &Place, job: Job<'_>) -> Ran {
+async fn to_the_end(place: &Place<'_>, job: Job<'_>) -> Ran {
     run(place, job, None, false).await.unwrap().unwrap()
 }
 
-async fn remove(place: &Place, key: &str) -> Result<(), PlatformError> {
+async fn remove(place: &Place<'_>, key: &str) -> Result<(), PlatformError> {
     place.platform.jobs().unwrap().remove(&Name::new("web").unwrap(), key).await
 }
 
@@ -111,7 +111,7 @@ fn left(place: &Place) -> String {
     place.kubectl(&["get", "jobs,secrets,configmaps,pods", "--selector=stratos/job", "--output=name"])
 }
 
-async fn nothing_is_left(place: &Place) {
+async fn nothing_is_left(place: &Place<'_>) {
     eventually(|| async {
         let left = left(place) + &place.kubectl(&["get", "pods", "--output=name"]);
         if left.is_empty() { Ok(()) } else { Err(left) }

@@ -4,14 +4,14 @@
 use serde_json::{Value, json};
 use stratos_engine::deploy::Policy;
 
-use crate::false_differences::{Case, told};
+use crate::case::{Case, told};
 
 const KIND: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: { name: routers.NAME.example }
+metadata: { name: routers.${id}.example }
 spec:
-  group: NAME.example
+  group: ${id}.example
   names: { kind: Router, plural: routers }
   scope: Namespaced
   versions:
@@ -51,24 +51,24 @@ spec:
 /// A kind of its own for each case, and an object of it.
 async fn case(name: &str, spec: &str) -> Case {
     let mut case = Case::new(name).await;
-    let kind = KIND.replace("NAME", name);
+    let (kind, definition) = (KIND.replace("${id}", case.id()), format!("crd/routers.{}.example", case.id()));
     tokio::task::block_in_place(|| {
         case.cluster.apply_yaml(&kind);
-        case.kubectl(&["wait", "--for=condition=Established", &format!("crd/routers.{name}.example"), "--timeout=60s"]);
+        case.kubectl(&["wait", "--for=condition=Established", &definition, "--timeout=60s"]);
     });
-    case.apply(&router(name, spec), Policy::default()).await;
+    case.made(definition);
+    case.apply(&router(spec), Policy::default()).await;
     case.nothing().await;
     case
 }
 
-fn router(name: &str, spec: &str) -> String {
-    format!("apiVersion: {name}.example/v1\nkind: Router\nmetadata: {{ name: edge }}\nspec: {{ {spec} }}\n")
+fn router(spec: &str) -> String {
+    format!("apiVersion: ${{id}}.example/v1\nkind: Router\nmetadata: {{ name: edge }}\nspec: {{ {spec} }}\n")
 }
 
 /// The object as kubectl is asked for it, where each case has a kind of that name.
 fn edge(case: &Case) -> String {
-    let name = case.manifests.name.trim_start_matches("false-");
-    format!("router.{name}.example/edge")
+    format!("router.{}.example/edge", case.id())
 }
 
 /// Somebody else writes to it.
@@ -93,7 +93,7 @@ fn differ<const N: usize>(at: &str, fields: [&str; N]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn elements_with_keys_have_no_order_and_others_are_left_alone() {
-    let (name, text) = ("keyed-map", |routes: &[&str]| router("keyed-map", &format!("routes: [{}]", routes.join(", "))));
+    let (name, text) = ("keyed-map", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
     let (a, b, c) = ("{ host: a, port: 1, to: x, paths: [p, q] }", "{ host: a, port: 2, to: y }", "{ host: c, port: 1, to: y }");
     let mut case = case(name, &format!("routes: [{a}, {b}, {c}]")).await;
     case.same(&text(&[c, b, a])).await;
@@ -114,7 +114,7 @@ async fn elements_with_keys_have_no_order_and_others_are_left_alone() {
     assert_eq!(hosts(&case), ["a:2", "c:1", "z:9"]);
     // A whole list goes, and the other's element stays.
     let all = [differ("routes[host=a,port=2]", [".to"]), differ("routes[host=c,port=1]", [".to"])].concat();
-    case.other(&router(name, ""), &all).await;
+    case.other(&router(""), &all).await;
     assert_eq!(hosts(&case), ["z:9"]);
 }
 
@@ -129,7 +129,7 @@ fn hosts(case: &Case) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_of_sets_have_no_order_and_others_are_left_alone() {
-    let (name, text) = ("keyed-set", |tags: &str| router("keyed-set", &format!("tags: [{tags}]")));
+    let (name, text) = ("keyed-set", |tags: &str| router(&format!("tags: [{tags}]")));
     let mut case = case(name, "tags: [red, blue, grey]").await;
     case.same(&text("grey, blue, red")).await;
     case.same(&text("red, null, blue, grey")).await;
@@ -143,14 +143,14 @@ async fn members_of_sets_have_no_order_and_others_are_left_alone() {
     let mut left: Vec<Value> = spec(&case)["tags"].as_array().unwrap().clone();
     left.sort_by_key(Value::to_string);
     assert_eq!(left, ["blue", "green", "grey"]);
-    case.other(&router(name, ""), &differ("tags", ["[=blue]", "[=grey]"])).await;
+    case.other(&router(""), &differ("tags", ["[=blue]", "[=grey]"])).await;
     assert_eq!(spec(&case)["tags"], json!(["green"]));
 }
 
 /// A key that the manifest leaves to the schema; others have elements that are called the same but for that key.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_filled_in() {
-    let (name, text) = ("keyed-default", |routes: &[&str]| router("keyed-default", &format!("routes: [{}]", routes.join(", "))));
+    let (name, text) = ("keyed-default", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
     let (a, b) = ("{ host: a, to: x }", "{ host: a, port: 81, to: y }");
     let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
     assert_eq!(hosts(&case), ["a:80", "a:81"]);
@@ -180,7 +180,7 @@ async fn keys_that_are_filled_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_by_hand() {
-    let (name, text) = ("keyed-hand", |routes: &[&str]| router("keyed-hand", &format!("routes: [{}]", routes.join(", "))));
+    let (name, text) = ("keyed-hand", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
     let (a, b) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: y }");
     let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
     // An element before all others, and a value of ours.
@@ -199,7 +199,7 @@ async fn edits_by_hand() {
 /// Where order means something it is a difference: what embeds a pod has variables that are made of earlier ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_order_of_variables() {
-    let (name, text) = ("keyed-order", |env: &[&str]| router("keyed-order", &format!("env: [{}]", env.join(", "))));
+    let (name, text) = ("keyed-order", |env: &[&str]| router(&format!("env: [{}]", env.join(", "))));
     let (a, b) = ("{ name: A, value: '1' }", "{ name: B, value: $(A) }");
     let mut case = case(name, &format!("env: [{b}, {a}]")).await;
     patch(&case, "another-operator", &others("env", &json!({ "name": "Z" })));
@@ -211,7 +211,7 @@ async fn the_order_of_variables() {
 /// Of what a hand put there nothing is carried over to what is declared in its place: not even a default that is the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_element_in_place_of_another() {
-    let (name, text) = ("keyed-instead", |env: &[&str]| router("keyed-instead", &format!("env: [{}]", env.join(", "))));
+    let (name, text) = ("keyed-instead", |env: &[&str]| router(&format!("env: [{}]", env.join(", "))));
     let (a, b) = ("{ name: A, value: '1' }", "{ name: B, value: '2' }");
     let mut case = case(name, &format!("env: [{a}]")).await;
     patch(&case, "kubectl-edit", &json!([{ "op": "add", "path": "/spec/env/-", "value": { "name": "HAND" } }]));
@@ -223,12 +223,12 @@ async fn an_element_in_place_of_another() {
 /// An element that two declare is given up by one of them, and stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_declares_as_well() {
-    let (name, text) = ("keyed-shared", |routes: &[&str]| router("keyed-shared", &format!("routes: [{}]", routes.join(", "))));
+    let (name, text) = ("keyed-shared", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
     let (a, b, c) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: y }", "{ host: c, port: 1, to: z }");
     let mut case = case(name, &format!("routes: [{a}, {b}, {c}]")).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("theirs.yaml");
-    std::fs::write(&file, router(name, &format!("routes: [{c}]"))).unwrap();
+    std::fs::write(&file, router(&format!("routes: [{c}]")).replace("${id}", case.id())).unwrap();
     let apply = ["apply", "--server-side", "--field-manager=another-operator", "--filename", file.to_str().unwrap()];
     tokio::task::block_in_place(|| case.kubectl(&apply));
     case.same(&text(&[c, a, b])).await;
@@ -244,11 +244,11 @@ async fn what_another_declares_as_well() {
 /// What an environment held under its earlier name is read as it is read again when it is applied.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_is_renamed() {
-    let (name, text) = ("keyed-renamed", |routes: &[&str]| router("keyed-renamed", &format!("routes: [{}]", routes.join(", "))));
+    let (name, text) = ("keyed-renamed", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
     let (a, b) = ("{ host: a, to: x }", "{ host: b, to: y }");
     let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
     case.same(&text(&[b, a])).await;
-    case.manifests.environment = "live";
+    case.manifests.environment = "live".to_owned();
     let plan = case.apply(&text(&[b, "{ host: a, to: z }"]), Policy::default()).await;
     assert_eq!(told(&plan), ["Router edge: owner", "Router edge: spec.routes[1].to"]);
     // It costs the lists of both names, and nothing for each object.

@@ -5,22 +5,21 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use stratos_engine::platform::{LogLine, LogOptions, Platform as _, PlatformError};
-use stratos_test_platforms::{Cluster, Part};
 
 use crate::support::{LIMIT, Place, id};
 
-async fn open(place: &Place, kind: &str, name: &str, options: &LogOptions) -> BoxStream<'static, Result<LogLine, PlatformError>> {
+pub async fn open(place: &Place<'_>, kind: &str, name: &str, options: &LogOptions) -> BoxStream<'static, Result<LogLine, PlatformError>> {
     let logs = place.platform.logs().expect("logs");
     logs.logs(&id(kind, name), options).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn all(place: &Place, kind: &str, name: &str, options: &LogOptions) -> Vec<(String, String)> {
+async fn all(place: &Place<'_>, kind: &str, name: &str, options: &LogOptions) -> Vec<(String, String)> {
     let lines = open(place, kind, name, options).await;
     lines.map(|line| line.unwrap_or_else(|error| panic!("{error}"))).map(|line| (line.instance, line.line)).collect().await
 }
 
 /// The next lines that are followed.
-async fn next(lines: &mut BoxStream<'static, Result<LogLine, PlatformError>>, count: usize) -> Vec<String> {
+pub async fn next(lines: &mut BoxStream<'static, Result<LogLine, PlatformError>>, count: usize) -> Vec<String> {
     let mut out = Vec::new();
     while out.len() < count {
         let line = tokio::time::timeout(LIMIT, lines.next()).await.unwrap_or_else(|_| panic!("no more lines than {out:?}"));
@@ -29,7 +28,7 @@ async fn next(lines: &mut BoxStream<'static, Result<LogLine, PlatformError>>, co
     out
 }
 
-fn pod(name: &str, script: &str, more: &str) -> String {
+pub fn pod(name: &str, script: &str, more: &str) -> String {
     format!(
         "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: NAMESPACE}}, spec: {{terminationGracePeriodSeconds: 0, {more}
           containers: [{{name: c, image: 'IMAGE:1', command: [sh, -c, '{script}']}}]}}}}"
@@ -82,30 +81,6 @@ async fn what_is_followed_goes_on_over_restarts_without_a_line_twice_or_lost() {
     assert_eq!(seen, expected);
     let previous = all(&place, "Pod", "count", &LogOptions { previous: true, ..LogOptions::default() }).await;
     assert_eq!(previous.len(), 3, "{previous:?}");
-}
-
-/// The API server is away while lines are written.
-#[tokio::test]
-async fn a_stream_that_breaks_is_read_on_from_where_it_broke() {
-    // It ends with the process.
-    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start()));
-    let place = Place::of(cluster, "l-break", "");
-    place.apply(&pod("count", "n=0; while true; do n=$((n+1)); echo line $n; sleep 0.1; done", ""));
-    place.kubectl(&["wait", "--for=condition=Ready", "pod/count", "--timeout=60s"]);
-    let mut lines = open(&place, "Pod", "count", &LogOptions { follow: true, ..LogOptions::default() }).await;
-    let mut seen = next(&mut lines, 20).await;
-    cluster.kill(Part::ApiServer);
-    // What was on its way still comes, and then nothing.
-    while let Ok(Some(line)) = tokio::time::timeout(Duration::from_secs(2), lines.next()).await {
-        seen.push(line.unwrap_or_else(|error| panic!("{error}")).line);
-    }
-    cluster.revive(Part::ApiServer);
-    let last = seen.len() + 50;
-    while seen.len() < last {
-        seen.extend(next(&mut lines, 1).await);
-    }
-    let expected: Vec<String> = (1..=last).map(|n| format!("line {n}")).collect();
-    assert_eq!(seen, expected);
 }
 
 #[tokio::test]

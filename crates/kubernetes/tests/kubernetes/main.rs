@@ -1,6 +1,7 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
 mod admission;
+mod case;
 mod charts;
 mod conflicts;
 mod differential;
@@ -12,6 +13,8 @@ mod generate;
 mod health;
 mod jobs;
 mod keyed_lists;
+mod killed;
+mod live;
 mod logs;
 mod manifests;
 mod proxy;

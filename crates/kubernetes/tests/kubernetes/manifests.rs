@@ -5,31 +5,23 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use futures::StreamExt as _;
 use stratos_engine::apply::{Applied, ApplyOptions, ChangeResult, Quiet};
-use stratos_engine::deploy::{self, Connector, PlanError, Policy, Request};
-use stratos_engine::desired::name::Name;
-use stratos_engine::desired::owner_in;
+use stratos_engine::deploy::{self, PlanError, Policy, Request};
 use stratos_engine::manifest::Manifest;
-use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::plan::Plan;
-use stratos_engine::platform::{Platform, PlatformError};
 use stratos_engine::render::VariableInputs;
 use stratos_engine::render::secret::Secrets;
-use stratos_kubernetes::connection::Connection;
-use stratos_kubernetes::{EnvironmentConfig, Helm, KubernetesPlatform};
+use stratos_kubernetes::Helm;
 use stratos_test_platforms::Cluster;
 use zeroize::Zeroizing;
 
-use crate::support;
+use crate::support::{self, TestConnector, Way};
 
 pub fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(Cluster::start_api_only)
+    Cluster::shared_api_only()
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -52,27 +44,13 @@ pub struct Live {
     pub folder: tempfile::TempDir,
 }
 
-#[async_trait]
-impl Connector for Live {
-    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        let config = EnvironmentConfig {
-            environment: name.clone(),
-            owner: owner_in(project, name),
-            namespace: self.namespace.clone(),
-            create_namespace: true,
-            force_conflicts: false,
-            watch: 5,
-        };
-        let connection = match &self.url {
-            Some(url) => Connection::new(kube::Config::new(url.parse().unwrap()))?,
-            None => support::connection(cluster().kubeconfig(), &self.namespace),
-        };
-        Ok(Arc::new(KubernetesPlatform::connect(config, connection).with_helm(self.helm.clone())))
-    }
-}
-
 impl Live {
-    /// Of these files, and what the app says beside.
+    pub fn connector(&self) -> TestConnector {
+        let way = self.url.clone().map_or_else(|| Way::Kubeconfig(cluster().kubeconfig().to_owned()), Way::Url);
+        TestConnector { watch: 5, helm: self.helm.clone(), ..TestConnector::new(way, &self.namespace) }
+    }
+
+    /// Of these files, and what the app says beside. The same name is the same project in this process.
     pub fn new(name: &str, files: &[(String, String)], app: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -80,13 +58,14 @@ impl Live {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
+        let name = format!("m-{name}-{}", std::process::id());
         let manifest = format!(
-            "[project]\nname = \"m-{name}\"\n[environments.test]\nplatform = \"kubernetes\"\n[secrets]\ndb = {{ env = \"DB\" }}\n\
+            "[project]\nname = \"{name}\"\n[environments.test]\nplatform = \"kubernetes\"\n[secrets]\ndb = {{ env = \"DB\" }}\n\
              [apps.web]\nrollout.timeout = \"5s\"\n{app}"
         );
         std::fs::write(folder.path().join("stratos.toml"), manifest).unwrap();
         let manifest = Manifest::load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
-        Self { manifest, namespace: format!("m-{name}"), helm: Helm::default(), url: None, password: "s3cr3t-of-the-database", folder }
+        Self { manifest, namespace: name, helm: Helm::default(), url: None, password: "s3cr3t-of-the-database", folder }
     }
 
     fn of(folder: &Path) -> Self {
@@ -110,14 +89,15 @@ impl Live {
             apps: BTreeSet::new(),
             policy,
         };
-        deploy::plan(&request, self).await
+        deploy::plan(&request, &self.connector()).await
     }
 
     /// Carries out what is planned. What is not written is returned.
     pub async fn apply(&self, policy: Policy) -> Result<(Plan, Applied), String> {
         let plan = self.plan(policy).await.map_err(|error| error.to_string())?;
         let options = ApplyOptions { no_wait: true, ..ApplyOptions::default() };
-        let applied = deploy::apply(&plan, &secrets(self.password), self, &options, &Quiet).await.map_err(|error| error.to_string())?;
+        let applied =
+            deploy::apply(&plan, &secrets(self.password), &self.connector(), &options, &Quiet).await.map_err(|error| error.to_string())?;
         let unwritten = applied.changes.iter().filter_map(|change| match &change.result {
             ChangeResult::Done | ChangeResult::AlreadyDone | ChangeResult::Unhealthy { .. } => None,
             other => Some(format!("{:?} {}: {other:?}", change.action, change.id)),
@@ -204,6 +184,7 @@ async fn there_and_back(folder: &Path) -> Result<usize, String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_folders_are_planned_empty_right_after_an_apply() {
     tokio::task::spawn_blocking(cluster).await.unwrap();
+    let _alone = support::alone("manifests").await;
     let only = std::env::var("STRATOS_TEST_MANIFESTS").unwrap_or_default();
     let folders: Vec<_> = folders().into_iter().filter(|folder| folder.to_string_lossy().contains(&only)).collect();
     let run = |folder: PathBuf| async move {
@@ -301,13 +282,14 @@ async fn patches_are_applied_and_changes_by_hand_are_seen_and_set_right() {
 
 /// A definition whose rule refuses another size, a ticket of that size, and a ConfigMap that is fixed.
 fn fixed(size: u32) -> Live {
+    let group = format!("fixed-{}.example.com", std::process::id());
     let text = format!(
         "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {{ name: tickets.fixed.example.com }}
+metadata: {{ name: tickets.{group} }}
 spec:
-  group: fixed.example.com
+  group: {group}
   scope: Namespaced
   names: {{ kind: Ticket, plural: tickets }}
   versions:
@@ -324,7 +306,7 @@ spec:
               size: {{ type: integer, x-kubernetes-validations: [{{ rule: self == oldSelf, message: size is immutable }}] }}
               owner: {{ type: string }}
 ---
-apiVersion: fixed.example.com/v1
+apiVersion: {group}/v1
 kind: Ticket
 metadata: {{ name: one }}
 spec: {{ size: {size}, owner: \"{size}\" }}
@@ -362,7 +344,7 @@ async fn what_the_cluster_does_not_change_in_place_is_planned_to_be_made_anew() 
         })
         .collect();
     let replaced = |id: &str| changes.iter().filter(|change| change.starts_with("Replace") && change.contains(id)).count();
-    assert_eq!((replaced("Ticket.fixed.example.com/one"), replaced("ConfigMap/fixed"), changes.len()), (2, 1, 3), "{changes:#?}");
+    assert_eq!((replaced("/one"), replaced("ConfigMap/fixed"), changes.len()), (2, 1, 3), "{changes:#?}");
     fixed(2).apply(agreed).await.unwrap();
     fixed(2).unchanged("right after a replacement").await.unwrap();
     let after = fixed(2).kubectl(&uid).await.unwrap();

@@ -2,6 +2,7 @@
 
 use stratos_test_platforms::Cluster;
 
+use crate::support::unique;
 use crate::user::{User, failures, nodeless, said, web};
 
 /// Makes the roles that stand in the documentation.
@@ -21,11 +22,26 @@ fn make_documented(cluster: &Cluster) {
     }
 }
 
-/// A role of the tests' own.
-fn role(cluster: &Cluster, name: &str, rules: &str) {
-    cluster.apply_yaml(&format!(
-        "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}, rules: {rules}}}"
-    ));
+/// A role of one test. It is deleted with this value.
+struct OwnRole<'a> {
+    cluster: &'a Cluster,
+    name: String,
+}
+
+impl<'a> OwnRole<'a> {
+    fn new(cluster: &'a Cluster, rules: &str) -> Self {
+        let name = unique("test-role");
+        cluster.apply_yaml(&format!(
+            "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {{name: {name}}}, rules: {rules}}}"
+        ));
+        Self { cluster, name }
+    }
+}
+
+impl Drop for OwnRole<'_> {
+    fn drop(&mut self) {
+        self.cluster.try_kubectl(&["delete", "clusterrole", &self.name, "--wait=false"]);
+    }
 }
 
 const FILE: &str = "files.\"/etc/app.conf\".content = \"a\"";
@@ -65,11 +81,10 @@ async fn who_may_use_one_namespace_plans_applies_and_destroys() {
     documented(cluster);
     let admin = User::new(cluster, "rights-writer");
     let mut user = admin.as_somebody("rights-writer", &["stratos-apply"]);
-    for what in ["namespaces", "namespaces/rights-writer"] {
-        let what = what.replace('/', " ");
-        let asked: Vec<&str> = ["get"].into_iter().chain(what.split(' ')).collect();
+    for what in [&["namespaces"][..], &["namespaces", &admin.namespace]] {
+        let asked = [&["get"], what].concat();
         let kubeconfig = format!("--kubeconfig={}", cluster.kubeconfig_of("rights-writer", &[]).display());
-        assert!(!cluster.try_kubectl(&[asked, vec![&kubeconfig]].concat()).status.success(), "{what} may be read");
+        assert!(!cluster.try_kubectl(&[asked, vec![&kubeconfig]].concat()).status.success(), "{what:?} may be read");
     }
     user.converge().await;
     user.apps = web("2", FILE);
@@ -89,7 +104,7 @@ async fn who_may_use_one_namespace_goes_on_without_the_record() {
     let admin = User::new(cluster, "rights-record");
     let user = admin.as_somebody("rights-record", &["stratos-apply"]);
     user.converge().await;
-    user.kubectl(&["delete", "configmap", "--selector=stratos/project=rightsrecord"]);
+    user.kubectl(&["delete", "configmap", &format!("--selector=stratos/project={}", admin.project())]);
     let plan = user.plan().await;
     assert!(plan.is_empty(), "{}", said(&plan));
     assert!(said(&plan).contains(r#"cannot list resource \"networkpolicies\" in API group \"networking.k8s.io\""#), "{}", said(&plan));
@@ -100,16 +115,15 @@ async fn who_may_use_one_namespace_goes_on_without_the_record() {
 async fn a_kind_that_may_not_be_listed_is_a_gap_and_nothing_is_deleted() {
     let cluster = nodeless();
     documented(cluster);
-    role(
+    let role = OwnRole::new(
         cluster,
-        "test-no-services",
         r#"[{apiGroups: [""], resources: [configmaps, serviceaccounts], verbs: [get, list]}, {apiGroups: [apps], resources: [deployments], verbs: [get, list]}]"#,
     );
     let mut admin = User::new(cluster, "rights-gap");
     admin.apps = web("1", "[apps.other]\nimage = \"registry.example/web:1\"\nreplicas = 0\nports.http = 8080");
     admin.converge().await;
     admin.apps = web("2", "");
-    let reader = admin.as_somebody("rights-gap", &["test-no-services"]);
+    let reader = admin.as_somebody("rights-gap", &[&role.name]);
     let plan = reader.plan().await;
     let gaps = format!("{:?}", plan.coverage.gaps);
     assert!(gaps.contains(r#"cannot list resource \"services\" in API group \"\""#), "{gaps}");
@@ -125,20 +139,20 @@ async fn a_kind_that_may_not_be_listed_is_a_gap_and_nothing_is_deleted() {
 async fn an_apply_with_too_little_says_which_verb_on_which_resource() {
     let cluster = nodeless();
     documented(cluster);
-    role(
+    let role = OwnRole::new(
         cluster,
-        "test-no-deployments",
         r#"[{apiGroups: [""], resources: [configmaps, serviceaccounts, services], verbs: [create, patch, delete]},
             {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update, delete]}]"#,
     );
     let mut admin = User::new(cluster, "rights-little");
-    let user = admin.as_somebody("rights-little", &["stratos-plan", "test-no-deployments"]);
+    let user = admin.as_somebody("rights-little", &["stratos-plan", &role.name]);
     let plan = user.plan().await;
     let applied = user.apply(&plan).await;
     let failed = failures(&applied);
     let [(what, why, hint)] = &failed[..] else { panic!("{failed:#?}") };
     assert!(what.contains("Deployment.apps/web"), "{what}");
-    assert!(why.contains(r#"cannot patch resource "deployments" in API group "apps" in the namespace "rights-little""#), "{why}");
+    let refused = format!(r#"cannot patch resource "deployments" in API group "apps" in the namespace "{}""#, admin.namespace);
+    assert!(why.contains(&refused), "{why}");
     assert!(
         hint.contains(r#"{apiGroups: ["apps"], resources: ["deployments"], verbs: ["patch"]}"#) && hint.contains("docs/kubernetes.md"),
         "{hint}"

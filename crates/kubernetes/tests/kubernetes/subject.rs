@@ -11,23 +11,21 @@ use serde_json::{Value, json};
 use stratos_engine::apply::{ApplyOptions, Quiet};
 use stratos_engine::deploy::{self, Connector};
 use stratos_engine::desired::document::Leaf;
-use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
-use stratos_engine::desired::owner_in;
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
-use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::plan::Plan;
 use stratos_engine::platform::contract::stage::KnownValues;
 use stratos_engine::platform::contract::{Body, Crash, Edited, Subject, When};
-use stratos_engine::platform::{Field, Platform, PlatformError, Support};
+use stratos_engine::platform::{Field, Platform as _, Support};
+use stratos_kubernetes::KubernetesPlatform;
 use stratos_kubernetes::config::WATCH;
 use stratos_kubernetes::connection::Connection;
-use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::{Cluster, ReservedCpus, unique_name};
 
 use crate::edit;
 use crate::proxy::Proxy;
+use crate::support::{TestConnector, Way, client, config, dev};
 
 /// A namespace of the shared cluster.
 pub struct KubernetesSubject {
@@ -37,38 +35,6 @@ pub struct KubernetesSubject {
     cpus: ReservedCpus,
     /// Whether an app of the case ends right after its start.
     crashes: AtomicBool,
-}
-
-/// Connects to it, as another process each time.
-pub struct Connect {
-    url: String,
-    namespace: String,
-    watch: u64,
-}
-
-#[async_trait]
-impl Connector for Connect {
-    async fn connect(&self, project: &Project, name: &Name, _: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        let owner = owner_in(project, name);
-        let config = EnvironmentConfig {
-            environment: name.clone(),
-            owner,
-            namespace: self.namespace.clone(),
-            create_namespace: true,
-            force_conflicts: false,
-            watch: self.watch,
-        };
-        let connection = Connection::new(kube::Config::new(self.url.parse().unwrap()))?;
-        Ok(Arc::new(KubernetesPlatform::connect(config, connection)))
-    }
-}
-
-/// Who may do everything, past Stratos.
-pub async fn admin() -> kube::Client {
-    let kubeconfig = kube::config::Kubeconfig::read_from(Cluster::shared().kubeconfig()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await.unwrap();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    kube::Client::try_from(config).unwrap()
 }
 
 /// Asks for something; None where it is not there.
@@ -100,10 +66,10 @@ fn unmanaged(object: &Value) -> Value {
 }
 
 impl KubernetesSubject {
-    fn connect_through(&self, proxy: &Proxy) -> Connect {
+    fn connect_through(&self, proxy: &Proxy) -> TestConnector {
         // Most cases are about what works: nothing there ends right after its start.
         let watch = if self.crashes.load(Ordering::Relaxed) { WATCH } else { 0 };
-        Connect { url: proxy.url(), namespace: self.namespace.clone(), watch }
+        TestConnector { watch, ..TestConnector::new(Way::Url(proxy.url()), &self.namespace) }
     }
 
     /// The path of a kind's objects in this namespace.
@@ -139,7 +105,7 @@ impl Subject for KubernetesSubject {
     async fn fresh() -> Self {
         let namespace = unique_name();
         tokio::task::spawn_blocking(Cluster::shared).await.unwrap();
-        let admin = admin().await;
+        let admin = client(Cluster::shared().kubeconfig()).await;
         Self { proxy: Proxy::new(admin.clone()).await, namespace, admin, cpus: ReservedCpus::default(), crashes: AtomicBool::default() }
     }
 
@@ -168,14 +134,7 @@ impl Subject for KubernetesSubject {
         if field == Field::ResourcesCpu {
             self.cpus.reserve(&Cluster::shared().registry());
         }
-        let config = EnvironmentConfig {
-            environment: Name::new("dev").unwrap(),
-            owner: Owner::new(&self.namespace, Name::new("dev").unwrap()),
-            namespace: self.namespace.clone(),
-            create_namespace: true,
-            force_conflicts: false,
-            watch: WATCH,
-        };
+        let config = config(&dev(), Owner::new(&self.namespace, dev()), &self.namespace, WATCH);
         let connection = Connection::new(kube::Config::new(self.proxy.url().parse().unwrap())).unwrap();
         KubernetesPlatform::connect(config, connection).support(field)
     }

@@ -1,44 +1,32 @@
 //! A user with a manifest, in front of a namespace of a cluster whose pods never run: apps have no instances.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::json;
 use stratos_engine::apply::{Applied, ApplyError, ApplyOptions, ChangeResult, Progress, Quiet, RunVerdict};
-use stratos_engine::deploy::{self, Connector, PlanError, Policy, Request};
-use stratos_engine::desired::name::Name;
-use stratos_engine::desired::owner_in;
+use stratos_engine::deploy::{self, PlanError, Policy, Request};
 use stratos_engine::manifest::Manifest;
-use stratos_engine::manifest::schema::{Environment, Project};
 use stratos_engine::plan::{HeldReason, Plan};
+use stratos_engine::platform::PlatformError;
 use stratos_engine::platform::contract::stage::{brief, told};
-use stratos_engine::platform::{Platform, PlatformError};
 use stratos_engine::render::VariableInputs;
 use stratos_engine::render::secret::Secrets;
-use stratos_kubernetes::access::{Options, Settings, Surroundings, resolve};
-use stratos_kubernetes::connection::Connection;
-use stratos_kubernetes::{EnvironmentConfig, KubernetesPlatform};
 use stratos_test_platforms::Cluster;
 
-/// One cluster without nodes for all tests of this process that need none.
+use crate::support::{Place, TestConnector};
+
+pub use crate::support::{Way, client};
+
+/// The cluster without nodes, for tests that need none.
 pub fn nodeless() -> &'static Cluster {
-    static SHARED: OnceLock<Cluster> = OnceLock::new();
-    SHARED.get_or_init(Cluster::start_api_only)
+    Cluster::shared_api_only()
 }
 
-/// Whoever a kubeconfig says, past Stratos.
-pub async fn client(kubeconfig: &Path) -> kube::Client {
-    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default()).await.unwrap();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    kube::Client::try_from(config).unwrap()
-}
-
+/// A user in front of a [`Place`], which is deleted with its last user.
 pub struct User<'a> {
-    pub cluster: &'a Cluster,
-    pub namespace: String,
+    pub place: Arc<Place<'a>>,
     /// The apps, as TOML.
     pub apps: String,
     pub policy: Policy,
@@ -47,11 +35,11 @@ pub struct User<'a> {
     pub way: Way,
 }
 
-/// How the cluster is reached.
-#[derive(Clone)]
-pub enum Way {
-    Kubeconfig(PathBuf),
-    Url(String),
+impl<'a> Deref for User<'a> {
+    type Target = Place<'a>;
+    fn deref(&self) -> &Place<'a> {
+        &self.place
+    }
 }
 
 /// An app without instances.
@@ -62,10 +50,8 @@ pub fn web(tag: &str, more: &str) -> String {
 impl<'a> User<'a> {
     /// The administrator, and one app. The namespace is there.
     pub fn new(cluster: &'a Cluster, namespace: &str) -> Self {
-        cluster.apply_yaml(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}"));
         Self {
-            cluster,
-            namespace: namespace.to_owned(),
+            place: Arc::new(Place::without_pods(cluster, namespace, "")),
             apps: web("1", ""),
             policy: Policy::default(),
             force_conflicts: false,
@@ -88,16 +74,7 @@ impl<'a> User<'a> {
 
     /// The same user on another way.
     pub fn through(&self, way: Way) -> Self {
-        Self { namespace: self.namespace.clone(), apps: self.apps.clone(), way, ..*self }
-    }
-
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
-        self.cluster.kubectl(&[&["--namespace", &self.namespace], arguments].concat())
-    }
-
-    /// A live object.
-    pub fn live(&self, what: &str) -> Value {
-        serde_json::from_str(&self.kubectl(&["get", what, "--output=json", "--show-managed-fields"])).unwrap()
+        Self { place: self.place.clone(), apps: self.apps.clone(), way, ..*self }
     }
 
     /// What is there under this label, or everything of these kinds.
@@ -123,15 +100,11 @@ impl<'a> User<'a> {
         format!("{project}\n[environments.dev]\nplatform = \"kubernetes\"\n\n{}", self.apps)
     }
 
-    fn connection(&self) -> Result<Connection, PlatformError> {
-        match &self.way {
-            Way::Url(url) => Connection::new(kube::Config::new(url.parse().unwrap())),
-            Way::Kubeconfig(file) => {
-                let file = file.clone();
-                let surroundings = Surroundings::new(move |name| (name == "KUBECONFIG").then(|| file.clone().into()), Path::new("/"));
-                let options = Default::default();
-                resolve(&Settings { url: None, namespace: Some(&self.namespace), options: &options }, &surroundings)?.connect()
-            }
+    fn connector(&self) -> TestConnector {
+        TestConnector {
+            force_conflicts: self.force_conflicts,
+            patience: Some(self.patience),
+            ..TestConnector::new(self.way.clone(), &self.namespace)
         }
     }
 
@@ -148,7 +121,7 @@ impl<'a> User<'a> {
             apps: Default::default(),
             policy: self.policy,
         };
-        deploy::plan(&request, self).await
+        deploy::plan(&request, &self.connector()).await
     }
 
     pub async fn plan(&self) -> Plan {
@@ -172,7 +145,7 @@ impl<'a> User<'a> {
 
     /// Applies while somebody looks on.
     pub async fn apply_watched(&self, plan: &Plan, progress: &dyn Progress) -> Result<Applied, ApplyError> {
-        deploy::apply(plan, &no_secrets(), self, &ApplyOptions::default(), progress).await
+        deploy::apply(plan, &no_secrets(), &self.connector(), &ApplyOptions::default(), progress).await
     }
 
     pub async fn apply(&self, plan: &Plan) -> Applied {
@@ -236,21 +209,4 @@ pub fn failures(applied: &Applied) -> Vec<(String, String, String)> {
 /// The JSON of what a plan says, for what it holds.
 pub fn said(plan: &Plan) -> String {
     json!({ "held": plan.held, "coverage": plan.coverage }).to_string()
-}
-
-#[async_trait]
-impl Connector for User<'_> {
-    async fn connect(&self, project: &Project, name: &Name, environment: &Environment) -> Result<Arc<dyn Platform>, PlatformError> {
-        let said = Options::read(&environment.options).unwrap_or_default();
-        let owner = owner_in(project, name);
-        let config = EnvironmentConfig {
-            environment: name.clone(),
-            owner,
-            namespace: self.namespace.clone(),
-            create_namespace: true,
-            force_conflicts: self.force_conflicts || said.force_conflicts,
-            watch: 0,
-        };
-        Ok(Arc::new(KubernetesPlatform::connect(config, self.connection()?).with_patience(self.patience)))
-    }
 }
