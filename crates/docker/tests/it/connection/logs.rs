@@ -9,7 +9,7 @@ use stratos_docker::connection::Connection;
 use stratos_docker::endpoint::Endpoint;
 use stratos_docker::logs::{Of, logs};
 use stratos_engine::platform::{LogLine, LogOptions, PlatformError};
-use stratos_test_platforms::{Engines, shared_swarm_of_two};
+use stratos_test_platforms::{Engines, shared_engine, shared_swarm_of_two};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -192,7 +192,7 @@ async fn long_lines_stay_whole_and_a_terminals_too() {
 
 #[tokio::test]
 async fn an_engine_that_is_no_manager_says_what_to_do() {
-    let connection = Connection::new(Endpoint::Unix(super::places::place().engines.socket(0))).unwrap();
+    let connection = Connection::new(Endpoint::Unix(shared_engine().socket(0))).unwrap();
     let error = logs(&connection, Of::Service("web".into()), &LogOptions::default()).await.err().unwrap();
     assert!(error.why.contains("not a swarm manager"), "{error}");
     assert!(error.hint.unwrap().contains("docker swarm init"));

@@ -1,7 +1,8 @@
 //! The three nodes. One test at a time has them, and finds them whole.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stratos_test_platforms::{Engines, eventually, swarm_of};
 
@@ -10,24 +11,43 @@ pub const NODES: usize = 3;
 
 /// The nodes, for one test.
 pub struct Cluster {
-    engines: &'static Engines,
-    alive: MutexGuard<'static, [bool; NODES]>,
+    engines: Arc<Engines>,
+    nodes: MutexGuard<'static, Nodes>,
 }
+
+/// The engines, where they have been started, and which of them are there.
+struct Nodes {
+    engines: Option<Arc<Engines>>,
+    alive: [bool; NODES],
+}
+
+/// So many tests have the nodes or wait for them: the last one ends the engines.
+static USERS: AtomicUsize = AtomicUsize::new(0);
 
 /// Waits for the nodes. Whatever the test before has done to them, or did not get to mend, is mended.
 pub fn cluster() -> Cluster {
-    static ENGINES: OnceLock<Engines> = OnceLock::new();
-    static ALIVE: Mutex<[bool; NODES]> = Mutex::new([true; NODES]);
-    let alive = ALIVE.lock().unwrap_or_else(PoisonError::into_inner);
-    let engines = ENGINES.get_or_init(|| swarm_of(NODES));
-    let mut cluster = Cluster { engines, alive };
+    static SHARED: Mutex<Nodes> = Mutex::new(Nodes { engines: None, alive: [true; NODES] });
+    USERS.fetch_add(1, Ordering::SeqCst);
+    let mut nodes = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    if nodes.engines.is_none() {
+        *nodes = Nodes { engines: Some(Arc::new(swarm_of(NODES))), alive: [true; NODES] };
+    }
+    let mut cluster = Cluster { engines: nodes.engines.clone().unwrap(), nodes };
     for node in 0..NODES {
-        if !cluster.alive[node] {
+        if !cluster.nodes.alive[node] {
             cluster.revive(node);
         }
     }
     eventually("all nodes are ready", || (0..NODES).all(|node| cluster.nodes(node) == Some(whole())));
     cluster
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if USERS.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.nodes.engines = None;
+        }
+    }
 }
 
 /// Each node is there, and takes work.
@@ -36,8 +56,8 @@ fn whole() -> BTreeMap<String, String> {
 }
 
 impl Cluster {
-    pub fn engines(&self) -> &'static Engines {
-        self.engines
+    pub fn engines(&self) -> &Arc<Engines> {
+        &self.engines
     }
 
     /// The image of an app that works.
@@ -53,13 +73,13 @@ impl Cluster {
 
     /// Whoever has this node from here on kills it.
     pub fn is_lost(&mut self, node: usize) {
-        self.alive[node] = false;
+        self.nodes.alive[node] = false;
     }
 
     /// Brings a node back.
     pub fn revive(&mut self, node: usize) {
         self.engines.revive(node);
-        self.alive[node] = true;
+        self.nodes.alive[node] = true;
     }
 
     /// What a manager says of the nodes: `Ready Active`, `Down Active`. None where it cannot say.
@@ -75,7 +95,7 @@ impl Cluster {
             let asked = self.engines.try_docker(*node, &["node", "inspect", "self", "--format", "{{.ManagerStatus.Leader}}"]);
             String::from_utf8_lossy(&asked.stdout).trim() == "true"
         };
-        eventually("a leader", || (0..NODES).filter(|node| self.alive[*node]).find(leads))
+        eventually("a leader", || (0..NODES).filter(|node| self.nodes.alive[*node]).find(leads))
     }
 
     /// The manager that leads, and one that does not: without that one, nobody has to be elected.
@@ -119,7 +139,7 @@ impl Cluster {
 
     /// How many containers of a service really run, on all nodes that are there.
     pub fn containers(&self, service: &str) -> usize {
-        (0..NODES).filter(|node| self.alive[*node]).map(|node| self.containers_on(node, service)).sum()
+        (0..NODES).filter(|node| self.nodes.alive[*node]).map(|node| self.containers_on(node, service)).sum()
     }
 
     /// How many of them run on one node.

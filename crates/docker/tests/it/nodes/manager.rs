@@ -1,5 +1,7 @@
 //! The manager that we are connected to is lost.
 
+use std::sync::Arc;
+
 use stratos_engine::apply::{ApplyError, ChangeResult, Event, Progress, Quiet, RunVerdict};
 use stratos_engine::deploy::PlanError;
 use stratos_engine::platform::PlatformErrorKind;
@@ -12,7 +14,7 @@ use super::project::{Project, web};
 /// Takes a node away as soon as a change is done.
 struct LosesAfter {
     change: &'static str,
-    engines: &'static Engines,
+    engines: Arc<Engines>,
     node: usize,
 }
 
@@ -39,7 +41,7 @@ async fn an_apply_that_loses_its_manager_is_finished_through_another() {
     let (first, second) = (project.service("first"), project.service("second"));
     let plan = project.plan().await;
     cluster.is_lost(lost);
-    let applied = project.try_apply(&plan, &LosesAfter { change: "-first", engines: cluster.engines(), node: lost }).await.unwrap();
+    let applied = project.try_apply(&plan, &LosesAfter { change: "-first", engines: cluster.engines().clone(), node: lost }).await.unwrap();
     assert_eq!(applied.verdict(), RunVerdict::Partial, "{}", told(&plan, &applied));
     let result_of = |app: &str| &applied.changes.iter().find(|report| report.id.name.ends_with(app)).unwrap().result;
     assert!(matches!(result_of("-first"), ChangeResult::Done), "{}", told(&plan, &applied));

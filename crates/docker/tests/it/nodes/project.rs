@@ -30,7 +30,7 @@ const CHECKED: &str = "health = { http = \"/healthz\", interval = \"500ms\", tim
 /// A project and what it is connected to.
 pub struct Project {
     name: String,
-    engines: &'static Engines,
+    engines: Arc<Engines>,
     folder: TempDir,
     manager: usize,
     policy: Policy,
@@ -40,7 +40,7 @@ impl Project {
     /// A project without apps.
     pub fn new(cluster: &Cluster, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let project = Self { name: name.to_owned(), engines: cluster.engines(), folder, manager: 0, policy: Policy::default() };
+        let project = Self { name: name.to_owned(), engines: cluster.engines().clone(), folder, manager: 0, policy: Policy::default() };
         project.declare("");
         project
     }
