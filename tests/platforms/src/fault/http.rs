@@ -12,6 +12,7 @@ use axum::response::IntoResponse as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -91,7 +92,7 @@ impl Way {
     fn serve(self: Arc<Self>, client: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         // A request that fails closes its connection without an answer.
         let service = service_fn(move |request| self.clone().pass(request));
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(client), service));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(client), service).with_upgrades());
     }
 
     /// A request is carried out to its end, also when its client has gone.
@@ -105,11 +106,12 @@ impl Way {
         carried.await.map_err(|error| error.to_string())?
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, String> {
+    async fn answer(&self, mut request: Request<Incoming>) -> Result<Response<Body>, String> {
         let cut = || Err("the line is cut".to_owned());
         if self.rules.is_cut() {
             return cut();
         }
+        let client = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
         let body = whole(Body::new(body)).await?;
         if let Some(answer) = self.fault(&mut parts).await? {
@@ -127,7 +129,12 @@ impl Way {
             self.rules.die();
             return cut();
         }
-        let (mut head, mut body) = (self.upstream)(Request::from_parts(parts, body)).await?.into_parts();
+        let mut answer = (self.upstream)(Request::from_parts(parts, body)).await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS && dies.is_none() {
+            tokio::spawn(join(client, hyper::upgrade::on(&mut answer)));
+            return Ok(answer);
+        }
+        let (mut head, mut body) = answer.into_parts();
         if !is_read {
             // A write has had its effect when its answer is there to the end.
             body = whole(body).await?.into();
@@ -159,6 +166,14 @@ impl Way {
     }
 }
 
+/// After its answer an upgraded connection carries bytes in both directions: a command's input and output, for example.
+async fn join(client: OnUpgrade, server: OnUpgrade) {
+    if let Ok((client, server)) = tokio::try_join!(client, server) {
+        // It ends when one of them has gone.
+        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(server)).await;
+    }
+}
+
 async fn whole(body: Body) -> Result<Bytes, String> {
     axum::body::to_bytes(body, usize::MAX).await.map_err(|error| error.to_string())
 }
@@ -166,13 +181,16 @@ async fn whole(body: Body) -> Result<Bytes, String> {
 /// Asks over a connection of its own.
 async fn ask_socket(socket: &Path, request: Request<Bytes>) -> Result<Response<Body>, String> {
     let (mut parts, body) = request.into_parts();
-    for name in [header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::CONNECTION] {
+    for name in [header::TRANSFER_ENCODING, header::CONTENT_LENGTH] {
         parts.headers.remove(name);
+    }
+    if !parts.headers.contains_key(header::UPGRADE) {
+        parts.headers.remove(header::CONNECTION);
     }
     let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake::<_, Body>(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-    tokio::spawn(connection);
+    tokio::spawn(connection.with_upgrades());
     let answer = sender.send_request(Request::from_parts(parts, Body::from(body))).await.map_err(|error| error.to_string())?;
     Ok(answer.map(Body::new))
 }
