@@ -161,6 +161,8 @@ pub struct Case {
     pub cluster: &'static Cluster,
     pub manifests: Manifests,
     place: Place<'static>,
+    /// The step that is under way, for a test that fails.
+    pub at: String,
     /// The kinds, with their namespaces, that were ever deployed.
     kinds: BTreeSet<String>,
     /// The objects, as kubectl names them. They are deleted with this value, for those that do not go with the namespace.
@@ -174,7 +176,7 @@ impl Case {
             let place = Place::without_pods(Cluster::shared_api_only(), &name, "");
             let kubeconfig = place.cluster.kubeconfig_of(&place.namespace, &["system:masters"]);
             let manifests = Manifests::new(&kubeconfig, &place.namespace);
-            Self { cluster: place.cluster, manifests, place, kinds: BTreeSet::new(), objects: BTreeSet::new() }
+            Self { cluster: place.cluster, manifests, place, at: String::new(), kinds: BTreeSet::new(), objects: BTreeSet::new() }
         };
         tokio::task::spawn_blocking(start).await.unwrap()
     }
@@ -227,22 +229,19 @@ impl Case {
 
     /// There is nothing to do, and nothing was asked but lists, the record, and which kinds there are where some come with no cluster.
     pub async fn nothing(&self) {
+        let at = &self.at;
         let (plan, requests) = self.plan().await;
-        assert_eq!(told(&plan), [""; 0]);
-        self.nothing_without_a_dry_run().await;
+        assert_eq!(told(&plan), [""; 0], "{at}");
+        let alone = self.manifests.plan(false, Policy::default()).await;
+        assert_eq!(told(&alone), [""; 0], "{at} before the dry run");
         let asked: Vec<String> = requests.iter().map(|request| format!("{} {}", request.verb, request.uri)).collect();
         let lists = requests.iter().filter(|request| request.verb == "list").count();
         let record = format!("get /api/v1/namespaces/{}/configmaps/stratos-", self.id());
         let expected = |asked: &&String| asked.starts_with(&record) || ["get /api", "get /apis"].contains(&asked.as_str());
-        assert_eq!(lists, self.kinds.len(), "{asked:#?}");
-        assert_eq!(asked.iter().filter(|asked| asked.starts_with(&record)).count(), 1, "{asked:#?}");
-        assert_eq!(lists + asked.iter().filter(expected).count(), asked.len(), "{asked:#?}");
-        assert_eq!(requests.iter().filter(|request| request.dry_run).count(), 0, "{asked:#?}");
-    }
-
-    pub async fn nothing_without_a_dry_run(&self) {
-        let plan = self.manifests.plan(false, Policy::default()).await;
-        assert_eq!(told(&plan), [""; 0], "before the dry run");
+        assert_eq!(lists, self.kinds.len(), "{at} {asked:#?}");
+        assert_eq!(asked.iter().filter(|asked| asked.starts_with(&record)).count(), 1, "{at} {asked:#?}");
+        assert_eq!(lists + asked.iter().filter(expected).count(), asked.len(), "{at} {asked:#?}");
+        assert_eq!(requests.iter().filter(|request| request.dry_run).count(), 0, "{at} {asked:#?}");
     }
 
     /// This declares the same.

@@ -150,7 +150,7 @@ async fn there_and_back() {
     let get = async |what: &str, path: &str| live.kubectl(&["get", what, &format!("--output=jsonpath={path}")]).await.unwrap();
     assert_eq!(get("deployment/web", "{.spec.replicas} {.metadata.labels.app\\.kubernetes\\.io/part-of}").await, "3 front");
     assert_eq!(get("service/web", "{.spec.sessionAffinity}").await, "ClientIP");
-    assert_eq!(get("gadgets/web", "{.spec.greeting}").await, "hi");
+    assert_eq!(get("gadgets.storefront.example.com/web", "{.spec.greeting}").await, "hi");
     assert_eq!(get("secret/web-login", "{.data.password} {.data.user}").await, "czNjcjN0LW9mLXRoZS1kYXRhYmFzZQ== c2hvcA==");
     assert_eq!(get("secret/web-login", "{.data.url}").await, "ZGI6Ly9zaG9wOnMzY3IzdC1vZi10aGUtZGF0YWJhc2VAZGI=");
 

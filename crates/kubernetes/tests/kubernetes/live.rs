@@ -10,7 +10,9 @@ use stratos_test_platforms::Cluster;
 
 /// A declared value and what the live object has in its place.
 pub struct Pair<'a> {
-    /// `Kind` of the object, without its group.
+    /// The declared object.
+    pub object: &'a Value,
+    /// Its kind, without the group.
     pub kind: &'a str,
     /// Whether the kind comes with each cluster, so that its objects are stored by a type of Go.
     pub is_built_in: bool,
@@ -46,11 +48,22 @@ pub const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         reason: "a zero value of a built-in kind is not stored where its type says `omitempty`; a definition's schema is data",
-        covers: |pair| pair.is_built_in && pair.live.is_none() && is_zero(pair.declared) && !pair.is_in("openAPIV3Schema"),
+        covers: |pair| pair.is_built_in && pair.live.is_none_or(Value::is_null) && is_zero(pair.declared) && !pair.is_in("openAPIV3Schema"),
     },
     Exception {
         reason: "the server stores a quantity in its shortest form",
         covers: |pair| is_quantity(pair) && pair.live.is_some_and(|live| amount(live).is_some() && amount(live) == amount(pair.declared)),
+    },
+    Exception {
+        reason: "the server rounds up a resource that is finer than a thousandth",
+        covers: |pair| {
+            let [declared, live] = [Some(pair.declared), pair.live].map(|value| value.and_then(amount));
+            is_quantity(pair) && pair.is_in("resources") && declared.map(|amount| (amount * 1e3).ceil() / 1e3) == live && live.is_some()
+        },
+    },
+    Exception {
+        reason: "the rules of a ClusterRole with an aggregationRule are its controller's",
+        covers: |pair| pair.kind == "ClusterRole" && pair.path == ["rules"] && pair.object["aggregationRule"].is_object(),
     },
     Exception {
         reason: "an image is pinned to the digest that its tag had",
@@ -86,25 +99,28 @@ const KEYED: &[(&str, &[&str])] = &[
     ("ownerReferences", &["uid"]),
 ];
 
-/// Everything of a file that the live objects do not hold: `Kind name: path: declared …, live …`.
+/// Everything of a file that the live objects do not hold, `Kind name: path: declared …, live …`; and `kubectl: …` where it does
+/// not read the whole file.
 pub fn differences(cluster: &Cluster, kubeconfig: &Path, file: &Path) -> Vec<String> {
     let kubectl = |words: &[&str]| {
         let (kubeconfig, file) = (format!("--kubeconfig={}", kubeconfig.display()), format!("--filename={}", file.display()));
         let output = cluster.try_kubectl(&[words, &["--output=json", &kubeconfig, &file]].concat());
-        (objects(&output.stdout), String::from_utf8_lossy(&output.stderr).trim_end().to_owned(), output.status.success())
+        let why = (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).trim_end().to_owned());
+        (objects(&output.stdout), why)
     };
-    let (declared, why, _) = kubectl(&["create", "--dry-run=client", "--validate=false"]);
+    let (declared, why) = kubectl(&["create", "--dry-run=client", "--validate=false"]);
+    let mut out: Vec<String> = why.into_iter().map(|why| format!("kubectl: {why}")).collect();
     if declared.is_empty() {
-        return if why.is_empty() { Vec::new() } else { vec![format!("kubectl does not read the file: {why}")] };
+        return out;
     }
-    let (live, why, is_complete) = kubectl(&["get"]);
-    let mut out: Vec<String> = (!is_complete).then(|| format!("kubectl does not find everything: {why}")).into_iter().collect();
+    let (live, why) = kubectl(&["get"]);
     for object in &declared {
-        // One that is not there is named in kubectl's own words.
-        let Some(live) = live.iter().find(|live| is_counterpart(object, live)) else { continue };
-        out.extend(
-            unheld(object, live).into_iter().map(|line| format!("{} {}: {line}", text(&object["kind"]), text(&object["metadata"]["name"]))),
-        );
+        let lines = match live.iter().find(|live| is_counterpart(object, live)) {
+            Some(live) => unheld(object, live),
+            None => vec![format!("it is not there: {}", why.as_deref().unwrap_or_default())],
+        };
+        let name = format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]));
+        out.extend(lines.into_iter().map(|line| format!("{name}: {line}")));
     }
     out
 }
@@ -114,7 +130,7 @@ pub fn unheld(declared: &Value, live: &Value) -> Vec<String> {
     let kind = text(&declared["kind"]);
     let group = text(&declared["apiVersion"]).split_once('/').map_or(String::new(), |(group, _)| group.to_owned());
     let is_built_in = !group.contains('.') || group.ends_with(".k8s.io");
-    let mut comparison = Comparison { kind: &kind, is_built_in, path: Vec::new(), out: Vec::new() };
+    let mut comparison = Comparison { object: declared, kind: &kind, is_built_in, path: Vec::new(), out: Vec::new() };
     comparison.compare(&with_text_as_data(declared), Some(live));
     comparison.out
 }
@@ -132,6 +148,7 @@ fn with_text_as_data(declared: &Value) -> Value {
 }
 
 struct Comparison<'a> {
+    object: &'a Value,
     kind: &'a str,
     is_built_in: bool,
     path: Vec<String>,
@@ -140,7 +157,7 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn compare(&mut self, declared: &Value, live: Option<&Value>) {
-        let pair = Pair { kind: self.kind, is_built_in: self.is_built_in, path: &self.path, declared, live };
+        let pair = Pair { object: self.object, kind: self.kind, is_built_in: self.is_built_in, path: &self.path, declared, live };
         if Some(declared) == live || EXCEPTIONS.iter().any(|exception| (exception.covers)(&pair)) {
             return;
         }

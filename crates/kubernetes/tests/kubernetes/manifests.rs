@@ -280,9 +280,14 @@ async fn patches_are_applied_and_changes_by_hand_are_seen_and_set_right() {
     live.apply(Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() }).await.unwrap();
 }
 
+/// A group that no other process has.
+fn fixed_group() -> String {
+    format!("fixed-{}.example.com", std::process::id())
+}
+
 /// A definition whose rule refuses another size, a ticket of that size, and a ConfigMap that is fixed.
 fn fixed(size: u32) -> Live {
-    let group = format!("fixed-{}.example.com", std::process::id());
+    let group = fixed_group();
     let text = format!(
         "
 apiVersion: apiextensions.k8s.io/v1
@@ -327,7 +332,8 @@ async fn what_the_cluster_does_not_change_in_place_is_planned_to_be_made_anew() 
     tokio::task::spawn_blocking(cluster).await.unwrap();
     fixed(1).apply(Policy::default()).await.unwrap();
     fixed(1).unchanged("right after an apply").await.unwrap();
-    let uid = ["get", "ticket/one", "configmap/fixed", "--output", "jsonpath={.items[*].metadata.uid}"];
+    let ticket = format!("ticket.{}/one", fixed_group());
+    let uid = ["get", &ticket, "configmap/fixed", "--output", "jsonpath={.items[*].metadata.uid}"];
     let before = fixed(1).kubectl(&uid).await.unwrap();
     // An operator may keep data in what it serves: it is held until somebody agrees.
     let held = fixed(2).changes().await.unwrap();
@@ -343,8 +349,9 @@ async fn what_the_cluster_does_not_change_in_place_is_planned_to_be_made_anew() 
             change.differences.iter().map(move |_| of.clone())
         })
         .collect();
+    let ticket_id = format!("Ticket.{}/one", fixed_group());
     let replaced = |id: &str| changes.iter().filter(|change| change.starts_with("Replace") && change.contains(id)).count();
-    assert_eq!((replaced("/one"), replaced("ConfigMap/fixed"), changes.len()), (2, 1, 3), "{changes:#?}");
+    assert_eq!((replaced(&ticket_id), replaced("ConfigMap/fixed"), changes.len()), (2, 1, 3), "{changes:#?}");
     fixed(2).apply(agreed).await.unwrap();
     fixed(2).unchanged("right after a replacement").await.unwrap();
     let after = fixed(2).kubectl(&uid).await.unwrap();

@@ -91,7 +91,9 @@ pub async fn run(folder: &Path) {
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     let mut situation = Situation::begin(folder, Case::new(&name).await).await;
     for (number, step) in situation.steps().into_iter().enumerate() {
-        situation.step(&step, &format!("{name}, step {}", number + 1)).await;
+        let at = format!("{name}, step {}", number + 1);
+        situation.case.at.clone_from(&at);
+        situation.step(&step, &at).await;
     }
 }
 
