@@ -18,9 +18,8 @@ pub fn all(programs: Vec<Program>) -> bool {
     let programs = Mutex::new(programs.into_iter());
     let next = || programs.lock().expect("no thread panics while it takes a program").next();
     std::thread::scope(|scope| {
-        let threads = [(); CONCURRENCY]
-            .map(|()| scope.spawn(|| std::iter::from_fn(next).fold(true, |passed, program| run(&program, None) && passed)));
-        threads.into_iter().fold(true, |passed, thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) && passed)
+        let threads = [(); CONCURRENCY].map(|()| scope.spawn(|| one_after_another(std::iter::from_fn(next), None)));
+        joined(threads)
     })
 }
 
@@ -29,11 +28,27 @@ pub fn all(programs: Vec<Program>) -> bool {
 /// `servers` is the folder of the shared servers.
 pub fn side_by_side(lanes: Vec<Vec<Program>>, servers: &Path) -> bool {
     std::thread::scope(|scope| {
-        let run_lane = |lane: Vec<Program>| lane.iter().fold(true, |passed, program| run(program, Some(servers)) && passed);
-        let lanes: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(move || run_lane(lane))).collect();
-        // Every lane is waited for, also after a failure.
-        lanes.into_iter().fold(true, |passed, lane| lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) && passed)
+        let start = |lane: Vec<Program>| scope.spawn(move || one_after_another(lane.into_iter(), Some(servers)));
+        joined(lanes.into_iter().map(start).collect::<Vec<_>>())
     })
+}
+
+/// Runs every program, also after one that failed.
+fn one_after_another(programs: impl Iterator<Item = Program>, servers: Option<&Path>) -> bool {
+    let mut passed = true;
+    for program in programs {
+        passed &= run(&program, servers);
+    }
+    passed
+}
+
+/// Waits for every thread, also after one that failed.
+fn joined<'scope>(threads: impl IntoIterator<Item = std::thread::ScopedJoinHandle<'scope, bool>>) -> bool {
+    let mut passed = true;
+    for thread in threads {
+        passed &= thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+    passed
 }
 
 /// Runs one program. A line about one test is passed on as it comes, with the program's name; all else at the end, together.
