@@ -1,17 +1,20 @@
 //! An app's native part: `platform.kubernetes` (docs/kubernetes-manifests.md).
 //!
 //! A walk through: [`part`] reads the keys, [`chart`] those of a chart, which [`helm`] renders with [`stand_in`]s for secrets; [`manifest`]
-//! opens files into objects, each of which [`check`] looks at; [`patch`] lays patches on them, and on what `translate` makes; [`order`] says what comes before what. Everything that a manifest says is
+//! opens files into objects, each of which [`check`] looks at; [`patch`] lays patches on them, and on what `translate` makes;
+//! [`duplicates`] finds elements that a list has twice; [`order`] says what comes before what. Everything that a manifest says is
 //! applied or refused: nothing is dropped but what a server writes by itself.
 
 mod chart;
 mod check;
+mod duplicates;
 pub(crate) mod helm;
 mod manifest;
 mod merge;
 mod order;
 mod part;
 mod patch;
+mod scalar;
 mod stand_in;
 mod steady;
 #[cfg(test)]
@@ -32,6 +35,7 @@ use crate::config::EnvironmentConfig;
 use crate::object::desired::{self, Wrong};
 use crate::translate::{self, ROLLOUT_TIMEOUT};
 use crate::{discovery, shape};
+use duplicates::Types;
 use manifest::Manifest;
 pub(crate) use order::Order;
 pub(crate) use patch::Patches;
@@ -79,6 +83,11 @@ pub(crate) fn native(config: &EnvironmentConfig, app: &TranslatedApp<'_>, part: 
             problems.push(
                 Diagnostic::new(message, manifest.span(&["metadata", "name"])).related_to(first.span(&["metadata", "name"]), "first here"),
             );
+    for (id, manifest) in &objects {
+        let definitions = objects.values().map(|manifest| &manifest.object);
+        let types = Types::of(&manifest.identity.api_version, &manifest.identity.kind, definitions);
+        duplicates::check(id, manifest, &patches, types, &mut problems);
+    }
             continue;
         }
         manifest.object = patches.apply(&id, manifest.object);

@@ -1,6 +1,8 @@
 //! What Kubernetes makes of the portable fields, and what it cannot take.
 
-use stratos_engine::manifest::schema::App;
+use std::collections::BTreeMap;
+
+use stratos_engine::manifest::schema::{App, Protocol};
 use stratos_engine::platform::{Field, Support};
 
 /// The most that a ConfigMap or a Secret may hold.
@@ -45,6 +47,13 @@ pub(crate) fn check(app: &App) -> Vec<String> {
     if app.image.is_none() {
         problems
             .push("`image` is required: a cluster runs images (`environments = [\"…\"]` keeps an app to other environments)".to_owned());
+    }
+    // Two ports of a Service, and of a container, with one number and protocol are one to the API.
+    let mut numbers = BTreeMap::new();
+    for (name, port) in app.ports.iter().filter(|_| app.image.is_some()) {
+        if let Some(first) = numbers.insert((port.port, port.protocol == Protocol::Udp), name) {
+            problems.push(format!("its ports `{first}` and `{name}` are the same: {} of one protocol", port.port));
+        }
     }
     let literal = app.files.values().filter_map(|file| file.content.as_ref()?.as_literal());
     let size: usize = literal.map(str::len).sum();

@@ -61,6 +61,11 @@ pub(super) fn metadata(tree: &Tree, out: &mut Vec<Problem>) {
     for entry in metadata.entries() {
         let Entry { key, key_at, value } = entry;
         match key.as_str() {
+            "name" | "namespace" if value.as_str().is_some_and(|name| !is_path_segment(name)) => out.push(Problem {
+                at: value.at.clone(),
+                why: format!("`metadata.{key}` cannot be `{}`: it is a part of addresses", value.as_str().unwrap_or_default()),
+                help: Some("neither `.` nor `..`, and nothing with `/` or `%` in it".to_owned()),
+            }),
             "namespace"
                 if value.as_str().is_none_or(|text| text.is_empty() || text.contains(stratos_engine::desired::text::OPEN))
                     && !value.is_null() =>
@@ -86,6 +91,11 @@ pub(super) fn metadata(tree: &Tree, out: &mut Vec<Problem>) {
             }
         }
     }
+}
+
+/// What the server takes as a name of any kind (`path.IsValidPathSegmentName`). `..` would lead a request elsewhere.
+fn is_path_segment(name: &str) -> bool {
+    ![".", ".."].contains(&name) && !name.contains(['/', '%'])
 }
 
 /// Looks through an object for values that are no text where text is asked for.

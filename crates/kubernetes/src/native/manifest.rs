@@ -35,8 +35,17 @@ pub(super) struct Manifest<'a> {
 impl Manifest<'_> {
     /// Where something stands in its file.
     pub(super) fn span(&self, path: &[&str]) -> Span {
-        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
-        self.file.span(self.tree.place(&path).0)
+        self.place(&path.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>())
+    }
+
+    /// Where something stands in its file, as far as it is there.
+    pub(super) fn place(&self, path: &[String]) -> Span {
+        self.file.span(self.tree.place(path).0)
+    }
+
+    /// As it is written.
+    pub(super) fn unpatched(&self) -> Value {
+        self.tree.value()
     }
 
     /// Whether its chart says that nothing deletes it.
@@ -45,7 +54,7 @@ impl Manifest<'_> {
     }
 
     pub(super) fn diagnostic(&self, wrong: &Wrong) -> Diagnostic {
-        Diagnostic::new(sentence(&self.identity.kind, &self.identity.name, wrong), self.file.span(self.tree.place(&wrong.at).0))
+        Diagnostic::new(sentence(&self.identity.kind, &self.identity.name, wrong), self.place(&wrong.at))
     }
 }
 

@@ -8,6 +8,7 @@ use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::manifest::diagnostic::Diagnostic;
 use stratos_engine::render::native::{Native, NativeFile};
 
+use super::duplicates::{self, Duplicate, Types};
 use super::part::{Part, Target};
 use super::yaml::{Node, Tree};
 use super::{check, merge, sentence, yaml};
@@ -115,9 +116,12 @@ impl<'a> Patches<'a> {
             if !same_group || !same_namespace {
                 continue;
             }
-            patch.used.set(true);
+            let known = leaf::is_known(&kind.group);
+            if !patch.used.replace(true) && known {
+                self.problems.borrow_mut().extend(patch.duplicates());
+            }
             let mut patched = object.clone();
-            let done = merge::merge(&mut patched, &patch.value, leaf::is_known(&kind.group)).and_then(|()| unchanged(&object, &patched));
+            let done = merge::merge(&mut patched, &patch.value, known).and_then(|()| unchanged(&object, &patched));
             match done {
                 Ok(()) => {
                     object = patched;
@@ -164,6 +168,15 @@ impl<'a> Patches<'a> {
 }
 
 impl Patch<'_> {
+    /// Elements that it has twice, which would become one.
+    fn duplicates(&self) -> Vec<Diagnostic> {
+        let diagnostic = |duplicate: Duplicate| {
+            let first = self.file.span(self.tree.place(&duplicate.first()).0);
+            self.diagnostic(&duplicate.wrong()).related_to(first, "first here")
+        };
+        duplicates::of(&self.value, Types::BuiltIn).into_iter().map(diagnostic).collect()
+    }
+
     fn diagnostic(&self, wrong: &Wrong) -> Diagnostic {
         Diagnostic::new(wrong.why.clone(), self.file.span(self.tree.place(&wrong.at).0))
     }

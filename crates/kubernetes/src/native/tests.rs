@@ -1,5 +1,7 @@
 //! Parts, from a manifest and its files to resources, or to what is wrong with them.
 
+mod duplicates;
+
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::resource::Resource;
 use stratos_engine::desired::{Desired, desired, owner_in};
@@ -167,7 +169,10 @@ fn each_mistake_is_said_at_its_place() {
             "5:6: Secret a, `data.k`: `data` is base64, and this is none",
         ),
         ("apiVersion: v1\nkind: Secret\nmetadata: { name: a }\nstringData: { k: 1 }\n", "4:18: Secret a: `k` must be text"),
-        ("apiVersion: v1\nkind: Namespace\nmetadata: { name: shop-test }\n", "3:19: the namespace shop-test is the environment's own"),
+        (&object("metadata: { name: .. }\n"), "3:19: ConfigMap ..: `metadata.name` cannot be `..`: it is a part of addresses"),
+        (&object("metadata: { name: a/b }\n"), "`metadata.name` cannot be `a/b`"),
+        (&object("metadata: { name: 100% }\n"), "`metadata.name` cannot be `100%`"),
+        (&object("metadata: { name: a, namespace: . }\n"), "`metadata.namespace` cannot be `.`"),
         ("apiVersion: kustomize.config.k8s.io/v1\nkind: Kustomization\nmetadata: { name: a }\n", "1:1: a Kustomization is no object"),
         ("apiVersion: v1\nkind: List\nitems: {}\n", "`items` must be a list"),
         (
@@ -323,7 +328,7 @@ fn what_is_named_comes_first() {
   subjects: [{ kind: ServiceAccount, name: s, namespace: shop-test }] }
 ---
 { apiVersion: apps/v1, kind: Deployment, metadata: { name: d },
-  spec: { progressDeadlineSeconds: 7, template: { metadata: { labels: { app: d, x: y } }, spec: { serviceAccountName: s, priorityClassName: none,
+  spec: { progressDeadlineSeconds: 7, template: { metadata: { labels: { app: d, x: z } }, spec: { serviceAccountName: s, priorityClassName: none,
     volumes: [{ name: v, configMap: { name: c } }], containers: [{ name: d, env: [{ name: E, value: c }] }] } } } }
 ---
 { apiVersion: v1, kind: Service, metadata: { name: hook }, spec: { selector: { app: d } } }

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_json::{Map, Value};
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 use stratos_engine::desired::text::{CLOSE, OPEN};
 
+use super::scalar;
 use crate::object::segment::{self, Element};
 
 /// A value, and the bytes that it stands at. What an alias or a merge brought stands where it is used.
@@ -56,10 +57,12 @@ pub(super) fn lenient(text: &str) -> Result<Vec<Tree>, SyntaxError> {
 
 fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Tree>, SyntaxError> {
     let options = serde_saphyr::options! {
+        // Plain scalars are read anew (`scalar`): here they are text, or what they are in every version of YAML.
         strict_booleans: true,
         underscored_numbers_as_strings: true,
         leading_zero_numbers_as_strings: true,
         duplicate_keys: duplicate_keys,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         reject_unsupported_tags: true,
         with_snippet: false,
         budget: serde_saphyr::budget! { max_documents: 10_000, max_nodes: 2_000_000, max_events: 4_000_000, max_depth: 100 },
@@ -67,7 +70,10 @@ fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Tree>, Syn
     };
     let (masked, hidden) = masked(text);
     match serde_saphyr::from_multiple_with_options::<Spanned<Raw>>(&masked, options) {
-        Ok(documents) => Ok(documents.into_iter().map(|document| placed(document, &hidden)).collect()),
+        Ok(documents) => {
+            let places = Places { text: &masked, hidden, strict: matches!(duplicate_keys, DuplicateKeyPolicy::Error) };
+            documents.into_iter().map(|document| places.tree(document)).collect()
+        }
         Err(error) => {
             let at = error.location().map_or(0..0, |location| error_place(location, text));
             Err(SyntaxError { message: message(&error.without_snippet().to_string()), at })
@@ -85,7 +91,7 @@ fn message(error: &str) -> String {
 enum Raw {
     Scalar(Value),
     List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
 /// The text with other placeholders of the same length, and those that were there: they hold quotes, and may stand within quotes.
@@ -124,21 +130,52 @@ fn unmasked(text: String, hidden: &[&str]) -> String {
     out
 }
 
-fn placed(raw: Spanned<Raw>, hidden: &[&str]) -> Tree {
-    let node = match raw.value {
-        Raw::Scalar(Value::String(text)) => Node::Scalar(Value::String(unmasked(text, hidden))),
-        Raw::Scalar(value) => Node::Scalar(value),
-        Raw::List(items) => Node::List(items.into_iter().map(|item| placed(item, hidden)).collect()),
-        Raw::Map(entries) => {
-            let entry = |(key, value): (Spanned<String>, Spanned<Raw>)| Entry {
-                key_at: range(key.referenced),
-                key: unmasked(key.value, hidden),
-                value: placed(value, hidden),
-            };
-            Node::Map(last_of_each(entries.into_iter().map(entry).collect()))
+/// What was read, and its text: values get their places, and plain scalars their values.
+struct Places<'t> {
+    text: &'t str,
+    hidden: Vec<&'t str>,
+    /// A field is there once.
+    strict: bool,
+}
+
+impl Places<'_> {
+    fn tree(&self, raw: Spanned<Raw>) -> Result<Tree, SyntaxError> {
+        let at = range(raw.referenced);
+        let node = match raw.value {
+            Raw::Scalar(read) => match scalar::value(self.text, range(raw.defined), read) {
+                Ok(Value::String(text)) => Node::Scalar(Value::String(unmasked(text, &self.hidden))),
+                Ok(value) => Node::Scalar(value),
+                Err(message) => return Err(SyntaxError { message, at }),
+            },
+            Raw::List(items) => Node::List(items.into_iter().map(|item| self.tree(item)).collect::<Result<_, _>>()?),
+            Raw::Map(entries) => {
+                let entries = entries.into_iter().map(|(key, value)| self.entry(key, value)).collect::<Result<Vec<_>, _>>()?;
+                Node::Map(if self.strict { one_of_each(entries)? } else { last_of_each(entries) })
+            }
+        };
+        Ok(Tree { at, node })
+    }
+
+    fn entry(&self, key: Spanned<Raw>, value: Spanned<Raw>) -> Result<Entry, SyntaxError> {
+        let key_at = range(key.referenced);
+        let name = match key.value {
+            Raw::Scalar(read) => scalar::name(self.text, range(key.defined), read),
+            Raw::List(_) | Raw::Map(_) => Err("a field's name cannot be a list or a table".to_owned()),
+        };
+        match name {
+            Ok(name) => Ok(Entry { key: unmasked(name, &self.hidden), key_at, value: self.tree(value)? }),
+            Err(message) => Err(SyntaxError { message, at: key_at }),
         }
-    };
-    Tree { at: range(raw.referenced), node }
+    }
+}
+
+/// Names that are written differently may be the same: `on` and `true`.
+fn one_of_each(entries: Vec<Entry>) -> Result<Vec<Entry>, SyntaxError> {
+    let mut seen = HashSet::with_capacity(entries.len());
+    match entries.iter().find(|entry| !seen.insert(entry.key.as_str())) {
+        Some(second) => Err(SyntaxError { message: format!("duplicate mapping key: {}", second.key), at: second.key_at.clone() }),
+        None => Ok(entries),
+    }
 }
 
 /// Where there are two of a key, which only a chart may have, the last one.
@@ -193,7 +230,7 @@ impl<'de> Deserialize<'de> for Raw {
                 Ok(Raw::Scalar(value.into()))
             }
             fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Raw, E> {
-                number(value).map(Raw::Scalar).ok_or_else(|| E::custom(format!("{value} is no number that JSON has")))
+                scalar::number(value).map(Raw::Scalar).ok_or_else(|| E::custom(format!("{value} is no number that JSON has")))
             }
             fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
                 Ok(Raw::Scalar(value.into()))
@@ -215,16 +252,6 @@ impl<'de> Deserialize<'de> for Raw {
         }
         deserializer.deserialize_any(Values)
     }
-}
-
-/// A number without a fraction is an integer however it is written, as in what kubectl sends: `1e3` is 1000.
-fn number(value: f64) -> Option<Value> {
-    /// Beyond this a double has no units.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if value.fract() == 0.0 && value.abs() <= EXACT {
-        return Some(Value::from(value as i64));
-    }
-    Number::from_f64(value).map(Value::Number)
 }
 
 impl Tree {
@@ -367,7 +394,7 @@ mod tests {
     fn scalars_are_what_they_look_like() {
         let text = "a: yes\nb: true\nc: 1.50\nd: 0755\ne: \"1\"\nf: 1_000\ng: ~\nh: 22:22\ni: 1e3\nj: 0x1f\n80: on\n";
         let expected = json!({
-            "a": "yes", "b": true, "c": 1.5, "d": "0755", "e": "1", "f": "1_000", "g": null, "h": "22:22", "i": 1000, "j": 31, "80": "on",
+            "a": true, "b": true, "c": 1.5, "d": 493, "e": "1", "f": 1000, "g": null, "h": "22:22", "i": 1000, "j": 31, "80": true,
         });
         assert_eq!(values(text), [expected]);
     }
@@ -407,7 +434,10 @@ mod tests {
         assert_eq!(error("a: 1\n---\na: 1\na: 2\n"), ("duplicate mapping key: a".to_owned(), 14));
         assert!(error("a: !reset null\n").0.contains("reset"));
         assert!(error("fine: 1\n---\na: [1\n").1 >= 8);
-        assert!(documents("a: .nan\n").is_err());
+        assert!(error("b: 1\na: .nan\n") == (".nan is no number that JSON has".to_owned(), 8));
+        assert_eq!(error("on: 1\ntrue: 2\n"), ("duplicate mapping key: true".to_owned(), 6));
+        assert_eq!(error("~: 1\n").1, 0);
+        assert_eq!(error("[a]: 1\n").0, "a field's name cannot be a list or a table");
     }
 
     /// Ten levels of ten aliases each are ten thousand million values.

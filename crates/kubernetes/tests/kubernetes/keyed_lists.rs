@@ -94,7 +94,7 @@ fn differ<const N: usize>(at: &str, fields: [&str; N]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn elements_with_keys_have_no_order_and_others_are_left_alone() {
     let (name, text) = ("keyed-map", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
-    let (a, b, c) = ("{ host: a, port: 1, to: x, paths: [p, q] }", "{ host: a, port: 2, to: y }", "{ host: c, port: 1, to: y }");
+    let (a, b, c) = ("{ host: a, port: 1, to: x, paths: [p, q] }", "{ host: a, port: 2, to: v }", "{ host: c, port: 1, to: v }");
     let mut case = case(name, &format!("routes: [{a}, {b}, {c}]")).await;
     case.same(&text(&[c, b, a])).await;
     case.same(&text(&[b, "{ host: a, port: 1, to: x, paths: [q, p] }", c])).await;
@@ -108,7 +108,7 @@ async fn elements_with_keys_have_no_order_and_others_are_left_alone() {
     // What is removed is removed, from the front and from the middle.
     let b = "{ host: a, port: 2, to: z }";
     case.other(&text(&[b, c]), &differ("routes[host=a,port=1]", [".paths[=p]", ".paths[=q]", ".to"])).await;
-    case.other(&text(&[b, "{ host: d, port: 1, to: y }", c]), &differ("routes[1]", [".host", ".port", ".to"])).await;
+    case.other(&text(&[b, "{ host: d, port: 1, to: v }", c]), &differ("routes[1]", [".host", ".port", ".to"])).await;
     case.other(&text(&[c, b]), &differ("routes[host=d,port=1]", [".to"])).await;
     // With the first one the server removed the path that the other had put into it.
     assert_eq!(hosts(&case), ["a:2", "c:1", "z:9"]);
@@ -151,7 +151,7 @@ async fn members_of_sets_have_no_order_and_others_are_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_filled_in() {
     let (name, text) = ("keyed-default", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
-    let (a, b) = ("{ host: a, to: x }", "{ host: a, port: 81, to: y }");
+    let (a, b) = ("{ host: a, to: x }", "{ host: a, port: 81, to: v }");
     let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
     assert_eq!(hosts(&case), ["a:80", "a:81"]);
     case.same(&text(&[b, a])).await;
@@ -174,14 +174,14 @@ async fn keys_that_are_filled_in() {
     // A port that is said no more is another route.
     case.other(&text(&[b]), &differ("routes[host=a,port=80]", [".to"])).await;
     let fields = [differ("routes[host=a,port=81]", [".to"]), differ("routes[0]", [".host", ".to"])].concat();
-    case.other(&text(&["{ host: a, to: y }"]), &fields).await;
+    case.other(&text(&["{ host: a, to: v }"]), &fields).await;
     assert_eq!(hosts(&case), ["a:80", "a:82"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_by_hand() {
     let (name, text) = ("keyed-hand", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
-    let (a, b) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: y }");
+    let (a, b) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: v }");
     let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
     // An element before all others, and a value of ours.
     patch(&case, "kubectl-edit", &others("routes", &json!({ "host": "hand", "port": 5 })));
@@ -224,7 +224,7 @@ async fn an_element_in_place_of_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_declares_as_well() {
     let (name, text) = ("keyed-shared", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
-    let (a, b, c) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: y }", "{ host: c, port: 1, to: z }");
+    let (a, b, c) = ("{ host: a, port: 1, to: x }", "{ host: b, port: 1, to: v }", "{ host: c, port: 1, to: z }");
     let mut case = case(name, &format!("routes: [{a}, {b}, {c}]")).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("theirs.yaml");
@@ -245,7 +245,7 @@ async fn what_another_declares_as_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_environment_is_renamed() {
     let (name, text) = ("keyed-renamed", |routes: &[&str]| router(&format!("routes: [{}]", routes.join(", "))));
-    let (a, b) = ("{ host: a, to: x }", "{ host: b, to: y }");
+    let (a, b) = ("{ host: a, to: x }", "{ host: b, to: v }");
     let mut case = case(name, &format!("routes: [{a}, {b}]")).await;
     case.same(&text(&[b, a])).await;
     case.manifests.environment = "live".to_owned();

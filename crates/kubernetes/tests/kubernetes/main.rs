@@ -6,6 +6,7 @@ mod charts;
 mod conflicts;
 mod differential;
 mod edit;
+mod duplicates;
 mod exec;
 mod false_differences;
 mod faults;

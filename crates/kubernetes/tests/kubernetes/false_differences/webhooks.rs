@@ -86,7 +86,7 @@ async fn what_a_webhook_adds() {
     let spec = case.live("deployment/web")["spec"]["template"]["spec"].clone();
     assert!(spec["containers"][1]["name"] == "sidecar" && spec.to_string().contains("INJECTED"), "{spec:#}");
     // What is declared now is ours, although it is there already: only the value is another one.
-    let declared = WEB.replace("{ name: A, value: x }", "{ name: A, value: y }, { name: INJECTED, value: no }");
+    let declared = WEB.replace("{ name: A, value: x }", "{ name: A, value: v }, { name: INJECTED, value: none }");
     case.other(&declared, &["Deployment web: spec.template.spec.containers[name=web].env[name=INJECTED].value"]).await;
 }
 
