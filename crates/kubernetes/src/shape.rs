@@ -114,12 +114,21 @@ pub(crate) fn rank(kind: &GroupKind) -> u8 {
         "PriorityClass.scheduling.k8s.io"
         | "StorageClass.storage.k8s.io"
         | "IngressClass.networking.k8s.io"
+        "CSIDriver.storage.k8s.io" => 0,
         | "RuntimeClass.node.k8s.io"
+        | "PriorityLevelConfiguration.flowcontrol.apiserver.k8s.io"
+        | "DeviceClass.resource.k8s.io"
+        | "ClusterTrustBundle.certificates.k8s.io"
+        | "VolumeAttributesClass.storage.k8s.io"
         | "ClusterRole.rbac.authorization.k8s.io" => 1,
         "ClusterRoleBinding.rbac.authorization.k8s.io" | "ResourceQuota" | "LimitRange" => 2,
         "ServiceAccount" | "Role.rbac.authorization.k8s.io" => 3,
         "RoleBinding.rbac.authorization.k8s.io" | "ConfigMap" | "Secret" | "PersistentVolume" => 4,
-        "PersistentVolumeClaim" | "Service" => 5,
+        "PersistentVolumeClaim"
+        | "Service"
+        | "ResourceClaim.resource.k8s.io"
+        | "ResourceClaimTemplate.resource.k8s.io"
+        | "ValidatingAdmissionPolicy.admissionregistration.k8s.io" => 5,
         "ValidatingWebhookConfiguration.admissionregistration.k8s.io"
         | "MutatingWebhookConfiguration.admissionregistration.k8s.io"
         | "APIService.apiregistration.k8s.io" => 9,

@@ -34,6 +34,14 @@ const DEFINITION: &str = "CustomResourceDefinition.apiextensions.k8s.io";
 const BINDINGS: [&str; 2] = ["RoleBinding.rbac.authorization.k8s.io", "ClusterRoleBinding.rbac.authorization.k8s.io"];
 /// Kinds that hold much and name nothing.
 const SILENT: [&str; 3] = ["ConfigMap", "Secret", DEFINITION];
+/// Annotations that name an object: of a kind, in the same namespace or in none.
+const ANNOTATIONS: [(&str, &str, &str); 3] = [
+    // The token controller deletes a Secret whose account is not there.
+    ("Secret", "kubernetes.io/service-account.name", "ServiceAccount"),
+    // What `storageClassName` and `ingressClassName` were before they were fields: both still count.
+    ("PersistentVolumeClaim", "volume.beta.kubernetes.io/storage-class", "StorageClass.storage.k8s.io"),
+    ("Ingress.networking.k8s.io", "kubernetes.io/ingress.class", "IngressClass.networking.k8s.io"),
+];
 
 impl Order {
     /// Nothing is known yet.
@@ -89,6 +97,7 @@ impl Order {
         if !SILENT.contains(&&*id.kind) {
             self.named(object, &mut Vec::new(), namespace, &mut found);
         }
+        found.extend(self.annotated(id, object));
         if let Some(reference) = object.get("roleRef") {
             let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
             let kind = format!("{}.rbac.authorization.k8s.io", text("kind"));
@@ -103,6 +112,16 @@ impl Order {
         let rank = |id: &ResourceId| shape::rank(&GroupKind::parse(&id.kind));
         let before = |other: &&ResourceId| rank(other) < rank(id);
         found.into_iter().filter(before).cloned().collect()
+    }
+
+    /// What its annotations name.
+    fn annotated<'o>(&'o self, id: &ResourceId, object: &Value) -> impl Iterator<Item = &'o ResourceId> {
+        let annotations = object.pointer("/metadata/annotations");
+        let named = ANNOTATIONS.iter().filter(|(of, ..)| *of == &*id.kind).filter_map(move |(_, annotation, kind)| {
+            let name = annotations?.get(annotation)?.as_str()?;
+            self.get(kind, id.namespace.as_deref(), name).or_else(|| self.get(kind, None, name))
+        });
+        named.collect::<Vec<_>>().into_iter()
     }
 
     fn get(&self, kind: &str, namespace: Option<&str>, name: &str) -> Option<&ResourceId> {

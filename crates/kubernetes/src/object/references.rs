@@ -25,6 +25,14 @@ pub(crate) fn any(names: &[&str]) -> Option<&'static str> {
         [.., "spec", "volumeName"] => Some("PersistentVolume"),
         ["spec", "serviceName"] | [.., "backend" | "defaultBackend", "service", "name"] => Some("Service"),
         [.., "tls", "secretName"] => Some("Secret"),
+        [.., "spec", "volumeAttributesClassName"] => Some("VolumeAttributesClass.storage.k8s.io"),
+        [.., "spec", "resourceClaims", "resourceClaimName"] => Some("ResourceClaim.resource.k8s.io"),
+        [.., "spec", "resourceClaims", "resourceClaimTemplateName"] => Some("ResourceClaimTemplate.resource.k8s.io"),
+        [.., "deviceClassName"] => Some("DeviceClass.resource.k8s.io"),
+        [.., "projected", "sources", "clusterTrustBundle", "name"] => Some("ClusterTrustBundle.certificates.k8s.io"),
+        ["spec", "priorityLevelConfiguration", "name"] => Some("PriorityLevelConfiguration.flowcontrol.apiserver.k8s.io"),
+        ["spec", "policyName"] => Some("ValidatingAdmissionPolicy.admissionregistration.k8s.io"),
+        ["provisioner"] => Some("CSIDriver.storage.k8s.io"),
         _ => None,
     }
 }
