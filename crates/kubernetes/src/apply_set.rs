@@ -64,7 +64,7 @@ impl ApplySet {
     }
 
     fn path(&self) -> String {
-        format!("/api/v1/namespaces/{}/configmaps/{}", self.namespace, self.name)
+        format!("/api/v1/namespaces/{}/configmaps/{}", crate::query::segment(&self.namespace), self.name)
     }
 
     /// What is written down. None where there is no record.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::query::segment;
+
 /// A kind with its group, in the order and form that kubectl and ApplySets write it: `Deployment.apps`, `Service`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct GroupKind {
@@ -64,14 +66,14 @@ impl Resource {
         let Self { api_version, plural, namespaced, kind: _ } = self;
         let root = if api_version.contains('/') { "/apis" } else { "/api" };
         match namespace.filter(|_| *namespaced) {
-            Some(namespace) => format!("{root}/{api_version}/namespaces/{namespace}/{plural}"),
+            Some(namespace) => format!("{root}/{api_version}/namespaces/{}/{plural}", segment(namespace)),
             None => format!("{root}/{api_version}/{plural}"),
         }
     }
 
     /// The path of one object.
     pub(crate) fn object(&self, namespace: Option<&str>, name: &str) -> String {
-        format!("{}/{name}", self.collection(namespace))
+        format!("{}/{}", self.collection(namespace), segment(name))
     }
 }
 

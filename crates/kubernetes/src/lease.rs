@@ -110,7 +110,7 @@ struct Claim {
 
 impl Claim {
     fn collection(&self) -> String {
-        format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.namespace)
+        format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", crate::query::segment(&self.namespace))
     }
 
     fn name(&self) -> String {

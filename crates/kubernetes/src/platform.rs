@@ -104,7 +104,7 @@ impl KubernetesPlatform {
 
     async fn make_namespace(&self) -> Result<bool, PlatformError> {
         let namespace = &self.config.namespace;
-        let path = format!("/api/v1/namespaces/{namespace}");
+        let path = format!("/api/v1/namespaces/{}", crate::query::segment(namespace));
         let attempted = format!("looking for the namespace {namespace}");
         match self.connection.find(&path).await {
             Ok(Some(_)) => return Ok(false),

@@ -95,12 +95,14 @@ impl Pods {
     pub(crate) async fn read(&self, connection: &Connection) -> Result<Vec<Pod>, Failure> {
         let mut pods: Vec<Pod> = match self {
             Self::Named { namespace, name } => {
-                let body = connection.find(&format!("{}/{name}", collection(namespace))).await?;
+                let body = connection.find(&format!("{}/{}", collection(namespace), crate::query::segment(name))).await?;
                 body.map(|body| serde_json::from_slice(&body).map_err(|error| Failure::unsent(&error))).transpose()?.into_iter().collect()
             }
             Self::Selected { namespace, selector } => selected(connection, namespace, &selector.text()).await?,
             Self::OfSchedule { namespace, uid } => {
-                let jobs: Vec<Workload> = pages::all(connection, &Query::of(format!("/apis/batch/v1/namespaces/{namespace}/jobs"))).await?;
+                let jobs: Vec<Workload> =
+                    pages::all(connection, &Query::of(format!("/apis/batch/v1/namespaces/{}/jobs", crate::query::segment(namespace))))
+                        .await?;
                 let ours = jobs.iter().filter(|job| job.metadata.controller().is_some_and(|owner| owner.uid == *uid));
                 let names: Vec<&str> = ours.map(|job| job.metadata.name.as_str()).collect();
                 match names.is_empty() {
@@ -116,7 +118,7 @@ impl Pods {
 
 /// The path of a namespace's pods.
 pub(crate) fn collection(namespace: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/pods")
+    format!("/api/v1/namespaces/{}/pods", crate::query::segment(namespace))
 }
 
 /// The pods that have these labels.

@@ -36,7 +36,7 @@ pub(crate) async fn retire(platform: &KubernetesPlatform, owner: &Owner) -> Resu
     let namespace = &platform.config.namespace;
     let attempted = format!("removing the namespace {namespace}");
     let failed = |failure: Failure| failure.error(&attempted);
-    let path = format!("/api/v1/namespaces/{namespace}");
+    let path = format!("/api/v1/namespaces/{}", crate::query::segment(namespace));
     let Some(body) = platform
         .connection
         .find(&path)

@@ -44,7 +44,7 @@ impl Call<'_> {
     }
 
     async fn has_autoscaler(&self, found: &Found, live: &Live) -> Result<bool, Answer> {
-        let path = format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers", found.namespace);
+        let path = format!("/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers", crate::query::segment(&found.namespace));
         let body = self.platform.connection.find(&path).await.map_err(|failure| self.unread(&failure))?;
         let list: Value = body.and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
         let scales = |item: &Value| {

@@ -64,8 +64,8 @@ pub(super) async fn of<'a>(reader: &Reader<'_>, workloads: impl Iterator<Item = 
         }
     }
     for (namespace, workloads) in unknown {
-        let services = format!("/api/v1/namespaces/{namespace}/services");
-        let ingresses = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses");
+        let services = format!("/api/v1/namespaces/{}/services", crate::query::segment(namespace));
+        let ingresses = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses", crate::query::segment(namespace));
         let (services, ingresses) = futures::future::join(read(reader, &services), read(reader, &ingresses)).await;
         for workload in workloads {
             let mut addresses = BTreeSet::new();

@@ -63,7 +63,7 @@ pub(super) async fn read(connection: &Connection, namespace: &str, uid: &str, ki
     if kinds == Kinds::Warnings {
         selector.push_str(",type=Warning");
     }
-    let query = Query::of(format!("/api/v1/namespaces/{namespace}/events")).with("fieldSelector", &selector);
+    let query = Query::of(format!("/api/v1/namespaces/{}/events", crate::query::segment(namespace))).with("fieldSelector", &selector);
     let events = pages::all::<Event>(connection, &query).await;
     let events = events.inspect_err(|failure| tracing::debug!(why = failure.why(), "events were not listed")).unwrap_or_default();
     sentences(events)

@@ -140,7 +140,7 @@ impl<'a> Workload<'a> {
 
     /// The ReplicaSet of the newest version, where it can be read.
     async fn newest(&self, reader: &Reader<'_>) -> Option<Newest> {
-        let path = format!("/apis/apps/v1/namespaces/{}/replicasets", self.namespace);
+        let path = format!("/apis/apps/v1/namespaces/{}/replicasets", crate::query::segment(self.namespace));
         let query = Query::of(path).with("labelSelector", &self.selector.text());
         let sets = pages::all::<Object>(reader.connection, &query).await;
         let sets = sets.inspect_err(|failure| tracing::debug!(why = failure.why(), "replica sets were not listed")).ok()?;

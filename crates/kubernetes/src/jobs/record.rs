@@ -52,7 +52,7 @@ impl Record {
     }
 
     pub(super) fn collection(&self, version: &str, plural: &str) -> String {
-        format!("{version}/namespaces/{}/{plural}", self.namespace)
+        format!("{version}/namespaces/{}/{plural}", crate::query::segment(&self.namespace))
     }
 
     /// Whether what has the job's name is this job.
