@@ -1,6 +1,6 @@
 //! Kubeconfig files: the user's own, and one that the manifest names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use http::Uri;
@@ -62,6 +62,11 @@ impl Kubeconfig {
             };
             read.push((file.clone(), found.is_some()));
             let Some(mut found) = found else { continue };
+            let named_twice = twice(&found);
+            if let Some((what, name)) = named_twice {
+                let why = format!("{} has the {what} {name:?} twice, and kubectl refuses such a file", file.display());
+                return Err((why, Some("rename one of both, or remove it".to_owned())));
+            }
             found.current_context = found.current_context.filter(|name| !name.is_empty());
             for context in &found.contexts {
                 places.entry(context.name.clone()).or_insert_with(|| file.clone());
@@ -110,6 +115,7 @@ impl Kubeconfig {
                 there.ok_or_else(|| lacks("user", user))?.auth_info.clone().unwrap_or_default()
             }
         };
+        one_of_each(&found.cluster, &cluster, user.as_deref().unwrap_or_default(), &identity)?;
         let server = address::parse(cluster.server.as_deref().unwrap_or_default());
         let server = server.map_err(|(why, help)| (format!("the cluster {:?} of the context {name:?}: {why}", found.cluster), help))?;
         Ok(Context {
@@ -142,6 +148,50 @@ impl Kubeconfig {
     pub(super) fn there_are(&self) -> String {
         let names: Vec<&str> = self.merged.contexts.iter().map(|context| context.name.as_str()).collect();
         if names.is_empty() { "there is no context".to_owned() } else { format!("there are: {}", names.join(", ")) }
+    }
+}
+
+/// What one file names twice. In different files the first one counts.
+fn twice(file: &kube::config::Kubeconfig) -> Option<(&'static str, String)> {
+    fn second<'f>(mut names: impl Iterator<Item = &'f String>) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        names.find(|name| !seen.insert(*name)).cloned()
+    }
+    let clusters = second(file.clusters.iter().map(|cluster| &cluster.name)).map(|name| ("cluster", name));
+    let contexts = || second(file.contexts.iter().map(|context| &context.name)).map(|name| ("context", name));
+    let users = || second(file.auth_infos.iter().map(|user| &user.name)).map(|name| ("user", name));
+    clusters.or_else(contexts).or_else(users)
+}
+
+/// Refuses two ways of saying one thing, as kubectl does (`clientcmd.ConfirmUsable`): which one counts would be a guess.
+fn one_of_each(cluster: &str, of: &Cluster, user: &str, identity: &AuthInfo) -> Result<(), Missing> {
+    let is_said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let ca = [
+        ("certificate-authority", is_said(&of.certificate_authority)),
+        ("certificate-authority-data", is_said(&of.certificate_authority_data)),
+    ];
+    let is_https = of.server.as_deref().is_some_and(|server| !server.starts_with("http://"));
+    let insecure = ("insecure-skip-tls-verify", is_https && of.insecure_skip_tls_verify == Some(true));
+    let token = identity.token.is_some() || is_said(&identity.token_file);
+    let pairs = [
+        ("cluster", cluster, ca[0], ca[1]),
+        ("cluster", cluster, ca[0], insecure),
+        ("cluster", cluster, ca[1], insecure),
+        (
+            "user",
+            user,
+            ("client-certificate", is_said(&identity.client_certificate)),
+            ("client-certificate-data", is_said(&identity.client_certificate_data)),
+        ),
+        ("user", user, ("client-key", is_said(&identity.client_key)), ("client-key-data", identity.client_key_data.is_some())),
+        ("user", user, ("token", token), ("username", is_said(&identity.username))),
+    ];
+    match pairs.into_iter().find(|(_, _, one, other)| one.1 && other.1) {
+        None => Ok(()),
+        Some((what, name, (one, _), (other, _))) => {
+            let why = format!("the {what} {name:?} has both `{one}` and `{other}`, of which kubectl takes one alone");
+            Err((why, Some(format!("remove one of both from the {what}"))))
+        }
     }
 }
 

@@ -439,3 +439,60 @@ fn an_auth_provider_runs_nothing() {
     let said = machine.resolve().unwrap().describe();
     assert!(said.contains("with the id-token in it") && !said.contains("hunter2"), "{said}");
 }
+
+/// Two ways of saying one thing, and one name twice: kubectl refuses them, too.
+#[test]
+fn a_kubeconfig_that_kubectl_refuses_is_refused() {
+    let one = kubeconfig(&[("dev", "https://dev")], TOKEN);
+    let twice = |section: &str, next: &str| {
+        let (before, after) = one.split_once(&format!("{section}:\n")).unwrap();
+        let entry = after.split(&format!("\n{next}:")).next().unwrap().trim_end();
+        format!("{before}{section}:\n{entry}\n{after}")
+    };
+    let cluster = |more: &str| one.replace("{ server: \"https://dev\" }", &format!("{{ server: \"https://dev\", {more} }}"));
+    let user = |user: &str| kubeconfig(&[("dev", "https://dev")], user);
+    for (text, parts) in [
+        (twice("clusters", "users"), ["has the cluster \"c-dev\" twice", "kubectl refuses such a file"]),
+        (twice("users", "contexts"), ["has the user \"of-dev\" twice", "rename one of both"]),
+        (twice("contexts", "nothing"), ["has the context \"dev\" twice", "rename one of both"]),
+        (
+            cluster("insecure-skip-tls-verify: true, certificate-authority-data: YQ=="),
+            ["the cluster \"c-dev\" has both `certificate-authority-data` and `insecure-skip-tls-verify`", "remove one of both"],
+        ),
+        (
+            cluster("insecure-skip-tls-verify: true, certificate-authority: ca.crt"),
+            ["`certificate-authority` and `insecure-skip-tls-verify`", "kubectl"],
+        ),
+        (
+            cluster("certificate-authority-data: YQ==, certificate-authority: ca.crt"),
+            ["`certificate-authority` and `certificate-authority-data`", "kubectl"],
+        ),
+        (
+            user("{ token: hunter2, username: a, password: b }"),
+            ["the user \"of-dev\" has both `token` and `username`", "remove one of both from the user"],
+        ),
+        (
+            user("{ client-certificate: a, client-certificate-data: YQ== }"),
+            ["`client-certificate` and `client-certificate-data`", "kubectl"],
+        ),
+        (user("{ client-key: a, client-key-data: YQ== }"), ["`client-key` and `client-key-data`", "kubectl"]),
+    ] {
+        let machine = Machine::new();
+        machine.write("home/.kube/config", &text);
+        machine.refuses(&parts);
+        let said = machine.resolve().unwrap_err();
+        assert!(!format!("{said:?}").contains("hunter2"));
+    }
+    // What is not asked for may be anything, and in another file a name may be there again: the first one counts.
+    let machine = Machine::new().variable("KUBECONFIG", "ROOT/home/one:ROOT/home/two");
+    machine.write("home/one", &kubeconfig(&[("dev", "https://dev")], TOKEN));
+    machine.write("home/two", &kubeconfig(&[("dev", "https://other")], TOKEN));
+    assert!(machine.resolve().unwrap().describe().starts_with("It is reached at https://dev:443/"));
+    // Without TLS nothing is checked, and both say nothing.
+    let machine = Machine::new();
+    machine.write(
+        "home/.kube/config",
+        &cluster("insecure-skip-tls-verify: true, certificate-authority-data: YQ==").replace("https://dev", "http://dev"),
+    );
+    machine.resolve().unwrap();
+}
