@@ -33,6 +33,7 @@ mod preview;
 mod query;
 mod read;
 mod retire;
+mod release;
 mod settings;
 mod shape;
 mod support;

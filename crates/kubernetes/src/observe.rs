@@ -23,6 +23,7 @@ use crate::platform::KubernetesPlatform;
 use crate::read::{Present, Read, Reader, generation, settle};
 
 /// So many requests are asked for at once; the connection has a limit of its own.
+use crate::release::Release;
 const AT_ONCE: usize = 32;
 
 /// A kind in a namespace.

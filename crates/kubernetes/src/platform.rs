@@ -29,6 +29,8 @@ use crate::config::EnvironmentConfig;
 use crate::connection::{Connection, Content};
 use crate::discovery::Discovery;
 use crate::native::helm::Helm;
+use crate::read::listed;
+use crate::release::{self, Release};
 use crate::{apply, exec, health, jobs, lease, logs, marks, native, observe, preview, retire, support, translate};
 
 /// One environment in a cluster.
@@ -43,6 +45,7 @@ pub struct KubernetesPlatform {
     watched: health::Watched,
     pub(crate) patience: Duration,
     ours_alone: Mutex<BTreeSet<ResourceId>>,
+    releases: Mutex<BTreeMap<ResourceId, Release>>,
     helm: Helm,
 }
 
@@ -60,6 +63,7 @@ impl KubernetesPlatform {
             watched: health::Watched::default(),
             patience: apply::PATIENCE,
             ours_alone: Mutex::default(),
+            releases: Mutex::default(),
             helm: Helm::default(),
         }
     }
@@ -84,6 +88,21 @@ impl KubernetesPlatform {
 
     pub(crate) fn is_ours_alone(&self, id: &ResourceId) -> bool {
         self.ours_alone.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    /// A live object that is wanted and not ours belongs to a Helm release.
+    pub(crate) fn know_release(&self, id: ResourceId, release: Release) {
+        self.releases.lock().unwrap_or_else(PoisonError::into_inner).insert(id, release);
+    }
+
+    /// The Helm releases of these objects, with the objects of each.
+    pub(crate) fn releases<'a>(&self, ids: impl Iterator<Item = &'a ResourceId>) -> BTreeMap<Release, Vec<&'a ResourceId>> {
+        let known = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out: BTreeMap<Release, Vec<&'a ResourceId>> = BTreeMap::new();
+        for id in ids {
+            known.get(id).into_iter().for_each(|release| out.entry(release.clone()).or_default().push(id));
+        }
+        out
     }
 
     /// The record of where an owner has objects.
@@ -164,7 +183,9 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn preview(&self, differences: &[Difference]) -> Result<Preview, PlatformError> {
-        preview::preview(self, differences).await
+        let mut preview = preview::preview(self, differences).await?;
+        preview.notes.extend(release::notes(self, differences));
+        Ok(preview)
     }
 
     async fn apply(&self, batch: &[&Change], context: &ApplyContext<'_>) -> Vec<Outcome> {

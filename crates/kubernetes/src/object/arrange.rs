@@ -54,7 +54,7 @@ impl<'a> Arranged<'a> {
         // write to.
         if !known || !live.meta.finalizers.is_empty() {
             let managed = live.meta.managed_fields.iter().filter(|managed| managed.subresource.is_empty());
-            sets.extend(managed.map(|managed| Set { writer: managed.writer(), fields: &managed.fields }));
+            sets.extend(managed.map(|managed| Set { writer: live.writer(managed), fields: &managed.fields }));
         }
         if !sets.iter().any(|set| set.fields.has_elements()) {
             return Self { body, lists: BTreeMap::new(), is_unclear: false };

@@ -67,44 +67,41 @@ pub(crate) enum Writer {
 
 /// Tools with which people change single objects. What they leave in an object of ours is a change by hand.
 const BY_HAND: [&str; 7] = ["kubectl", "before-first-apply", "k9s", "rancher", "node-fetch", "Mozilla", "oc"];
+/// Tools with which people make whole objects from files. When an object is adopted, what they wrote is taken over like a change by hand;
+/// in an object that we have applied they are another manager. Controllers that do the same (Flux, Argo CD) are no part of this: they would
+/// write it again.
+const BY_FILE: [&str; 8] = ["helm", "Helm", "Terraform", "HashiCorp", "terraform-provider", "pulumi", "kapp", "werf"];
+/// The uses of kubectl that write what stands in a file: its labels and annotations are no notes of people.
+const KUBECTL_BY_FILE: [&str; 4] = ["kubectl-client-side-apply", "kubectl-create", "kubectl-replace", "before-first-apply"];
 /// `kubectl apply` as it is without `--server-side`, and where it notes what it has applied.
 const CLIENT_SIDE: &str = "kubectl-client-side-apply";
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Uses of these tools that are no changes: a restart, a number of instances that an autoscaler has as well.
 const NOT_BY_HAND: [&str; 3] = ["kubectl-rollout", "kubectl-label", "kubectl-annotate"];
 
-impl Managed {
-    /// What is ours to say of what another one wrote: everything that hands did, but for labels and annotations, where tools and
-    /// people leave notes; and of these our own marks, whoever wrote them. What stood in a manifest of `kubectl apply` is no note: left to
-    /// it, a label that leaves the manifest would stay for ever.
-    fn ours_to_say(&self) -> FieldSet {
-        let writer = self.writer();
-        if writer == Writer::Us || !self.subresource.is_empty() {
-            return FieldSet::default();
-        }
-        let mut out = if writer == Writer::ByHand { self.fields.clone().without("metadata") } else { FieldSet::default() };
-        for map in ["labels", "annotations"] {
-            let notes = self.fields.below("metadata").and_then(|metadata| metadata.below(map));
-            let declared = self.manager == CLIENT_SIDE;
-            let is_said = |step: &Step| matches!(step, Step::Field(name) if marks::is_ours(name) || declared && name != LAST_APPLIED);
-            let parts: Vec<_> = notes.iter().flat_map(|notes| &notes.parts).filter(|(step, _)| is_said(step)).cloned().collect();
-            if !parts.is_empty() {
-                let within = |field: &str, set: FieldSet| FieldSet { itself: false, parts: vec![(Step::Field(field.to_owned()), set)] };
-                out.add(within("metadata", within(map, FieldSet { itself: false, parts })));
-            }
-        }
-        out
-    }
+/// Whether a manager is one of these tools: `kubectl`, `kubectl-edit`. A controller that is called after a tool (`helm-controller`) is none.
+fn is_one_of(manager: &str, tools: &[&str]) -> bool {
+    !manager.ends_with("-controller")
+        && tools.iter().any(|tool| manager.strip_prefix(tool).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+}
 
-    /// Who wrote it.
+impl Managed {
+    /// Who wrote it, in an object that we have applied.
     pub(crate) fn writer(&self) -> Writer {
-        let by_hand = |name: &str| BY_HAND.iter().any(|tool| name == *tool || name.starts_with(&format!("{tool}-")));
         match (self.manager.as_str(), self.operation.as_str()) {
             _ if !self.subresource.is_empty() => Writer::Another,
             (MANAGER, "Apply") => Writer::Us,
-            (name, _) if by_hand(name) && !NOT_BY_HAND.contains(&name) => Writer::ByHand,
+            (name, _) if is_one_of(name, &BY_HAND) && !NOT_BY_HAND.contains(&name) => Writer::ByHand,
             _ => Writer::Another,
         }
+    }
+
+    /// Whether its labels and annotations stood in a file: left to it, one that leaves the manifest would stay for ever. In an object that we
+    /// have applied only `kubectl apply` is such a tool: what others write there are notes.
+    fn is_by_file(&self, adopting: bool) -> bool {
+        let applies = self.manager == "kubectl" && self.operation == "Apply";
+        let by_file = || is_one_of(&self.manager, &BY_FILE) || KUBECTL_BY_FILE.contains(&self.manager.as_str()) || applies;
+        self.manager == CLIENT_SIDE || adopting && by_file()
     }
 }
 
@@ -157,13 +154,61 @@ impl Live {
         self.meta.managed_fields.iter().any(|managed| managed.writer() == Writer::Another && holds(managed))
     }
 
+    /// We have applied nothing of it: to write it is to adopt it.
+    fn is_foreign(&self) -> bool {
+        !self.meta.managed_fields.iter().any(|managed| managed.writer() == Writer::Us)
+    }
+
+    /// Who wrote something of it. In what is to be adopted, a tool that makes whole objects counts as a hand.
+    pub(crate) fn writer(&self, managed: &Managed) -> Writer {
+        let is_tool = managed.subresource.is_empty() && is_one_of(&managed.manager, &BY_FILE);
+        if is_tool && self.is_foreign() { Writer::ByHand } else { managed.writer() }
+    }
+
+    /// Paths of one version of the API mean nothing in another one: entries of different versions are never merged.
+    fn is_of_this_version(&self, managed: &Managed) -> bool {
+        let version = self.body.get("apiVersion").and_then(Value::as_str);
+        let is_same = |version: &str| managed.api_version == version;
+        let ours = self.meta.managed_fields.iter().find(|managed| managed.writer() == Writer::Us);
+        version.is_none_or(|version| is_same(version) && ours.is_none_or(|ours| ours.api_version == version))
+    }
+
+    /// What is ours to say of what another one wrote: everything that hands did, but for labels and annotations, where tools and
+    /// people leave notes; and of these our own marks, whoever wrote them.
+    fn ours_to_say(&self, managed: &Managed) -> FieldSet {
+        let writer = self.writer(managed);
+        if writer == Writer::Us || !managed.subresource.is_empty() || !self.is_of_this_version(managed) {
+            return FieldSet::default();
+        }
+        let mut out = if writer == Writer::ByHand { managed.fields.clone().without("metadata") } else { FieldSet::default() };
+        let declared = managed.is_by_file(self.is_foreign());
+        for map in ["labels", "annotations"] {
+            let notes = managed.fields.below("metadata").and_then(|metadata| metadata.below(map));
+            let is_said = |step: &Step| matches!(step, Step::Field(name) if marks::is_ours(name) || declared && name != LAST_APPLIED);
+            let parts: Vec<_> = notes.iter().flat_map(|notes| &notes.parts).filter(|(step, _)| is_said(step)).cloned().collect();
+            if !parts.is_empty() {
+                let within = |field: &str, set: FieldSet| FieldSet { itself: false, parts: vec![(Step::Field(field.to_owned()), set)] };
+                out.add(within("metadata", within(map, FieldSet { itself: false, parts })));
+            }
+        }
+        out
+    }
+
+    /// The Helm release that owns it, by Helm's own marks: its name and namespace.
+    pub(crate) fn helm_release(&self) -> Option<(&str, &str)> {
+        let annotation = |name: &str| self.meta.annotations.get(name).map(String::as_str);
+        let is_helms = self.meta.labels.get("app.kubernetes.io/managed-by").is_some_and(|tool| tool == "Helm");
+        let release = annotation("meta.helm.sh/release-name").filter(|_| is_helms)?;
+        Some((release, annotation("meta.helm.sh/release-namespace").or(self.meta.namespace.as_deref()).unwrap_or_default()))
+    }
+
     /// The fields that are ours to say, whoever changed them.
     pub(crate) fn ours(&self) -> Cow<'_, FieldSet> {
         let mut out: Cow<'_, FieldSet> = Cow::default();
         for managed in &self.meta.managed_fields {
             let more = match managed.writer() {
                 Writer::Us => Cow::Borrowed(&managed.fields),
-                _ => Cow::Owned(managed.ours_to_say()),
+                _ => Cow::Owned(self.ours_to_say(managed)),
             };
             if out.parts.is_empty() && !out.itself {
                 out = more;
@@ -177,7 +222,7 @@ impl Live {
     /// Whether others than our server-side apply hold fields that are ours to say: they could not be removed.
     pub(crate) fn must_be_taken_over(&self) -> bool {
         let others = self.meta.managed_fields.iter().filter(|managed| managed.writer() != Writer::Us);
-        others.into_iter().any(|managed| !managed.ours_to_say().parts.is_empty())
+        others.into_iter().any(|managed| !self.ours_to_say(managed).parts.is_empty())
     }
 
     /// `metadata.managedFields` in which everything that is ours to say is managed by our server-side apply.
@@ -200,7 +245,7 @@ impl Live {
             if managed.writer() == Writer::Us {
                 continue;
             }
-            let kept = managed.fields.less(&managed.ours_to_say());
+            let kept = managed.fields.less(&self.ours_to_say(managed));
             if !kept.parts.is_empty() {
                 let Managed { manager, operation, api_version, time, subresource, fields: _ } = managed;
                 out.push(entry(manager, operation, api_version, time.as_deref(), subresource, &kept));

@@ -1,12 +1,13 @@
 //! The platform `kubernetes` against a real cluster: the conformance suite, and what this platform alone promises.
 
 mod admission;
+mod adoption;
 mod case;
 mod charts;
 mod conflicts;
 mod differential;
-mod edit;
 mod duplicates;
+mod edit;
 mod exec;
 mod false_differences;
 mod faults;
