@@ -289,6 +289,11 @@ pub struct ObservedResource {
     pub has_health: bool,
     /// What it needs: it is deleted before these.
     pub depends_on: Vec<ResourceId>,
+    /// It has run and is gone, and nothing is to be done where its document is what should be: whose it is counts no more.
+    pub is_over: bool,
+    /// What serves its deletion: an operator that does what its finalizers wait for. Where both are deleted, it goes first; nothing else
+    /// follows from it.
+    pub deleted_before: Vec<ResourceId>,
     /// The state of its last roll-out, where the platform tells it with the object.
     pub rollout: RolloutState,
     /// Secret leaves that are not as they should be although their fingerprints agree. The engine adds those whose live
@@ -312,6 +317,8 @@ impl ObservedResource {
             holds_data: false,
             has_health: false,
             depends_on: Vec::new(),
+            is_over: false,
+            deleted_before: Vec::new(),
             rollout: RolloutState::Done,
             secrets_moved: Vec::new(),
             said_openly: Vec::new(),

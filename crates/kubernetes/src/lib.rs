@@ -26,6 +26,7 @@ mod names;
 mod native;
 mod object;
 mod observe;
+mod operators;
 mod pages;
 mod platform;
 mod pods;

@@ -18,6 +18,7 @@ use crate::lists;
 use crate::marks;
 use crate::names;
 use crate::object::live::Live;
+use crate::operators;
 use crate::object::project::{NAME, Reference};
 use crate::platform::KubernetesPlatform;
 use crate::read::{Present, Read, Reader, generation, settle};
@@ -93,6 +94,7 @@ pub(crate) async fn observe(
     }
     let in_scope = |live: &ObservedResource| {
         let app_in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
+    operators::serve(&mut reading.found);
         wanted.contains_key(&live.id) || live.ownership.marks().is_some_and(|marks| app_in_scope(&marks.app))
     };
     reading.found.retain(|_, live| in_scope(live));

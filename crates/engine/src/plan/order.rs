@@ -110,7 +110,9 @@ pub fn wait(choices: &mut Choices, unchanged: &[Resource], observed: &Observed) 
     let mut needed_by: HashMap<ResourceId, Vec<ResourceId>> = HashMap::new();
     for change in &choices.changes {
         let before = change.fence.before.as_ref().map_or(&change.id, |seen| &seen.id);
-        for needed in observed.resources.get(before).map(|live| live.depends_on.as_slice()).unwrap_or_default() {
+        let Some(live) = observed.resources.get(before) else { continue };
+        let serving = live.deleted_before.iter().filter(|_| change.action == Action::Delete);
+        for needed in live.depends_on.iter().chain(serving) {
             needed_by.entry(needed.clone()).or_default().push(change.id.clone());
         }
     }
