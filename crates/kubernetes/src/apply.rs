@@ -2,6 +2,7 @@
 
 mod body;
 mod generations;
+mod namespace;
 mod patch;
 pub(crate) use patch::{APPLY, conflict, is_by_hand};
 mod removal;
@@ -91,6 +92,9 @@ impl Call<'_> {
         let found = self.find().await?;
         if self.change.id.name.ends_with(names::GENERATIONS) {
             return generations::apply(self, &found).await;
+        }
+        if self.platform.config.is_own_namespace(&self.change.id) {
+            return namespace::apply(self, found).await;
         }
         let (reader, desired) = (self.reader(), self.change.desired.as_ref().map(|desired| &desired.document));
         let seen = found.live.as_ref().map(|live| reader.observed(self.change.id.clone(), &found.kind, live, desired));

@@ -2,6 +2,7 @@
 
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::resource::ResourceId;
 
 /// What it takes to reach an environment, and how it is set up.
 #[derive(Clone)]
@@ -19,6 +20,13 @@ pub struct EnvironmentConfig {
     /// For so many seconds a new instance without a readiness check is watched before it counts: one that ends right after its
     /// start would count otherwise. An app's `rollout.timeout` may make it shorter.
     pub watch: u64,
+}
+
+impl EnvironmentConfig {
+    /// Whether an object is the environment's own namespace.
+    pub(crate) fn is_own_namespace(&self, id: &ResourceId) -> bool {
+        &*id.kind == "Namespace" && *id.name == *self.namespace
+    }
 }
 
 /// How long a new instance is watched where nothing else is said, in seconds.

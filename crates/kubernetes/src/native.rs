@@ -73,25 +73,20 @@ pub(crate) fn native(config: &EnvironmentConfig, app: &TranslatedApp<'_>, part: 
     let mut objects: BTreeMap<ResourceId, Manifest<'_>> = BTreeMap::new();
     for mut manifest in manifests {
         let id = id(config, &manifest, &scopes);
-        if &*id.kind == "Namespace" && *id.name == *config.namespace {
-            let message = format!("the namespace {} is the environment's own, and is made without a manifest", id.name);
-            problems.push(Diagnostic::new(message, manifest.span(&["metadata", "name"])).with_help("remove it"));
-            continue;
-        }
         if let Some(first) = objects.get(&id) {
             let message = format!("{} {} is here twice", manifest.identity.kind, manifest.identity.name);
             problems.push(
                 Diagnostic::new(message, manifest.span(&["metadata", "name"])).related_to(first.span(&["metadata", "name"]), "first here"),
             );
-    for (id, manifest) in &objects {
-        let definitions = objects.values().map(|manifest| &manifest.object);
-        let types = Types::of(&manifest.identity.api_version, &manifest.identity.kind, definitions);
-        duplicates::check(id, manifest, &patches, types, &mut problems);
-    }
             continue;
         }
         manifest.object = patches.apply(&id, manifest.object);
         objects.insert(id, manifest);
+    }
+    for (id, manifest) in &objects {
+        let definitions = objects.values().map(|manifest| &manifest.object);
+        let types = Types::of(&manifest.identity.api_version, &manifest.identity.kind, definitions);
+        duplicates::check(id, manifest, &patches, types, &mut problems);
     }
     steady::check(config, part, &keys, &objects, &mut problems);
     keys.check_service(app, &objects.iter().map(|(id, manifest)| (id, &manifest.object)).collect(), &mut problems);
@@ -107,7 +102,7 @@ pub(crate) fn native(config: &EnvironmentConfig, app: &TranslatedApp<'_>, part: 
                 depends_on: order.of(id, &manifest.object),
                 rollout_timeout: timeout(app, id, &manifest.object),
                 moved_from: None,
-                shape: shape::of(&manifest.identity.group_kind()),
+                shape: if config.is_own_namespace(id) { &shape::OWN_NAMESPACE } else { shape::of(&manifest.identity.group_kind()) },
                 id: id.clone(),
             }),
             Err(wrong) => problems.push(patches.place(id, &wrong).unwrap_or_else(|| manifest.diagnostic(&wrong))),

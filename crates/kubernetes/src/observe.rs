@@ -189,7 +189,7 @@ impl Reading<'_> {
                 let id = reader.id(&place.kind, &live);
                 let (id, desired) = match wanted.get_key_value(&id) {
                     // What is being deleted is as good as gone: whoever wants it again waits for that.
-                    _ if live.is_going() => return None,
+                    _ if live.is_going() || reader.is_undeclared_namespace(&id, &live) => return None,
                     Some((known, desired)) => (known.clone(), *desired),
                     // Operators copy labels to what they make, and delete it themselves.
                     None if live.has_controller() => return None,
@@ -286,15 +286,17 @@ impl Reading<'_> {
         let mut gaps = Vec::new();
         for (id, found) in answers {
             match found {
-                Ok(Some((kind, live))) if !live.is_going() => {
-                    let reader = Reader { config: &platform.config, owner: &self.scope.owner };
+                Ok(Some((_, live))) if live.is_going() || reader.is_undeclared_namespace(&id, &live) => {}
+                Ok(Some((kind, live))) => {
+                    Release::of(&live).into_iter().for_each(|release| platform.know_release(id.clone(), release));
                     let read = reader.read(id.clone(), &kind, &live, wanted.get(&id).copied().flatten());
                     self.keep(read);
                 }
-                Ok(_) => {}
+                Ok(None) => {}
                 Err(failure) => {
                     let error = failure.error(format!("reading {id}"));
                     if error.kind.is_transient() {
+        let reader = Reader { config: &platform.config, owner: &self.scope.owner };
                         return Err(error);
                     }
                     let environment = id.environment.clone();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stratos_engine::desired::document::{Document, Leaf};
-use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::owner::{Owner, Ownership};
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::RolloutState;
 use stratos_engine::platform::ObservedResource;
@@ -72,7 +72,11 @@ impl Reader<'_> {
             fingerprints: &fingerprints.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
         };
         let projection = project::project(live, &view);
-        let shape = if generation(live).is_some() { &shape::GENERATIONS } else { shape::of(kind) };
+        let shape = match generation(live) {
+            Some(_) => &shape::GENERATIONS,
+            None if self.config.is_own_namespace(&id) => &shape::OWN_NAMESPACE,
+            None => shape::of(kind),
+        };
         let observed = ObservedResource {
             uid: Some(live.meta.uid.clone()),
             attributes: attributes(kind, live),
@@ -84,6 +88,12 @@ impl Reader<'_> {
             ..ObservedResource::new(id, live.ownership(self.owner), projection.document)
         };
         Read { observed: Box::new(observed), references: projection.references }
+    }
+
+    /// The environment's own namespace as we make it where no manifest declares it: it belongs to no app, and is as good as not there for
+    /// one that declares it.
+    pub(crate) fn is_undeclared_namespace(&self, id: &ResourceId, live: &Live) -> bool {
+        self.config.is_own_namespace(id) && live.ownership(self.owner) == Ownership::Another(self.owner.clone())
     }
 
     /// The ids that an annotation lists.

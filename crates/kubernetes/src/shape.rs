@@ -21,6 +21,9 @@ const WORKLOAD: Shape = Shape { restarts: &["spec.template"], has_health: true, 
 /// A Secret that is made of an app: each content is a generation of its own.
 pub(crate) static GENERATIONS: Shape = Shape { kind: "Secret", replaces: &[("data", BESIDE)], ..Shape::UNKNOWN };
 
+/// The environment's own namespace, where a manifest declares it: it is never deleted with what is in it.
+pub(crate) static OWN_NAMESPACE: Shape = Shape { kind: "Namespace", comes_first: true, ..Shape::UNKNOWN };
+
 /// A kind that does not come with a cluster: nothing is known but that it may have health.
 static CUSTOM: Shape = Shape { kind: "", has_health: true, ..Shape::UNKNOWN };
 
@@ -111,15 +114,15 @@ pub(crate) fn of(kind: &GroupKind) -> &'static Shape {
 pub(crate) fn rank(kind: &GroupKind) -> u8 {
     match kind.to_string().as_str() {
         "CustomResourceDefinition.apiextensions.k8s.io" | "Namespace" => 0,
-        "PriorityClass.scheduling.k8s.io"
-        | "StorageClass.storage.k8s.io"
-        | "IngressClass.networking.k8s.io"
         "CSIDriver.storage.k8s.io" => 0,
-        | "RuntimeClass.node.k8s.io"
+        "PriorityClass.scheduling.k8s.io"
         | "PriorityLevelConfiguration.flowcontrol.apiserver.k8s.io"
         | "DeviceClass.resource.k8s.io"
         | "ClusterTrustBundle.certificates.k8s.io"
         | "VolumeAttributesClass.storage.k8s.io"
+        | "StorageClass.storage.k8s.io"
+        | "IngressClass.networking.k8s.io"
+        | "RuntimeClass.node.k8s.io"
         | "ClusterRole.rbac.authorization.k8s.io" => 1,
         "ClusterRoleBinding.rbac.authorization.k8s.io" | "ResourceQuota" | "LimitRange" => 2,
         "ServiceAccount" | "Role.rbac.authorization.k8s.io" => 3,

@@ -29,12 +29,13 @@ pub static WORKLOAD: Shape = Shape {
     holds_data: false,
     has_health: true,
     renames: true,
+    comes_first: false,
 };
 
 /// A folder that outlives instances.
 ///
 /// Its `access` changes in place and loses nothing: the folder that all instances share is the first instance's own.
-pub static VOLUME: Shape = Shape { kind: "volume", replaces: &[], restarts: &[], holds_data: true, has_health: false, renames: true };
+pub static VOLUME: Shape = Shape { kind: "volume", holds_data: true, renames: true, ..Shape::UNKNOWN };
 
 /// What holds where the manifest says nothing. Such values are in no document.
 pub mod defaults {

@@ -45,6 +45,7 @@ pub static CONTAINER: Shape = Shape {
     holds_data: false,
     has_health: true,
     renames: true,
+    comes_first: false,
 };
 
 /// What outlives instances: the volumes of an app under one name, one for each instance or one for all.

@@ -25,6 +25,7 @@ pub static SERVICE: Shape = Shape {
     holds_data: false,
     has_health: true,
     renames: false,
+    comes_first: false,
 };
 
 /// Content that cannot change. Its name holds a hash of it: other content is another config.

@@ -120,11 +120,14 @@ pub struct Shape {
     pub has_health: bool,
     /// The platform can rename it, with what is in it.
     pub renames: bool,
+    /// All else of its environment is in it: it is written first.
+    pub comes_first: bool,
 }
 
 impl Shape {
     /// The shape of a kind of which nothing is known: changed in place, holds no data, has no health.
-    pub const UNKNOWN: Shape = Shape { kind: "", replaces: &[], restarts: &[], holds_data: false, has_health: false, renames: false };
+    pub const UNKNOWN: Shape =
+        Shape { kind: "", replaces: &[], restarts: &[], holds_data: false, has_health: false, renames: false, comes_first: false };
 
     fn unknown() -> &'static Shape {
         &Self::UNKNOWN

@@ -116,10 +116,15 @@ pub fn wait(choices: &mut Choices, unchanged: &[Resource], observed: &Observed) 
             needed_by.entry(needed.clone()).or_default().push(change.id.clone());
         }
     }
+    let comes_first = |change: &Change| change.desired.as_ref().is_some_and(|desired| desired.shape.comes_first);
+    let first: Vec<ResourceId> = choices.changes.iter().filter(|change| comes_first(change)).map(|change| change.id.clone()).collect();
     for change in &mut choices.changes {
-        if let Some(desired) = &change.desired {
+        if comes_first(change) {
+            change.waits_for.clear();
+        } else if let Some(desired) = &change.desired {
             let needs = desired.depends_on.iter().filter(|id| changing.contains(*id) || gates.contains(*id));
-            change.waits_for.extend(needs.cloned());
+            let first = first.iter().filter(|id| id.environment == change.id.environment);
+            change.waits_for.extend(needs.chain(first).cloned());
         } else if change.action == Action::Delete {
             change.waits_for.extend(needed_by.remove(&change.id).unwrap_or_default());
         }

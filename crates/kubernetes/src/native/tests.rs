@@ -384,3 +384,82 @@ fn many_objects_are_no_matter() {
     let resources = of(&(0..3000).map(one).collect::<String>());
     assert_eq!(resources.len(), 3000);
 }
+
+#[test]
+fn the_own_namespace_can_be_declared_and_comes_before_everything() {
+    let resources = of("
+{ apiVersion: v1, kind: Namespace, metadata: { name: shop-test, labels: { pod-security.kubernetes.io/enforce: baseline } } }
+---
+{ apiVersion: v1, kind: ConfigMap, metadata: { name: a, namespace: shop-test } }
+");
+    assert_eq!(ids(&resources), ["test/ConfigMap/a", "test/Namespace/shop-test"]);
+    assert!(resources[1].shape.comes_first && !resources[1].shape.holds_data);
+}
+
+/// Numbers and booleans of YAML 1.1, as kubectl reads them, in all files alike.
+#[test]
+fn a_mode_in_octal_is_the_number_that_kubectl_reads() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: { name: p }\nspec: { hostNetwork: yes, volumes: [{ name: v, configMap: { name: c, defaultMode: 0755 } }] }\n";
+    let patch =
+        "kind: Pod\nmetadata: { name: p }\nspec: { volumes: [{ name: v, configMap: { items: [{ key: a, path: a, mode: 0400 }] } }] }\n";
+    let resources = made("platform.kubernetes = { manifests = \"k.yaml\", patches = \"p.yaml\" }\n", &[("k.yaml", pod), ("p.yaml", patch)]);
+    let at = |path: &[&str]| leaf(&resources, "test/Pod/p", path);
+    assert_eq!(at(&["spec", "hostNetwork"]), "true");
+    assert_eq!(at(&["spec", "volumes", "[name=v]", "configMap", "defaultMode"]), "493");
+    assert_eq!(at(&["spec", "volumes", "[name=v]", "configMap", "items", "[0000]", "mode"]), "256");
+}
+
+/// An object that names another one in an annotation or a field comes after it.
+#[test]
+fn what_an_annotation_or_a_field_names_comes_first() {
+    for (object, named) in [
+        (
+            "{ apiVersion: v1, kind: Secret, metadata: { name: t, annotations: { kubernetes.io/service-account.name: named } }, type: kubernetes.io/service-account-token }",
+            "v1, kind: ServiceAccount",
+        ),
+        (
+            "{ apiVersion: v1, kind: PersistentVolumeClaim, metadata: { name: t, annotations: { volume.beta.kubernetes.io/storage-class: named } } }",
+            "storage.k8s.io/v1, kind: StorageClass",
+        ),
+        (
+            "{ apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: { name: t, annotations: { kubernetes.io/ingress.class: named } } }",
+            "networking.k8s.io/v1, kind: IngressClass",
+        ),
+        (
+            "{ apiVersion: v1, kind: PersistentVolumeClaim, metadata: { name: t }, spec: { volumeAttributesClassName: named } }",
+            "storage.k8s.io/v1, kind: VolumeAttributesClass",
+        ),
+        (
+            "{ apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: { name: t }, provisioner: named }",
+            "storage.k8s.io/v1, kind: CSIDriver",
+        ),
+        (
+            "{ apiVersion: v1, kind: Pod, metadata: { name: t }, spec: { resourceClaims: [{ name: a, resourceClaimName: named }] } }",
+            "resource.k8s.io/v1, kind: ResourceClaim",
+        ),
+        (
+            "{ apiVersion: v1, kind: Pod, metadata: { name: t }, spec: { resourceClaims: [{ name: a, resourceClaimTemplateName: named }] } }",
+            "resource.k8s.io/v1, kind: ResourceClaimTemplate",
+        ),
+        (
+            "{ apiVersion: resource.k8s.io/v1, kind: ResourceClaim, metadata: { name: t }, spec: { devices: { requests: [{ name: a, exactly: { deviceClassName: named } }] } } }",
+            "resource.k8s.io/v1, kind: DeviceClass",
+        ),
+        (
+            "{ apiVersion: v1, kind: Pod, metadata: { name: t }, spec: { volumes: [{ name: v, projected: { sources: [{ clusterTrustBundle: { name: named } }] } }] } }",
+            "certificates.k8s.io/v1beta1, kind: ClusterTrustBundle",
+        ),
+        (
+            "{ apiVersion: flowcontrol.apiserver.k8s.io/v1, kind: FlowSchema, metadata: { name: t }, spec: { priorityLevelConfiguration: { name: named } } }",
+            "flowcontrol.apiserver.k8s.io/v1, kind: PriorityLevelConfiguration",
+        ),
+        (
+            "{ apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: { name: t }, spec: { policyName: named } }",
+            "admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy",
+        ),
+    ] {
+        let resources = of(&format!("{object}\n---\n{{ apiVersion: {named}, metadata: {{ name: named }} }}\n"));
+        let (first, second) = resources.iter().partition::<Vec<_>, _>(|resource| &*resource.id.name == "named");
+        assert_eq!(second[0].depends_on, [first[0].id.clone()], "{object}");
+    }
+}

@@ -29,6 +29,7 @@ pub(crate) static SERVICE: Shape = Shape {
     holds_data: false,
     has_health: true,
     renames: false,
+    comes_first: false,
 };
 
 /// Immutable content: its name holds a hash of it, so that other content is another config.
@@ -39,6 +40,7 @@ static CONFIG: Shape = Shape {
     holds_data: false,
     has_health: false,
     renames: false,
+    comes_first: false,
 };
 
 /// Content that is not shown; it can be changed in place, because its name cannot hold a hash of what nobody may know.
@@ -52,6 +54,7 @@ static VOLUME: Shape = Shape {
     holds_data: true,
     has_health: false,
     renames: true,
+    comes_first: false,
 };
 
 /// Where other apps reach a port: both parts are given by the server.
