@@ -119,7 +119,9 @@ fn compare_one<'a>(desired: &Resource, observed: Option<&'a ObservedResource>, r
     let Some(marks) = observed.ownership.marks() else { return Some(Found::Another(observed)) };
     let mut fields = fields(&desired.document, &with_names(&observed.document, renamed));
     add_moved_secrets(&mut fields, desired, observed);
-    add_marks(&mut fields, marks, &desired.marks);
+    if !observed.is_over {
+        add_marks(&mut fields, marks, &desired.marks);
+    }
     (!fields.is_empty() || observed.id != desired.id).then_some(Found::Fields(observed, fields))
 }
 

@@ -16,7 +16,7 @@ use stratos_engine::desired::resource::Resource as Desired;
 use stratos_engine::plan::change::{Action, Change, Verdict};
 use stratos_engine::platform::{ApplyContext, ObservedResource, Outcome, PlatformError, PlatformErrorKind};
 
-use crate::apply_set::Places;
+use crate::apply_set::{Places, Ran};
 use crate::failure::Failure;
 use crate::kind::{GroupKind, Resource};
 use crate::names;
@@ -181,10 +181,29 @@ impl Call<'_> {
         let places = Places {
             kinds: [found.kind.clone()].into(),
             namespaces: if found.resource.namespaced { namespaces.collect() } else { Default::default() },
+            ran: Vec::new(),
         };
+        self.record(&places).await.map_err(|failure| self.unread(&failure))
+    }
+
+    /// Writes into the environment's record.
+    async fn record(&self, places: &Places) -> Result<(), Failure> {
         let set = self.platform.apply_set(self.us());
         let (connection, discovery) = (&self.platform.connection, &self.platform.discovery);
-        set.widen(connection, discovery, self.platform.is_new(), &places).await.map_err(|failure| self.unread(&failure))
+        set.widen(connection, discovery, self.platform.is_new(), places).await
+    }
+
+    /// A Job that goes by itself is remembered when it is made: a run that is killed in between makes it twice rather than never.
+    async fn remember(&self) {
+        let ran = self.change.desired.as_ref().and_then(|desired| Ran::of(&self.change.id, &desired.document));
+        let Some(ran) = ran else { return };
+        if let Err(failure) = self.record(&Places { ran: vec![ran], ..Places::default() }).await {
+            tracing::warn!(
+                why = failure.why(),
+                "{}: that it was made is not written down: when it is gone, a plan makes it again",
+                self.change.id
+            );
+        }
     }
 
     fn error(&self, kind: PlatformErrorKind, why: &str) -> PlatformError {
@@ -218,6 +237,7 @@ impl Call<'_> {
             // A definition is called `<plural>.<group>`.
             self.platform.discovery.defined(live.meta.name.split_once('.').map_or("", |(_, group)| group)).await;
         }
+        self.remember().await;
         Ok(Answer::Done(attributes(&found.kind, &live)))
     }
 }

@@ -1,6 +1,7 @@
 //! The record of where an environment has objects: kinds and namespaces (the parent of an ApplySet, KEP-3659).
 //!
-//! It says where to look, never what is there. It is widened before the first write of a kind, and narrowed when a run ends that
+//! It says where to look, never what is there; and which Jobs have been made that go by themselves (`ttlSecondsAfterFinished`), so that
+//! none is made again with each plan. It is widened before the first write of a kind, and narrowed when a run ends that
 //! deleted something. Where it is lost, everything is looked through, and it is written anew before the next write.
 
 use std::collections::BTreeSet;
@@ -11,7 +12,10 @@ use futures::future::try_join_all;
 use http::Method;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::Owner;
+use stratos_engine::desired::path::Path;
+use stratos_engine::desired::resource::ResourceId;
 use tokio::sync::Mutex;
 
 use crate::connection::{Connection, Content};
@@ -19,12 +23,17 @@ use crate::discovery::Discovery;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
 use crate::object::live::{Live, MANAGER};
+use crate::read::listed;
 use crate::{lists, marks, names};
 
 const ID: &str = "applyset.kubernetes.io/id";
 const TOOLING: &str = "applyset.kubernetes.io/tooling";
 const KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
 const NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+/// Jobs that were made and go by themselves when they have run.
+const RAN: &str = "stratos/ran";
+/// So many of them are remembered, the latest: each has its line in an annotation, and annotations have a limit of 256 KiB.
+const REMEMBERED: usize = 500;
 /// What we call ourselves in it.
 const TOOL: &str = "stratos/v1";
 
@@ -33,12 +42,42 @@ const TOOL: &str = "stratos/v1";
 pub(crate) struct Places {
     pub(crate) kinds: BTreeSet<GroupKind>,
     pub(crate) namespaces: BTreeSet<String>,
+    /// Jobs that were made and go by themselves, the latest last.
+    pub(crate) ran: Vec<Ran>,
+}
+
+/// A Job that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ran {
+    /// Its id, as annotations list it.
+    pub(crate) id: String,
+    /// What it was: the digest of its document without digests of images, which the plan of a Job that is gone does not know.
+    pub(crate) digest: String,
+}
+
+impl Ran {
+    /// A Job by what was, or is, wanted of it. None for what does not go by itself.
+    pub(crate) fn of(id: &ResourceId, document: &Document) -> Option<Self> {
+        document.get(&Path::new(["spec", "ttlSecondsAfterFinished"])).filter(|_| &*id.kind == "Job.batch")?;
+        let mut document = document.clone();
+        for (_, leaf) in document.leaves_mut() {
+            if let Leaf::Image(image) = leaf {
+                image.digest = None;
+            }
+        }
+        Some(Self { id: listed([id]), digest: document.digest().to_string() })
+    }
 }
 
 impl Places {
     fn add(&mut self, other: &Self) {
         self.kinds.extend(other.kinds.iter().cloned());
         self.namespaces.extend(other.namespaces.iter().cloned());
+        for ran in &other.ran {
+            self.ran.retain(|known| known.id != ran.id);
+            self.ran.push(ran.clone());
+        }
+        self.ran.drain(..self.ran.len().saturating_sub(REMEMBERED));
     }
 }
 
@@ -76,7 +115,8 @@ impl ApplySet {
             text.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };
         let kinds = list(KINDS).iter().map(|kind| GroupKind::parse(kind)).collect();
-        Ok(Some(Places { kinds, namespaces: list(NAMESPACES).into_iter().collect() }))
+        let ran = |line: &String| line.split_once('=').map(|(id, digest)| Ran { id: id.to_owned(), digest: digest.to_owned() });
+        Ok(Some(Places { kinds, namespaces: list(NAMESPACES).into_iter().collect(), ran: list(RAN).iter().filter_map(ran).collect() }))
     }
 
     /// Writes these places down beside those that are there, if they are not. In a new namespace there are none.
@@ -114,13 +154,13 @@ impl ApplySet {
             }
         });
         let found: Vec<Option<GroupKind>> = try_join_all(all).await?;
-        Ok(Places { kinds: found.into_iter().flatten().collect(), namespaces: BTreeSet::new() })
+        Ok(Places { kinds: found.into_iter().flatten().collect(), ..Places::default() })
     }
 
     /// Writes just these places down; removes the record where there are none.
     pub(crate) async fn narrow(&self, connection: &Connection, places: &Places) -> Result<(), Failure> {
         let mut written = self.written.lock().await;
-        if places.kinds.is_empty() {
+        if places.kinds.is_empty() && places.ran.is_empty() {
             match connection.send(Method::DELETE, &self.path(), "application/json", None).await {
                 Err(failure) if !failure.is_not_found() => return Err(failure),
                 _ => {}
@@ -138,13 +178,17 @@ impl ApplySet {
         labels.insert(ID.to_owned(), self.id());
         let kinds: Vec<String> = places.kinds.iter().map(GroupKind::to_string).collect();
         let namespaces: Vec<&str> = places.namespaces.iter().map(String::as_str).collect();
-        let object = json!({
+        let ran: Vec<String> = places.ran.iter().map(|Ran { id, digest }| format!("{id}={digest}")).collect();
+        let mut object = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {
                 "name": self.name, "namespace": self.namespace, "labels": labels,
                 "annotations": { TOOLING: TOOL, KINDS: kinds.join(","), NAMESPACES: namespaces.join(",") },
             },
         });
+        if !ran.is_empty() {
+            object["metadata"]["annotations"][RAN] = ran.join(",").into();
+        }
         let content = Content { kind: "application/apply-patch+yaml", bytes: object.to_string().into_bytes() };
         let path = format!("{}?fieldManager={MANAGER}&force=true", self.path());
         connection.send(Method::PATCH, &path, "application/json", Some(&content)).await.map(|_| ())

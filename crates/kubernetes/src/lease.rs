@@ -200,7 +200,7 @@ impl Claim {
         let Some(recorded) = self.set.read(&self.connection).await? else { return Ok(()) };
         let discovery = Discovery::new(self.connection.clone());
         let selector = marks::selector(&self.owner);
-        let mut left = Places::default();
+        let mut left = Places { ran: recorded.ran.clone(), ..Places::default() };
         for kind in &recorded.kinds {
             let Some(resource) = discovery.find(kind, None).await? else { continue };
             let own = [self.namespace.clone()];

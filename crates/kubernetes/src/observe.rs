@@ -7,24 +7,25 @@ use std::pin::pin;
 use futures::StreamExt as _;
 use futures::stream;
 use stratos_engine::desired::document::Leaf;
+use stratos_engine::desired::owner::{Marks, Ownership};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink, Wanted};
 
-use crate::apply_set::Places;
+use crate::apply_set::{Places, Ran};
 use crate::failure::Failure;
 use crate::kind::{GroupKind, Resource};
 use crate::lists;
 use crate::marks;
 use crate::names;
 use crate::object::live::Live;
-use crate::operators;
 use crate::object::project::{NAME, Reference};
+use crate::operators;
 use crate::platform::KubernetesPlatform;
 use crate::read::{Present, Read, Reader, generation, settle};
+use crate::release::Release;
 
 /// So many requests are asked for at once; the connection has a limit of its own.
-use crate::release::Release;
 const AT_ONCE: usize = 32;
 
 /// A kind in a namespace.
@@ -86,15 +87,16 @@ pub(crate) async fn observe(
         reading.list(&everywhere).await?;
     }
     reading.get_wanted().await?;
+    reading.add_over(recorded.map(|recorded| recorded.ran).unwrap_or_default());
     platform.know_ours_alone(reading.alone.drain(..));
     for (id, references) in std::mem::take(&mut reading.references) {
         if let Some(live) = reading.found.get_mut(&id) {
             settle(live, references, &reading.present);
         }
     }
+    operators::serve(&mut reading.found);
     let in_scope = |live: &ObservedResource| {
         let app_in_scope = |app| scope.apps.as_ref().is_none_or(|apps| apps.contains(app));
-    operators::serve(&mut reading.found);
         wanted.contains_key(&live.id) || live.ownership.marks().is_some_and(|marks| app_in_scope(&marks.app))
     };
     reading.found.retain(|_, live| in_scope(live));
@@ -265,6 +267,24 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// Jobs that have run and are gone are as they should be, as long as they should be what they were.
+    fn add_over(&mut self, ran: Vec<Ran>) {
+        if ran.is_empty() {
+            return;
+        }
+        for (id, document) in self.wanted {
+            let Some(document) = document.filter(|_| !self.found.contains_key(id)) else { continue };
+            if !Ran::of(id, document).is_some_and(|wanted| ran.contains(&wanted)) {
+                continue;
+            }
+            // Which app it was is not known, and does not count.
+            let (owner, app) = (self.scope.owner.clone(), self.scope.owner.environment.clone());
+            let marks = Marks { owner, app, protect: false, revision: None, specification: None };
+            let over = ObservedResource::new(id.clone(), Ownership::Ours(marks), document.clone());
+            self.found.insert(id.clone(), Box::new(ObservedResource { is_over: true, ..over }));
+        }
+    }
+
     /// Asks for what is wanted and does not carry our mark.
     async fn get_wanted(&mut self) -> Result<(), PlatformError> {
         let unreadable = |id: &ResourceId| self.gaps.iter().any(|gap| gap.kind.is_some() && gap.contains(id));
@@ -275,6 +295,7 @@ impl Reading<'_> {
             .cloned()
             .collect();
         let (platform, wanted) = (self.platform, self.wanted);
+        let reader = Reader { config: &platform.config, owner: &self.scope.owner };
         let answers: Vec<_> = stream::iter(missing)
             .map(|id| async move {
                 let found = find(platform, &id, wanted.get(&id).copied().flatten().and_then(version)).await;
@@ -296,7 +317,6 @@ impl Reading<'_> {
                 Err(failure) => {
                     let error = failure.error(format!("reading {id}"));
                     if error.kind.is_transient() {
-        let reader = Reader { config: &platform.config, owner: &self.scope.owner };
                         return Err(error);
                     }
                     let environment = id.environment.clone();

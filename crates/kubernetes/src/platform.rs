@@ -11,7 +11,7 @@ use stratos_engine::compare::Difference;
 use stratos_engine::desired::name::Name;
 use stratos_engine::desired::owner::Owner;
 use stratos_engine::desired::resource::{Resource, ResourceId};
-use stratos_engine::health::Health;
+use stratos_engine::health::{Health, Status};
 use stratos_engine::manifest::diagnostic::Diagnostic;
 use stratos_engine::manifest::schema::App;
 use stratos_engine::plan::change::Change;
@@ -197,7 +197,20 @@ impl Platform for KubernetesPlatform {
     }
 
     async fn health(&self, ids: &[ResourceId]) -> Result<Vec<Health>, PlatformError> {
-        health::health(&self.connection, &self.discovery, &self.config, &self.watched, ids).await
+        let mut found = health::health(&self.connection, &self.discovery, &self.config, &self.watched, ids).await?;
+        let is_gone_job = |(id, health): &(&ResourceId, &mut Health)| health.status == Status::Missing && &*id.kind == "Job.batch";
+        let mut gone: Vec<_> = ids.iter().zip(&mut found).filter(is_gone_job).collect();
+        if !gone.is_empty() {
+            // Where the record cannot be read, they are missing.
+            let ran = self.apply_set(&self.config.owner).read(&self.connection).await.ok().flatten().unwrap_or_default().ran;
+            for (id, health) in &mut gone {
+                if ran.iter().any(|ran| ran.id == listed([*id])) {
+                    let message = "it has run, and was removed after `ttlSecondsAfterFinished`".to_owned();
+                    **health = Health { status: Status::Healthy, message, ..health.clone() };
+                }
+            }
+        }
+        Ok(found)
     }
 
     async fn lease(&self, owner: &Owner, holder: &str) -> Result<Lease, PlatformError> {

@@ -16,6 +16,7 @@ mod health;
 mod jobs;
 mod keyed_lists;
 mod killed;
+mod lifecycle;
 mod live;
 mod logs;
 mod manifests;
