@@ -44,10 +44,12 @@ pub enum Difference {
         /// The platform refuses to change them in place: how it is made anew instead.
         anew: Option<Replacement>,
     },
-    /// It is there, and is ours, and the platform would refuse what it should be.
+    /// The platform would refuse what it should be. It is there, and is ours, or is not there yet.
     Refused {
         /// What should be.
         desired: Resource,
+        /// Whether it is there.
+        is_there: bool,
         /// What the platform said.
         why: String,
     },
@@ -191,10 +193,31 @@ impl Differences {
     /// Takes what a platform would refuse, as its dry run says.
     pub fn take_refused(&mut self, mut refused: BTreeMap<ResourceId, String>) {
         for difference in &mut self.differences {
-            if let Difference::Differs { desired, .. } = difference
-                && let Some(why) = refused.remove(&desired.id)
-            {
-                *difference = Difference::Refused { desired: desired.clone(), why };
+            let (desired, is_there) = match difference {
+                Difference::Differs { desired, .. } => (desired, true),
+                Difference::Missing(desired) => (desired, false),
+                _ => continue,
+            };
+            if let Some(why) = refused.remove(&desired.id) {
+                *difference = Difference::Refused { desired: desired.clone(), is_there, why };
+            }
+        }
+    }
+
+    /// Takes what comes after what, as the platform says. What the other one needs itself stays before it.
+    pub fn take_needs(&mut self, mut needs: BTreeMap<ResourceId, ResourceId>) {
+        let needed: HashMap<ResourceId, Vec<ResourceId>> = self
+            .differences
+            .iter()
+            .filter_map(|difference| Some((difference.id().clone(), difference.desired()?.depends_on.clone())))
+            .collect();
+        for difference in &mut self.differences {
+            let (Difference::Differs { desired, .. } | Difference::Missing(desired)) = difference else { continue };
+            let Some(other) = needs.remove(&desired.id) else { continue };
+            let is_before = needed.get(&other).is_some_and(|needed| needed.contains(&desired.id));
+            if !is_before && !desired.depends_on.contains(&other) {
+                desired.depends_on.push(other);
+                desired.depends_on.sort();
             }
         }
     }
@@ -240,6 +263,16 @@ impl Difference {
                 &desired.id
             }
             Self::Undeclared(observed) => &observed.id,
+        }
+    }
+
+    /// What should be, where something should.
+    pub fn desired(&self) -> Option<&Resource> {
+        match self {
+            Self::Missing(desired) | Self::Differs { desired, .. } | Self::Refused { desired, .. } | Self::Taken { desired, .. } => {
+                Some(desired)
+            }
+            Self::Undeclared(_) => None,
         }
     }
 }
@@ -316,10 +349,39 @@ mod tests {
             let Resource { id, document, .. } = resource(name, 1);
             (id.clone(), Box::new(ObservedResource::new(id, Ownership::Ours(marks.clone()), document)))
         };
-        let mut out = compare(vec![resource("one", 2), resource("two", 2)], &[live("one"), live("two")].into());
-        out.take_refused([(ResourceId::new(&dev, "thing", "one"), "no".to_owned())].into());
-        assert!(matches!(&out.differences[0], Difference::Refused { why, .. } if why == "no"), "{:?}", out.differences);
-        assert!(matches!(out.differences[1], Difference::Differs { .. }));
+        let id = |name: &str| ResourceId::new(&dev, "thing", name);
+        let desired = vec![resource("new", 1), resource("one", 2), resource("two", 2)];
+        let mut out = compare(desired, &[live("one"), live("two")].into());
+        out.take_refused([(id("new"), "unknown".to_owned()), (id("one"), "no".to_owned())].into());
+        let refused = |at: usize| match &out.differences[at] {
+            Difference::Refused { is_there, why, .. } => (*is_there, why.as_str()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([refused(0), refused(1)], [(false, "unknown"), (true, "no")]);
+        assert!(matches!(out.differences[2], Difference::Differs { .. }));
+    }
+
+    #[test]
+    fn what_comes_after_another_change_needs_it_unless_that_needs_it_already() {
+        use crate::desired::name::Name;
+        use crate::desired::owner::Marks;
+        use crate::desired::resource::Shape;
+        let dev = Name::new("dev").unwrap();
+        let owner = Owner { project: "p".into(), environment: dev.clone() };
+        let id = |name: &str| ResourceId::new(&dev, "thing", name);
+        let resource = |name: &str, depends_on: &[&str]| Resource {
+            id: id(name),
+            marks: Marks { owner: owner.clone(), app: dev.clone(), protect: false, revision: None, specification: None },
+            document: Document::default(),
+            depends_on: depends_on.iter().map(|name| id(name)).collect(),
+            rollout_timeout: None,
+            moved_from: None,
+            shape: &Shape::UNKNOWN,
+        };
+        let mut out = compare(vec![resource("a", &["c"]), resource("b", &[]), resource("c", &[])], &BTreeMap::new());
+        out.take_needs([(id("a"), id("b")), (id("b"), id("c")), (id("c"), id("a"))].into());
+        let needs = |at: usize| &out.differences[at].desired().unwrap().depends_on;
+        assert_eq!([needs(0), needs(1), needs(2)], [&vec![id("b"), id("c")], &vec![id("c")], &vec![]]);
     }
 
     #[test]

@@ -261,8 +261,10 @@ pub struct Preview {
     pub stored: BTreeMap<ResourceId, Document>,
     /// What it would not change in place, and how it is made anew instead.
     pub anew: BTreeMap<ResourceId, Replacement>,
-    /// What it would refuse, and why: held, while everything else is planned.
+    /// What it would refuse, and why, also of what is not there yet: held, while everything else is planned.
     pub refused: BTreeMap<ResourceId, String>,
+    /// What comes after another change of the same plan, which only the platform knows: an object after the definition of its kind.
+    pub needs: BTreeMap<ResourceId, ResourceId>,
     /// What it could not be asked, and why: sentences.
     pub notes: Vec<String>,
 }

@@ -7,7 +7,8 @@ use futures::future::join_all;
 
 use super::read::ChosenEnvironment;
 use super::{Request, Unanswered};
-use crate::desired::document::{Image, Leaf};
+use crate::compare::{Difference, Differences};
+use crate::desired::document::{Document, Image, Leaf};
 use crate::desired::resource::Resource;
 
 /// References that no registry told a digest for.
@@ -18,39 +19,63 @@ const NAMED: usize = 3;
 
 /// Pins the images of what is written: to what is live where the tag is the same, else to what the registry says now.
 pub async fn pin_chosen(request: &Request<'_>, chosen: &mut [ChosenEnvironment]) -> Unpinned {
-    chosen.iter_mut().for_each(keep_live);
-    let changes = chosen.iter_mut().flat_map(|environment| &mut environment.chosen.changes);
-    pin(request, changes.filter_map(|change| change.desired.as_mut())).await
+    let asked: Unpinned = chosen.iter_mut().flat_map(|environment| std::mem::take(&mut environment.unpinned)).collect();
+    let changes = chosen.iter_mut().flat_map(|ChosenEnvironment { chosen, observed, .. }| {
+        chosen.changes.iter_mut().filter_map(|change| {
+            let before = change.fence.before.as_ref().and_then(|seen| observed.resources.get(&seen.id));
+            Some((change.desired.as_mut()?, before.map(|live| &live.document)))
+        })
+    });
+    pin(request, changes.flat_map(|(desired, live)| unpinned(desired, live)), &asked).await
 }
 
-/// A tag that is live already stays at the digest that is live.
-fn keep_live(environment: &mut ChosenEnvironment) {
-    for change in &mut environment.chosen.changes {
-        let before = change.fence.before.as_ref().and_then(|seen| environment.observed.resources.get(&seen.id));
-        let Some((desired, live)) = change.desired.as_mut().zip(before) else { continue };
-        for (path, leaf) in desired.document.leaves_mut() {
-            if let (Leaf::Image(wanted), Some(Leaf::Image(live))) = (leaf, live.document.get(path))
-                && wanted.digest.is_none()
-                && live.has_the_name_of(wanted)
-            {
-                wanted.digest.clone_from(&live.digest);
+/// The same for what differs, before the platform is asked what it would store: a dry run has to send what an apply would.
+pub async fn pin_differing(request: &Request<'_>, differences: &mut Differences) -> Unpinned {
+    let differing = differences.differences.iter_mut().filter_map(|difference| match difference {
+        Difference::Differs { desired, observed, .. } => Some((desired, &observed.document)),
+        _ => None,
+    });
+    pin(request, differing.flat_map(|(desired, live)| unpinned(desired, Some(live))), &Unpinned::new()).await
+}
+
+/// Pins all images of these resources to what the registry says now.
+pub async fn refresh(request: &Request<'_>, resources: &mut [Resource]) -> Unpinned {
+    pin(request, resources.iter_mut().flat_map(|resource| unpinned(resource, None)), &Unpinned::new()).await
+}
+
+/// The images of a resource that a registry is to be asked about. A tag that is live already stays at the digest that is live; one that is
+/// live without a digest stays so where another text in its field makes the resource anew: a Job does not run again for a digest.
+fn unpinned<'a>(desired: &'a mut Resource, live: Option<&'a Document>) -> impl Iterator<Item = &'a mut Image> {
+    let replaces = desired.shape.replaces;
+    desired.document.leaves_mut().filter_map(move |(path, leaf)| {
+        let Leaf::Image(wanted) = leaf else { return None };
+        if let Some(Leaf::Image(live)) = live.and_then(|live| live.get(path))
+            && wanted.digest.is_none()
+            && live.has_the_name_of(wanted)
+        {
+            wanted.digest.clone_from(&live.digest);
+            if replaces.iter().any(|(pattern, _)| path.matches(pattern)) {
+                return None;
             }
         }
-    }
+        wanted.digest.is_none().then_some(&mut **wanted)
+    })
 }
 
-/// Pins what has no digest yet to what the registry says now, asking for each reference once.
-pub async fn pin(request: &Request<'_>, resources: impl Iterator<Item = &mut Resource>) -> Unpinned {
+/// Pins images to what the registry says now, asking for each reference once, and never for those that it did not tell before.
+async fn pin(request: &Request<'_>, unpinned: impl Iterator<Item = &mut Image>, asked: &Unpinned) -> Unpinned {
     let Some(registry) = request.registry else { return Unpinned::new() };
     let mut images: BTreeMap<Arc<str>, Vec<&mut Image>> = BTreeMap::new();
-    for (_, leaf) in resources.flat_map(|resource| resource.document.leaves_mut()) {
-        if let Leaf::Image(image) = leaf
-            && image.digest.is_none()
-        {
-            images.entry(image.reference.clone()).or_default().push(image);
-        }
+    for image in unpinned {
+        images.entry(image.reference.clone()).or_default().push(image);
     }
-    let answers = join_all(images.keys().map(|reference| registry.digest(reference))).await;
+    let answers = join_all(images.keys().map(|reference| async move {
+        match asked.get(reference) {
+            Some(why) => Err(why.clone()),
+            None => registry.digest(reference).await,
+        }
+    }))
+    .await;
     let mut unpinned = Unpinned::new();
     for ((reference, images), answer) in images.into_iter().zip(answers) {
         match answer {

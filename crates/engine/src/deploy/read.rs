@@ -30,6 +30,7 @@ pub struct ComparedEnvironment {
     left_out: BTreeSet<Name>,
     degraded: Vec<String>,
     unrefreshed: Unpinned,
+    unpinned: Unpinned,
 }
 
 /// One environment, chosen.
@@ -40,6 +41,8 @@ pub struct ChosenEnvironment {
     left_out: BTreeSet<Name>,
     degraded: Vec<String>,
     unrefreshed: Unpinned,
+    /// What no registry told of what differs.
+    pub(super) unpinned: Unpinned,
 }
 
 /// Reads all environments at once and compares each.
@@ -59,12 +62,13 @@ async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desi
     let salt = observed.salt();
     observed.seal(&mut resources, request.secrets, salt);
     let unrefreshed = match request.refresh_images {
-        true => images::pin(request, resources.iter_mut()).await,
+        true => images::refresh(request, &mut resources).await,
         false => Unpinned::new(),
     };
     let mut differences = crate::compare::compare(resources, &observed.resources);
+    let unpinned = images::pin_differing(request, &mut differences).await;
     degraded.extend(preview(platform, &mut differences).await?);
-    Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded, unrefreshed })
+    Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded, unrefreshed, unpinned })
 }
 
 /// Takes the platform's own dry run for what differs, where it has one. Returns what that could not be asked.
@@ -72,10 +76,11 @@ async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Resu
     if differences.differences.is_empty() {
         return Ok(Vec::new());
     }
-    let Preview { stored, anew, refused, notes } = platform.preview(&differences.differences).await?;
+    let Preview { stored, anew, refused, needs, notes } = platform.preview(&differences.differences).await?;
     differences.take_stored(stored);
     differences.take_anew(anew);
     differences.take_refused(refused);
+    differences.take_needs(needs);
     Ok(notes)
 }
 
@@ -103,9 +108,9 @@ pub fn refuse_older(request: &Request<'_>, compared: &[ComparedEnvironment]) -> 
 
 /// Chooses for each environment.
 pub fn choose(request: &Request<'_>, compared: Vec<ComparedEnvironment>) -> Vec<ChosenEnvironment> {
-    let each = compared.into_iter().map(|ComparedEnvironment { compared, salt, left_out, degraded, unrefreshed }| {
+    let each = compared.into_iter().map(|ComparedEnvironment { compared, salt, left_out, degraded, unrefreshed, unpinned }| {
         let (chosen, observed) = choose_environment(compared, &request.policy);
-        ChosenEnvironment { chosen, observed, salt, left_out, degraded, unrefreshed }
+        ChosenEnvironment { chosen, observed, salt, left_out, degraded, unrefreshed, unpinned }
     });
     each.collect()
 }

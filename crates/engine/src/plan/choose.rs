@@ -23,7 +23,9 @@ impl Choices {
     pub fn add(&mut self, difference: Difference, gaps: &[Gap], policy: &Policy) {
         match difference {
             Difference::Missing(desired) => self.missing(desired, gaps),
-            Difference::Refused { desired, why } => self.hold(&desired, "update", HeldReason::Refused { why }),
+            Difference::Refused { desired, is_there, why } => {
+                self.hold(&desired, if is_there { "update" } else { "create" }, HeldReason::Refused { why });
+            }
             Difference::Taken { desired, observed } => self.taken(desired, &observed, policy),
             Difference::Differs { desired, observed, fields, anew } if desired.id == observed.id => {
                 self.differs(desired, &observed, fields, anew, policy);
