@@ -1,6 +1,7 @@
 //! One change is carried out: read, judged, written over the version that was just read.
 
 mod body;
+pub(crate) use body::marked;
 mod generations;
 mod namespace;
 mod patch;
@@ -8,6 +9,7 @@ pub(crate) use patch::{APPLY, conflict, is_by_hand};
 mod removal;
 pub(crate) use removal::PATIENCE;
 mod scale;
+mod settle;
 
 use std::collections::BTreeMap;
 
@@ -98,7 +100,7 @@ impl Call<'_> {
         }
         let (reader, desired) = (self.reader(), self.change.desired.as_ref().map(|desired| &desired.document));
         let seen = found.live.as_ref().map(|live| reader.observed(self.change.id.clone(), &found.kind, live, desired));
-        self.judge(seen.as_ref())?;
+        self.judge_settled(&found, seen.as_ref()).await?;
         match (self.change.action, &found.live) {
             (Action::Create, None) => self.create(&found).await,
             (Action::Create | Action::Update, Some(live)) => {
@@ -144,7 +146,7 @@ impl Call<'_> {
     }
 
     async fn get(&self, found: &Found, name: &str) -> Result<Option<Live>, Answer> {
-        let body = self.platform.connection.find(&found.path(name)).await.map_err(|failure| self.unread(&failure))?;
+        let body = self.find_settled(found, name).await.map_err(|failure| self.unread(&failure))?;
         body.map(|body| Live::parse(&body).map_err(|error| self.unread(&Failure::unreadable(&error)))).transpose()
     }
 
@@ -224,11 +226,17 @@ impl Call<'_> {
         let error = failure.error(&self.attempted);
         if failure.is_conflict() || failure.is_there_already() || failure.is_not_found() && self.change.action != Action::Create {
             Answer::Outrun(error)
-        } else if failure.is_lost() {
+        } else if failure.is_lost() && !self.is_unconverted(failure) {
             Answer::Lost(error)
         } else {
             Answer::Failed(error)
         }
+    }
+
+    /// What we sent could not be converted to be stored: nothing is.
+    fn is_unconverted(&self, failure: &Failure) -> bool {
+        let sent = self.change.desired.as_ref().and_then(|desired| version(&desired.document));
+        sent.is_some_and(|sent| failure.is_unconverted_from(sent))
     }
 
     async fn done(&self, found: &Found, body: &[u8]) -> Result<Answer, Answer> {

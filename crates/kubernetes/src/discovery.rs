@@ -26,7 +26,7 @@ const AT_ONCE: usize = 16;
 /// A definition is established before its kind is among those that the server tells of: so long it is waited for, and looked for in
 /// between.
 const LAGS: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(200);
+pub(crate) const LOOK: Duration = Duration::from_millis(200);
 
 /// Whether the objects of a kind are in namespaces. None of a kind that not every cluster has.
 pub(crate) fn is_namespaced(kind: &GroupKind) -> Option<bool> {
@@ -89,6 +89,29 @@ impl Discovery {
             None if catalogue.is_undiscovered(&kind.group) => Err(Failure::undiscovered(&kind.group)),
             None => Ok(None),
         }
+    }
+
+    /// The same for reading: where the cluster does not serve this version, in the one that it prefers. An object is the same object in
+    /// each version of its kind.
+    ///
+    /// # Errors
+    /// As [`Discovery::find`].
+    pub(crate) async fn find_any(&self, kind: &GroupKind, api_version: Option<&str>) -> Result<Option<Resource>, Failure> {
+        match self.find(kind, api_version).await? {
+            None if api_version.is_some() => self.find(kind, None).await,
+            found => Ok(found),
+        }
+    }
+
+    /// The versions of a kind that the cluster serves, as far as it was asked.
+    pub(crate) async fn versions(&self, kind: &GroupKind) -> Vec<String> {
+        let known = self.known.lock().await;
+        known.catalogue.iter().flat_map(|catalogue| catalogue.versions(kind)).map(str::to_owned).collect()
+    }
+
+    /// Whether a definition of this group was applied a moment ago: servers may still go by the one before.
+    pub(crate) async fn is_settling(&self, group: &str) -> bool {
+        self.known.lock().await.defined.get(group).is_some_and(|until| Instant::now() < *until)
     }
 
     /// All kinds that are in namespaces and can be listed and deleted.

@@ -6,11 +6,51 @@ use http::{HeaderMap, StatusCode, header};
 use kube::core::Status;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 
+use crate::kind::GroupKind;
+
 /// Why a kind is neither known nor known to be missing.
 const UNDISCOVERED: &str = "could not be discovered: its server does not answer the cluster";
 
 /// What the server says, before the name, of a webhook that it could not ask.
 const WEBHOOK: &str = "failed calling webhook";
+
+/// What the server says when it cannot translate the objects of a kind between two versions, since the webhook of the kind's definition
+/// does not do it. Lists say it with the status 429, reads and writes with 500.
+const CONVERSION: &str = "conversion webhook for ";
+
+/// What the server says of a list whose cache is not filled yet.
+const INITIALIZING: &str = "storage is (re)initializing";
+
+/// What the server says of an object that does not fit the schema of its kind, whatever is live.
+const TYPED_PATCH: &str = "failed to create typed patch object";
+
+/// Answers with a status of the server's own trouble (5xx, 429) that are refusals all the same: they are made of the request, before
+/// anything is stored. The texts are those of `structured-merge-diff`, of `k8s.io/apiserver` (`managedfields`, `admission`, the decoding of
+/// objects) and of etcd 3.6. `tests/kubernetes/bad_objects.rs` has most of them from a real server.
+const REFUSALS: [&str; 18] = [
+    // The object does not fit the schema of its kind, in the version that is written or in one that a field manager's entry names.
+    TYPED_PATCH,
+    "field not declared in schema",
+    "expected numeric",
+    "expected string, got",
+    "expected boolean, got",
+    "expected list, got",
+    "expected map, got",
+    "duplicate entries for key",
+    "failed to convert new object",
+    "failed to create manager for existing fields",
+    "failed to convert merged object to last applied version",
+    "request to convert CR to an invalid group/version",
+    // Admission.
+    "denied the request",
+    "denied request",
+    WEBHOOK,
+    // An address or a port is taken.
+    "failed to allocate",
+    // The store takes no object that large.
+    "request is too large",
+    "trying to send message larger than max",
+];
 
 /// A request that failed.
 #[derive(Debug, Clone)]
@@ -72,8 +112,8 @@ impl Failure {
         let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let why = if status.message.is_empty() { code.to_string() } else { status.message.clone() };
         let kind = kind_of(code, &status);
-        // The server gave up waiting for its own store: what it had begun may go on. What admission stops has not begun.
-        let lost = code.is_server_error() && code != StatusCode::SERVICE_UNAVAILABLE && !why.contains(WEBHOOK);
+        // The server gave up waiting for its own store: what it had begun may go on. What is refused has not begun.
+        let lost = code.is_server_error() && code != StatusCode::SERVICE_UNAVAILABLE && !is_refusal(&status.message);
         Self { status: Some(Box::new(status)), kind, why, retry_after: seconds.map(Duration::from_secs), lost }
     }
 
@@ -107,9 +147,45 @@ impl Failure {
         self.code() == 400 && self.why.contains("does not support dry run")
     }
 
-    /// We lack the right: what admission forbids to everybody is refused with the same status.
+    /// We lack the right: what admission forbids to everybody is refused with the same status, in words of its own.
     pub(crate) fn is_unauthorized(&self) -> bool {
-        self.is_denied() && self.why.contains(" cannot ")
+        self.is_denied() && self.why.contains("User \"") && self.why.contains("\" cannot ")
+    }
+
+    /// The objects of one kind cannot be read: their conversion fails, their cache is not filled, or the server that has them does not
+    /// answer.
+    pub(crate) fn is_of_its_kind(&self) -> bool {
+        [CONVERSION, INITIALIZING, UNDISCOVERED].iter().any(|words| self.why.contains(words))
+    }
+
+    /// It says nothing about what was asked for: the cluster does not answer, or has too much to do.
+    pub(crate) fn is_of_the_cluster(&self) -> bool {
+        !self.is_of_its_kind() && (self.status.is_none() || self.is_busy())
+    }
+
+    /// The same request may work in a moment, and it is not the cluster as a whole.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.kind.is_transient() && !self.is_of_the_cluster() && !self.is_of_its_kind()
+    }
+
+    /// The object itself does not fit the schema of its kind: nothing that is live matters for that.
+    pub(crate) fn is_of_the_schema(&self) -> bool {
+        self.why.contains(TYPED_PATCH)
+    }
+
+    /// The object may be right, and cannot be said in a version that a field manager's entry names.
+    pub(crate) fn is_of_an_entry(&self) -> bool {
+        self.code() == 500 && !self.kind.is_transient() && !self.is_of_the_schema() && !self.why.contains(WEBHOOK)
+    }
+
+    /// The server does not serve the kind at this place, in this version: no object was looked for.
+    pub(crate) fn is_unserved(&self) -> bool {
+        self.is_not_found() && ["could not find the requested resource", "page not found"].iter().any(|words| self.why.contains(words))
+    }
+
+    /// The objects of a kind cannot be converted from this version.
+    pub(crate) fn is_unconverted_from(&self, api_version: &str) -> bool {
+        self.why.contains(&format!("{CONVERSION}{api_version},"))
     }
 
     /// We may not.
@@ -119,7 +195,7 @@ impl Failure {
 
     /// The server has too much to do; nothing has happened.
     pub(crate) fn is_busy(&self) -> bool {
-        self.code() == 429
+        self.code() == 429 && self.kind == PlatformErrorKind::Throttled
     }
 
     /// Whether a write may have happened although no answer says so.
@@ -172,13 +248,20 @@ impl Failure {
         if why.contains(UNDISCOVERED) {
             return Some("`kubectl get apiservice` says why; who installed it must mend or remove it".to_owned());
         }
+        if self.why.contains(CONVERSION) {
+            let kind = unconverted(&self.why).unwrap_or_else(|| "this kind".to_owned());
+            return Some(format!(
+                "objects of {kind} can be neither read nor written until the webhook answers that converts them between versions: it is named by \
+                 `spec.conversion` of the kind's CustomResourceDefinition; who installed it must mend it"
+            ));
+        }
         match (self.kind, self.code()) {
             (_, 401) => Some("the server does not know who we are: is the token or the certificate still valid?".to_owned()),
             (_, 403) if why.contains("because it is being terminated") => {
                 Some("the namespace is being deleted: wait until it is gone (`kubectl get namespace`), then apply again".to_owned())
             }
             (_, 403) if why.contains("exceeded quota") => Some("the namespace's ResourceQuota is used up".to_owned()),
-            (_, 403) if why.contains("cannot ") => Some(match missing_right(&self.why) {
+            (_, 403) if self.is_unauthorized() => Some(match missing_right(&self.why) {
                 Some(rule) => format!("a role must allow it: {rule} (whole roles are in docs/kubernetes.md, \"Rights\")"),
                 None => "whole roles are in docs/kubernetes.md, \"Rights\"".to_owned(),
             }),
@@ -211,8 +294,22 @@ fn quoted_after<'a>(text: &'a str, words: &str) -> Option<&'a str> {
     Some(after.trim_start().strip_prefix('"')?.split_once('"')?.0)
 }
 
+/// The kind in the sentence of a conversion that failed: `conversion webhook for g/v1, Kind=Hook failed: …`.
+fn unconverted(why: &str) -> Option<String> {
+    let (api_version, after) = why.split_once(CONVERSION)?.1.split_once(", Kind=")?;
+    let kind = after.split_once(" failed")?.0;
+    Some(GroupKind::of(api_version, kind).to_string())
+}
+
+/// Whether the server refuses the request itself, whatever its status code says.
+fn is_refusal(message: &str) -> bool {
+    REFUSALS.iter().any(|words| message.contains(words))
+}
+
 fn kind_of(code: StatusCode, status: &Status) -> PlatformErrorKind {
     match code.as_u16() {
+        // Asking again does not help before somebody has mended the webhook.
+        429 | 500 if status.message.contains(CONVERSION) => PlatformErrorKind::Internal,
         // These are no matter of rights.
         403 if ["because it is being terminated", "exceeded quota"].iter().any(|words| status.message.contains(words)) => {
             PlatformErrorKind::Rejected
@@ -220,6 +317,7 @@ fn kind_of(code: StatusCode, status: &Status) -> PlatformErrorKind {
         401 | 403 => PlatformErrorKind::Denied,
         409 if status.reason == "AlreadyExists" => PlatformErrorKind::Rejected,
         409 => PlatformErrorKind::Conflict,
+        429 | 500 | 502..=599 if is_refusal(&status.message) && !status.message.contains(WEBHOOK) => PlatformErrorKind::Rejected,
         429 => PlatformErrorKind::Throttled,
         408 | 502 | 503 | 504 => PlatformErrorKind::Unreachable,
         // What the server's store answers while it elects, or starts.
@@ -247,6 +345,86 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn answered(code: u16, reason: &str, message: &str) -> Failure {
+        let status = Status { code, reason: reason.to_owned(), message: message.to_owned(), ..Status::default() };
+        Failure::answered(StatusCode::from_u16(code).unwrap(), &HeaderMap::new(), status)
+    }
+
+    /// Answers of Kubernetes 1.34.4, most of which `tests/kubernetes/bad_objects.rs` asks a real server for: status, reason, message; what kind
+    /// of failure it is, and whether the object may have been written all the same.
+    #[test]
+    fn what_the_server_answers_is_certain_or_lost() {
+        use PlatformErrorKind::{Conflict, Denied, Internal, Rejected, Throttled, Unreachable};
+        let typed = "failed to create typed patch object (/w; apps/v1, Kind=Deployment): ";
+        let table = [
+            (500, "", format!("{typed}.spec.minReadySecs: field not declared in schema"), Rejected, false),
+            (500, "", format!("{typed}.spec.minReadySeconds: expected numeric (int or float), got string"), Rejected, false),
+            (500, "", format!("{typed}.spec.template: duplicate entries for key [name=\"A\"]"), Rejected, false),
+            (
+                500,
+                "",
+                "failed to convert new object (/w; apps/v1, Kind=Deployment) to proper version: quantities must match".into(),
+                Rejected,
+                false,
+            ),
+            (500, "", ".spec.tint: field not declared in schema".into(), Rejected, false),
+            (500, "", "request to convert CR to an invalid group/version: example.com/v1alpha1".into(), Rejected, false),
+            (500, "", "etcdserver: request is too large".into(), Rejected, false),
+            (500, "", "etcdserver: request timed out".into(), Unreachable, true),
+            (500, "", "etcdserver: leader changed".into(), Unreachable, true),
+            (500, "InternalError", "Internal error occurred: this request caused apiserver to panic".into(), Internal, true),
+            (500, "InternalError", "Internal error occurred: failed calling webhook \"a.b.c\": no endpoints".into(), Internal, false),
+            (500, "InternalError", "Internal error occurred: failed to allocate a nodePort: range is full".into(), Rejected, false),
+            (500, "", "admission webhook \"a.b.c\" denied the request: no".into(), Rejected, false),
+            (503, "", "admission webhook \"a.b.c\" denied the request: not now".into(), Rejected, false),
+            (403, "Forbidden", "admission webhook \"a.b.c\" denied the request: pods cannot be so".into(), Denied, false),
+            (422, "Invalid", "Deployment.apps \"w\" is invalid: spec.x: Invalid value".into(), Rejected, false),
+            (400, "BadRequest", "invalid object type: apps/v1beta1, Kind=Deployment".into(), Rejected, false),
+            (404, "NotFound", "namespaces \"nope\" not found".into(), Rejected, false),
+            (409, "Conflict", "the object has been modified".into(), Conflict, false),
+            (409, "AlreadyExists", "configmaps \"a\" already exists".into(), Rejected, false),
+            (413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728".into(), Rejected, false),
+            (429, "TooManyRequests", "the server is busy".into(), Throttled, false),
+            (429, "TooManyRequests", "storage is (re)initializing".into(), Throttled, false),
+            (429, "TooManyRequests", "storage is (re)initializing: conversion webhook for a/v1, Kind=B failed: no".into(), Internal, false),
+            (500, "", "conversion webhook for a/v1, Kind=B failed: Post: connection refused".into(), Internal, true),
+            (503, "ServiceUnavailable", "the server is currently unable to handle the request".into(), Unreachable, false),
+            (504, "Timeout", "request did not complete within the allotted timeout".into(), Unreachable, true),
+        ];
+        for (code, reason, message, kind, lost) in table {
+            let failure = answered(code, reason, &message);
+            assert_eq!((failure.kind, failure.is_lost()), (kind, lost), "{code} {reason}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_of_the_cluster_of_a_kind_or_of_an_object() {
+        let kind = answered(429, "TooManyRequests", "storage is (re)initializing: conversion webhook for a.b/v1, Kind=C failed: no");
+        assert!(kind.is_of_its_kind() && !kind.is_of_the_cluster() && !kind.is_busy() && !kind.may_pass());
+        assert!(kind.is_unconverted_from("a.b/v1") && !kind.is_unconverted_from("a.b/v1alpha1"));
+        assert!(kind.error("x").hint.unwrap().contains("objects of C.a.b can be neither read nor written"));
+        let busy = answered(429, "TooManyRequests", "the server is busy");
+        assert!(busy.is_of_the_cluster() && busy.is_busy() && !busy.may_pass());
+        let silent = Failure::no_answer(Duration::from_secs(1));
+        assert!(silent.is_of_the_cluster() && !silent.may_pass());
+        let passing = answered(503, "ServiceUnavailable", "the server is currently unable to handle the request");
+        assert!(!passing.is_of_the_cluster() && passing.may_pass());
+        assert!(Failure::undiscovered("a.b").is_of_its_kind());
+        let object = answered(500, "", "failed to create typed patch object (/w): .x: field not declared in schema");
+        assert!(object.is_of_the_schema() && !object.is_of_an_entry() && !object.is_of_its_kind());
+        assert!(answered(500, "", ".x: field not declared in schema").is_of_an_entry());
+        assert!(answered(404, "NotFound", "the server could not find the requested resource").is_unserved());
+        assert!(!answered(404, "NotFound", "nets.example.com \"a\" not found").is_unserved());
+    }
+
+    /// A webhook may say anything.
+    #[test]
+    fn a_right_that_is_missing_is_told_from_what_admission_forbids() {
+        let missing = r#"deployments.apps "web" is forbidden: User "ann" cannot patch resource "deployments" in API group "apps""#;
+        assert!(answered(403, "Forbidden", missing).is_unauthorized());
+        assert!(!answered(403, "Forbidden", "admission webhook \"a.b.c\" denied the request: you cannot do that").is_unauthorized());
+    }
 
     #[test]
     fn what_is_no_such_sentence_has_no_rule() {

@@ -5,13 +5,16 @@
 //! (`docs/design/kubernetes.md`).
 
 pub mod access;
+mod again;
 #[cfg(test)]
 mod answering;
 mod apply;
 mod apply_set;
 pub mod config;
 pub mod connection;
+mod definitions;
 mod discovery;
+mod entry;
 mod exec;
 mod failure;
 mod health;

@@ -6,12 +6,13 @@ use std::pin::pin;
 
 use futures::StreamExt as _;
 use futures::stream;
-use stratos_engine::desired::document::Leaf;
+use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::{Marks, Ownership};
 use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::platform::{Gap, ObservedResource, PlatformError, Scope, Sink, Wanted};
 
+use crate::again::again;
 use crate::apply_set::{Places, Ran};
 use crate::failure::Failure;
 use crate::kind::{GroupKind, Resource};
@@ -51,6 +52,7 @@ pub(crate) async fn observe(
         found: BTreeMap::new(),
         references: BTreeMap::new(),
         present: Present::new(),
+        read_as: BTreeSet::new(),
         alone: Vec::new(),
         gaps: Vec::new(),
         failed: Vec::new(),
@@ -123,6 +125,8 @@ struct Reading<'a> {
     /// What it says of objects that may not have been read yet, where it says something.
     references: BTreeMap<ResourceId, Vec<Reference>>,
     present: Present,
+    /// The versions that kinds are listed in.
+    read_as: BTreeSet<(GroupKind, String)>,
     /// What is not as it should be, and nobody else writes to.
     alone: Vec<ResourceId>,
     gaps: Vec<Gap>,
@@ -132,29 +136,42 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// Where to look: for what is wanted, and where the record says that something may be.
-    async fn places(&self, recorded: &Places) -> Result<Vec<Place>, PlatformError> {
+    async fn places(&mut self, recorded: &Places) -> Result<Vec<Place>, PlatformError> {
         let own = self.platform.config.namespace.clone();
-        let mut kinds: BTreeMap<GroupKind, (Option<String>, BTreeSet<String>)> = BTreeMap::new();
+        let mut kinds: BTreeMap<(GroupKind, Option<String>), BTreeSet<String>> = BTreeMap::new();
+        // In any version, where nothing says one.
+        let mut unversioned: Vec<(GroupKind, String)> = Vec::new();
         for (id, document) in self.wanted {
-            let (version, namespaces) = kinds.entry(GroupKind::parse(&id.kind)).or_default();
-            if version.is_none() {
-                *version = document.and_then(|document| self::version(document)).map(str::to_owned);
+            let (kind, namespace) = (GroupKind::parse(&id.kind), id.namespace.as_deref().map_or_else(|| own.clone(), str::to_owned));
+            match document.and_then(|document| self::version(document)) {
+                Some(version) => drop(kinds.entry((kind, Some(version.to_owned()))).or_default().insert(namespace)),
+                None => unversioned.push((kind, namespace)),
             }
-            namespaces.insert(id.namespace.as_deref().map_or_else(|| own.clone(), str::to_owned));
         }
         for kind in &recorded.kinds {
-            let (_, namespaces) = kinds.entry(kind.clone()).or_default();
-            namespaces.insert(own.clone());
-            namespaces.extend(recorded.namespaces.iter().cloned());
+            let namespaces = [own.clone()].into_iter().chain(recorded.namespaces.iter().cloned());
+            unversioned.extend(namespaces.map(|namespace| (kind.clone(), namespace)));
+        }
+        for (kind, namespace) in unversioned {
+            let first = kinds.range((kind.clone(), None)..).next().map(|(key, _)| key).filter(|(other, _)| *other == kind).cloned();
+            kinds.entry(first.unwrap_or((kind, None))).or_default().insert(namespace);
         }
         let mut out = Vec::new();
-        for (kind, (version, namespaces)) in kinds {
-            let found = self.platform.discovery.find(&kind, version.as_deref()).await;
-            let found = found.map_err(|failure| failure.error(format!("asking which kinds the cluster has, for {kind}")))?;
+        for ((kind, version), namespaces) in kinds {
+            let attempted = || format!("asking which kinds the cluster has, for {kind}");
+            let found = match self.platform.discovery.find_any(&kind, version.as_deref()).await {
+                Err(failure) if failure.is_of_its_kind() => {
+                    self.gap(&kind, None, &failure.error(attempted()));
+                    continue;
+                }
+                found => found.map_err(|failure| failure.error(attempted()))?,
+            };
             // A kind that the cluster does not have has no objects.
             let Some(resource) = found else { continue };
+            self.read_as.insert((kind.clone(), resource.api_version.clone()));
             let namespaces = if resource.namespaced { namespaces.into_iter().map(Some).collect() } else { vec![None] };
-            out.extend(namespaces.into_iter().map(|namespace| Place { kind: kind.clone(), resource: resource.clone(), namespace }));
+            let places = namespaces.into_iter().map(|namespace| Place { kind: kind.clone(), resource: resource.clone(), namespace });
+            out.extend(places.filter(|place| !out.contains(place)).collect::<Vec<_>>());
         }
         Ok(out)
     }
@@ -181,17 +198,24 @@ impl Reading<'_> {
 
     async fn list(&mut self, places: &[Place]) -> Result<(), PlatformError> {
         let selector = marks::selector(&self.scope.owner);
-        let (platform, wanted, scope) = (self.platform, self.wanted, self.scope);
+        let (platform, wanted, scope, read_as) = (self.platform, self.wanted, self.scope, &self.read_as.clone());
         let owner = &scope.owner;
         let reader = Reader { config: &platform.config, owner };
         let reader = &reader;
         let selector = &selector;
+        let is_elsewhere = |place: &Place, desired: &Document| {
+            let version = version(desired).filter(|version| *version != place.resource.api_version);
+            version.is_some_and(|version| read_as.contains(&(place.kind.clone(), version.to_owned())))
+        };
+        let is_elsewhere = &is_elsewhere;
         let list = |place: Place| async move {
             let keep = |live: Live| {
                 let id = reader.id(&place.kind, &live);
                 let (id, desired) = match wanted.get_key_value(&id) {
                     // What is being deleted is as good as gone: whoever wants it again waits for that.
                     _ if live.is_going() || reader.is_undeclared_namespace(&id, &live) => return None,
+                    // It is read where objects of its own version are.
+                    Some((_, Some(desired))) if is_elsewhere(&place, desired) => return None,
                     Some((known, desired)) => (known.clone(), *desired),
                     // Operators copy labels to what they make, and delete it themselves.
                     None if live.has_controller() => return None,
@@ -206,7 +230,8 @@ impl Reading<'_> {
                     name: live.meta.name,
                 })
             };
-            let listed = lists::read(&platform.connection, &place.resource, place.namespace.as_deref(), selector, keep).await;
+            let namespace = place.namespace.as_deref();
+            let listed = again(|| lists::read(&platform.connection, &place.resource, namespace, selector, &keep)).await;
             (place, listed)
         };
         let mut answers = pin!(stream::iter(places.iter().cloned()).map(list).buffered(AT_ONCE));
@@ -250,20 +275,20 @@ impl Reading<'_> {
         self.found.insert(id, observed);
     }
 
-    /// What may not be read is a gap; what may be readable in a moment is asked for again; of a kind that has just gone there is
-    /// nothing.
+    /// A kind that cannot be listed is a gap of that kind alone. Where the cluster does not answer, everything is asked for again. Of a
+    /// kind that has just gone there is nothing.
     fn unlisted(&mut self, place: &Place, failure: &Failure) -> Result<(), PlatformError> {
         if failure.is_not_found() {
             return Ok(());
         }
         let within = place.namespace.as_ref().map(|namespace| format!(" in the namespace {namespace}")).unwrap_or_default();
         let error = failure.error(format!("listing {}{within}", place.resource.plural));
-        if error.kind.is_transient() {
+        if error.kind.is_transient() && failure.is_of_the_cluster() {
             return Err(error);
         }
-        let environment = self.platform.config.environment.clone();
-        self.gaps.push(Gap { environment, kind: Some(place.kind.to_string()), name: None, why: error.to_string() });
-        self.failed.push(error);
+        self.gap(&place.kind, None, &error);
+        // That one kind is out of order says nothing of a cluster of which only this kind is wanted.
+        self.failed.extend((!failure.is_of_its_kind()).then_some(error));
         Ok(())
     }
 
@@ -285,6 +310,20 @@ impl Reading<'_> {
         }
     }
 
+    /// Notes what could not be read, with what helps.
+    fn gap(&mut self, kind: &GroupKind, name: Option<&str>, error: &PlatformError) {
+        let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let gap = Gap {
+            environment: self.platform.config.environment.clone(),
+            kind: Some(kind.to_string()),
+            name: name.map(str::to_owned),
+            why: format!("{error}{hint}"),
+        };
+        if !self.gaps.contains(&gap) {
+            self.gaps.push(gap);
+        }
+    }
+
     /// Asks for what is wanted and does not carry our mark.
     async fn get_wanted(&mut self) -> Result<(), PlatformError> {
         let unreadable = |id: &ResourceId| self.gaps.iter().any(|gap| gap.kind.is_some() && gap.contains(id));
@@ -298,13 +337,13 @@ impl Reading<'_> {
         let reader = Reader { config: &platform.config, owner: &self.scope.owner };
         let answers: Vec<_> = stream::iter(missing)
             .map(|id| async move {
-                let found = find(platform, &id, wanted.get(&id).copied().flatten().and_then(version)).await;
+                let version = wanted.get(&id).copied().flatten().and_then(version);
+                let found = again(|| find(platform, &id, version)).await;
                 (id, found)
             })
             .buffered(AT_ONCE)
             .collect()
             .await;
-        let mut gaps = Vec::new();
         for (id, found) in answers {
             match found {
                 Ok(Some((_, live))) if live.is_going() || reader.is_undeclared_namespace(&id, &live) => {}
@@ -316,26 +355,19 @@ impl Reading<'_> {
                 Ok(None) => {}
                 Err(failure) => {
                     let error = failure.error(format!("reading {id}"));
-                    if error.kind.is_transient() {
+                    if error.kind.is_transient() && failure.is_of_the_cluster() {
                         return Err(error);
                     }
-                    let environment = id.environment.clone();
-                    gaps.push(Gap {
-                        environment,
-                        kind: Some(id.kind.to_string()),
-                        name: Some(id.name.to_string()),
-                        why: error.to_string(),
-                    });
+                    self.gap(&GroupKind::parse(&id.kind), Some(&id.name), &error);
                 }
             }
         }
-        self.gaps.extend(gaps);
         Ok(())
     }
 }
 
 /// The version of the API that a document is written in.
-pub(crate) fn version(document: &stratos_engine::desired::document::Document) -> Option<&str> {
+pub(crate) fn version(document: &Document) -> Option<&str> {
     match document.get(&Path::new(["apiVersion"])) {
         Some(Leaf::Text(version)) => Some(version),
         _ => None,
@@ -349,7 +381,7 @@ pub(crate) async fn find(
     api_version: Option<&str>,
 ) -> Result<Option<(GroupKind, Live)>, Failure> {
     let kind = GroupKind::parse(&id.kind);
-    let Some(resource) = platform.discovery.find(&kind, api_version).await? else { return Ok(None) };
+    let Some(resource) = platform.discovery.find_any(&kind, api_version).await? else { return Ok(None) };
     let namespace = id.namespace.as_deref().unwrap_or(&platform.config.namespace);
     let Some(body) = platform.connection.find(&resource.object(Some(namespace), &id.name)).await? else { return Ok(None) };
     let live = Live::parse(&body).map_err(|error| Failure::unreadable(&error))?;

@@ -1,20 +1,27 @@
 //! The server's own dry run of what differs: what it would store, with its defaults and what admission makes of it; and who
-//! else holds a field with another value, before anything is written.
+//! else holds a field with another value, before anything is written. What the server refuses is said of that object alone.
+
+mod anew;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 use http::Method;
-use stratos_engine::compare::Difference;
+use serde_json::Value;
+use stratos_engine::compare::{Difference, FieldChange};
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
-use stratos_engine::desired::resource::{Replacement, Resource, ResourceId};
+use stratos_engine::desired::resource::Resource as Desired;
 use stratos_engine::platform::{ObservedResource, PlatformError, PlatformErrorKind, Preview};
 
-use crate::apply::{APPLY, conflict, is_by_hand};
+use crate::again::again;
+use crate::apply::{APPLY, conflict, is_by_hand, marked};
 use crate::connection::Content;
+use crate::definitions::{Definitions, is_definition};
+use crate::entry::{self, Stays};
 use crate::failure::Failure;
-use crate::kind::GroupKind;
+use crate::kind::{GroupKind, Resource};
+use crate::marks;
 use crate::names;
 use crate::object::arrange::Arranged;
 use crate::object::leaf::is_known;
@@ -23,141 +30,271 @@ use crate::object::project::{self, View};
 use crate::object::write;
 use crate::observe::version;
 use crate::platform::KubernetesPlatform;
-use crate::shape;
 
-/// Asks about all differences that are changes in place, as many at once as the connection allows.
+/// Asks about all differences that are changes in place, as many at once as the connection allows. Definitions are first: a resource whose
+/// definition changes cannot be tried before that is written.
 pub(crate) async fn preview(platform: &KubernetesPlatform, differences: &[Difference]) -> Result<Preview, PlatformError> {
-    let in_place = differences.iter().filter_map(|difference| match difference {
-        Difference::Differs { desired, observed, fields, .. } if is_in_place(desired, observed, fields) => Some((desired, observed)),
-        _ => None,
-    });
-    let answers = join_all(in_place.map(|(desired, observed)| one(platform, desired, &observed.document))).await;
+    let mut definitions = Definitions::of(differences);
     let (mut said, mut unasked) = (Preview::default(), BTreeSet::new());
-    for answer in answers {
-        match answer? {
-            Answer::Stored(id, document) => drop(said.stored.insert(id, document)),
-            Answer::Immutable(id) => drop(said.anew.insert(id.clone(), anew(&GroupKind::parse(&id.kind)))),
-            Answer::Refused(id, why) => drop(said.refused.insert(id, why)),
-            Answer::Unasked(why) => drop(unasked.insert(why)),
-            Answer::Nothing => {}
+    let (first, others): (Vec<_>, Vec<_>) = differences.iter().partition(|difference| is_definition(difference));
+    for some in [first, others] {
+        let answers = join_all(some.iter().map(|difference| look(platform, difference, &definitions))).await;
+        for (difference, answer) in some.into_iter().zip(answers) {
+            let id = difference.id();
+            match answer? {
+                Answer::Stored(document) => {
+                    if let Difference::Differs { observed, .. } = difference {
+                        definitions.forget_unless_changed(id, &document, &observed.document);
+                    }
+                    said.stored.insert(id.clone(), document);
+                }
+                Answer::Immutable(why) => {
+                    said.notes.push(format!("{id} has to be replaced: the cluster does not change it in place: {why}"));
+                    said.anew.insert(id.clone(), anew::replacement(&GroupKind::parse(&id.kind)));
+                }
+                Answer::Refused(why) => {
+                    definitions.forget(id);
+                    said.refused.insert(id.clone(), why);
+                }
+                Answer::Unasked(why) => drop(unasked.insert(why)),
+                Answer::Nothing => {}
+            }
+            let needed = difference.desired().and_then(|_| definitions.id(&GroupKind::parse(&id.kind)));
+            said.needs.extend(needed.map(|needed| (id.clone(), needed.clone())));
         }
     }
     let note = |why| format!("not tried on the cluster before it is applied (dry run): {why}");
-    said.notes = unasked.into_iter().map(note).collect();
+    said.notes.extend(unasked.into_iter().map(note));
     Ok(said)
 }
 
 /// What a dry run came to.
 enum Answer {
     /// The cluster would store this.
-    Stored(ResourceId, Document),
-    /// The cluster would not change it in place.
-    Immutable(ResourceId),
+    Stored(Document),
+    /// The cluster would not change it in place, in its words.
+    Immutable(String),
     /// The cluster would refuse it, for this reason and with what helps.
-    Refused(ResourceId, String),
+    Refused(String),
     /// The cluster was not asked, or did not say.
     Nothing,
     /// The cluster would not be asked.
     Unasked(String),
 }
 
+/// Where the kind of a resource is, in the version that is to be written.
+enum Served {
+    Here(Resource),
+    /// A definition of the same plan brings it, or changes it.
+    Later,
+    /// The cluster has no such kind, or not in this version.
+    Nowhere(String),
+    /// Its server does not answer.
+    Unknown,
+}
+
+/// Asks about one difference. What is not there yet is not tried, since its namespace or its ServiceAccount may be part of the same plan; its
+/// kind must be there.
+async fn look(platform: &KubernetesPlatform, difference: &Difference, definitions: &Definitions) -> Result<Answer, PlatformError> {
+    let (desired, in_place) = match difference {
+        Difference::Differs { desired, observed, fields, .. } => {
+            (desired, is_in_place(desired, observed, fields).then_some((&observed.document, fields)))
+        }
+        Difference::Missing(desired) => (desired, None),
+        Difference::Taken { .. } | Difference::Refused { .. } | Difference::Undeclared(_) => return Ok(Answer::Nothing),
+    };
+    match (served(platform, desired, definitions).await?, in_place) {
+        (Served::Nowhere(why), _) => Ok(Answer::Refused(why)),
+        (Served::Unknown, _) | (_, None) => Ok(Answer::Nothing),
+        (Served::Later, Some(_)) => Ok(Answer::Unasked(format!("the definition of {} changes in the same plan", desired.id))),
+        (Served::Here(resource), Some((before, fields))) => Asked { platform, desired, before, fields, resource }.answer().await,
+    }
+}
+
+async fn served(platform: &KubernetesPlatform, desired: &Desired, definitions: &Definitions) -> Result<Served, PlatformError> {
+    let kind = GroupKind::parse(&desired.id.kind);
+    let version = version(&desired.document);
+    if let Some(definition) = definitions.id(&kind) {
+        let said = version.unwrap_or_default();
+        return Ok(match definitions.bring(&kind, said) {
+            true => Served::Later,
+            false => Served::Nowhere(format!("the definition {} of the same plan does not serve {kind} as {said}", definition.name)),
+        });
+    }
+    match platform.discovery.find(&kind, version).await {
+        Ok(Some(resource)) => Ok(Served::Here(resource)),
+        Ok(None) => Ok(Served::Nowhere(unserved(&kind, version, &platform.discovery.versions(&kind).await))),
+        Err(failure) if failure.is_of_its_kind() => Ok(Served::Unknown),
+        Err(failure) => Err(failure.error(format!("asking which kinds the cluster has, for {kind}"))),
+    }
+}
+
+/// What there is to say of a kind that the cluster does not have in a version.
+pub(crate) fn unserved(kind: &GroupKind, version: Option<&str>, served: &[String]) -> String {
+    let version = version.map(|version| format!(" in the version {version}")).unwrap_or_default();
+    let others = if served.is_empty() { String::new() } else { format!(" (it serves {})", served.join(", ")) };
+    format!(
+        "the cluster has no kind {kind}{version}{others}; is its CustomResourceDefinition installed, in this version? Where something in this \
+         environment installs it, apply again when that runs"
+    )
+}
+
 /// What is made anew is no dry run of a change; nor is one that only its marks differ in.
-fn is_in_place(desired: &Resource, observed: &ObservedResource, fields: &[stratos_engine::compare::FieldChange]) -> bool {
-    let replaces =
-        |field: &stratos_engine::compare::FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
-    let marks = |field: &stratos_engine::compare::FieldChange| stratos_engine::plan::change::is_mark(&field.path);
+fn is_in_place(desired: &Desired, observed: &ObservedResource, fields: &[FieldChange]) -> bool {
+    let replaces = |field: &FieldChange| desired.shape.replaces.iter().any(|(pattern, _)| field.path.matches(pattern));
+    let marks = |field: &FieldChange| stratos_engine::plan::change::is_mark(&field.path);
     desired.id == observed.id && !desired.id.name.ends_with(names::GENERATIONS) && !fields.iter().any(replaces) && !fields.iter().all(marks)
 }
 
-/// How something is made anew. What goes with an object that an operator serves (a database, a bucket) is its operator's to say: it is
-/// kept until somebody agrees.
-fn anew(kind: &GroupKind) -> Replacement {
-    if is_known(&kind.group) { shape::ANEW } else { shape::LOSES_DATA }
+/// A change in place that the cluster is asked about.
+struct Asked<'a> {
+    platform: &'a KubernetesPlatform,
+    desired: &'a Desired,
+    before: &'a Document,
+    fields: &'a [FieldChange],
+    resource: Resource,
 }
 
-/// Whether nothing is wrong but that fields can be set only once. Validation says that in words only, and so do the rules of most custom
-/// resources.
-fn is_immutable(failure: &Failure) -> bool {
-    let says_so =
-        |message: &str| ["immutable", "updates to statefulset spec for fields other than"].iter().any(|words| message.contains(words));
-    failure.causes().next().is_some() && failure.causes().all(|(_, message, _)| says_so(message))
-}
-
-async fn one(platform: &KubernetesPlatform, desired: &Resource, before: &Document) -> Result<Answer, PlatformError> {
-    let attempted = || format!("asking the cluster what a change of {} would come to (dry run)", desired.id);
-    let kind = GroupKind::parse(&desired.id.kind);
-    let is_secret = kind.group.is_empty() && kind.kind == "Secret";
-    // The values of secrets are no part of a plan.
-    if is_secret || desired.document.leaves().iter().any(|(_, leaf)| matches!(leaf, Leaf::Secret { .. })) {
-        return Ok(Answer::Nothing);
+impl Asked<'_> {
+    fn kind(&self) -> GroupKind {
+        GroupKind::parse(&self.desired.id.kind)
     }
-    let found = platform.discovery.find(&kind, version(&desired.document)).await.map_err(|failure| failure.error(attempted()))?;
-    let Some(resource) = found else { return Ok(Answer::Nothing) };
-    let namespace = desired.id.namespace.as_deref().unwrap_or(&platform.config.namespace);
-    // A reference is known when what it refers to is: its logical name stands for it.
-    let whole = |leaf: &Leaf| match (leaf, leaf.text()) {
-        (Leaf::Text(text), _) => Ok(text.to_string()),
-        (_, Some(text)) => Ok(text.attributes().map(|(of, _)| of.name.trim_end_matches('*').trim_end_matches('-').to_owned()).collect()),
-        (other, None) => Err(format!("{other} is no text")),
-    };
-    let Ok(mut object) = write::object(&desired.document, false, &whole) else { return Ok(Answer::Nothing) };
-    write::clear_unions(&mut object, &desired.document, before);
-    object["kind"] = resource.kind.clone().into();
-    object["metadata"]["name"] = desired.id.name.to_string().into();
-    let content = Content { kind: APPLY, bytes: object.to_string().into_bytes() };
-    let mut force = platform.config.force_conflicts || platform.is_ours_alone(&desired.id);
-    let answer = loop {
-        let path = resource.object(Some(namespace), &desired.id.name);
-        let path = format!("{path}?fieldManager={MANAGER}&force={force}&dryRun=All&fieldValidation=Strict");
-        match platform.connection.send(Method::PATCH, &path, "application/json", Some(&content)).await {
-            Ok(answer) => break answer,
-            Err(failure) if !force && is_by_hand(&failure) => force = true,
-            // It has gone since it was read: the apply will say so.
-            Err(failure) if failure.is_not_found() => return Ok(Answer::Nothing),
-            // Who may only read may plan.
-            Err(failure) if failure.is_unauthorized() || failure.has_no_dry_run() => return Ok(Answer::Unasked(failure.why().to_owned())),
-            Err(failure) if is_immutable(&failure) => return Ok(Answer::Immutable(desired.id.clone())),
-            Err(failure) => {
-                let error = conflict(&failure, &attempted()).unwrap_or_else(|| failure.error(attempted()));
-                if ![PlatformErrorKind::Rejected, PlatformErrorKind::Denied].contains(&error.kind) {
-                    return Err(error);
+
+    fn namespace(&self) -> &str {
+        self.desired.id.namespace.as_deref().unwrap_or(&self.platform.config.namespace)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.resource.object(Some(self.namespace()), name)
+    }
+
+    fn attempted(&self) -> String {
+        format!("asking the cluster what a change of {} would come to (dry run)", self.desired.id)
+    }
+
+    async fn answer(&self) -> Result<Answer, PlatformError> {
+        let Some(object) = self.object() else { return Ok(Answer::Nothing) };
+        let mut cleared = object.clone();
+        write::clear_unions(&mut cleared, &self.desired.document, self.before);
+        let content = Content { kind: APPLY, bytes: cleared.to_string().into_bytes() };
+        let mut force = self.platform.config.force_conflicts || self.platform.is_ours_alone(&self.desired.id);
+        loop {
+            let path = self.path(&self.desired.id.name);
+            let path = format!("{path}?fieldManager={MANAGER}&force={force}&dryRun=All&fieldValidation=Strict");
+            match again(|| self.platform.connection.send(Method::PATCH, &path, "application/json", Some(&content))).await {
+                Ok(answer) => {
+                    let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(self.attempted()))?;
+                    return Ok(self.stored(live));
                 }
-                // What people wrote by hand is taken over first, which no dry run can do: the cluster sees both as it is.
-                let live = platform.connection.find(&resource.object(Some(namespace), &desired.id.name)).await;
-                let live = live.ok().flatten().and_then(|body| Live::parse(&body).ok());
-                if live.is_some_and(|live| live.must_be_taken_over()) {
-                    return Ok(Answer::Nothing);
-                }
-                let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                return Ok(Answer::Refused(desired.id.clone(), error.why + &hint));
+                Err(failure) if !force && is_by_hand(&failure) => force = true,
+                Err(failure) => return self.refused(&failure, &object).await,
             }
         }
-    };
-    let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(attempted()))?;
-    let arranged = Arranged::new(&live, is_known(&kind.group), &desired.document).into_owned();
-    // What is not known to be stored is not written in place of what is declared.
-    if arranged.is_unclear {
-        return Ok(Answer::Nothing);
     }
-    // What is not declared and stays is filled in by the server, or held by another manager. What people hold will be gone.
-    let look = |live: &Live, desired: Option<&Document>| {
-        let view = View { kind: &kind, desired, refers: &[], fingerprints: &BTreeMap::new() };
-        project::project_arranged(live, &arranged, &view).document
-    };
-    let taken_over = look(&live, None);
-    let exchanged = arranged.exchanged(before, &desired.document);
-    let is_below = |path: &Path, at: &Vec<String>| at.iter().map(String::as_str).eq(path.segments().take(at.len()));
-    let is_of_another = |path: &Path| exchanged.iter().any(|at| is_below(path, at));
-    let stays = |(path, _): &&(Path, Leaf)| desired.document.get(path).is_none() && taken_over.get(path).is_none() && !is_of_another(path);
-    let stays: Document = before.leaves().iter().filter(stays).cloned().collect();
-    let unmanaged = Live { meta: Meta { managed_fields: vec![], ..live.meta }, body: live.body };
-    let stays = look(&unmanaged, Some(&stays));
-    let stored = look(&unmanaged, Some(&desired.document));
-    // Only what stays as it is: another value is none that anybody asked us to write.
-    let stays = stays.leaves().iter().filter(|(path, leaf)| before.get(path) == Some(leaf));
-    let stored = stored.with(stays.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
-    // References stay what they are: the live name that was sent for them is none.
-    let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));
-    let stored = stored.with(references.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
-    Ok(Answer::Stored(desired.id.clone(), stored))
+
+    /// The object that an apply would send. None where it holds secrets, whose values are no part of a plan.
+    fn object(&self) -> Option<Value> {
+        let Self { platform, desired, resource, .. } = self;
+        let kind = self.kind();
+        let is_secret = kind.group.is_empty() && kind.kind == "Secret";
+        if is_secret || desired.document.leaves().iter().any(|(_, leaf)| matches!(leaf, Leaf::Secret { .. })) {
+            return None;
+        }
+        // A reference is known when what it refers to is: its logical name stands for it.
+        let whole = |leaf: &Leaf| match (leaf, leaf.text()) {
+            (Leaf::Text(text), _) => Ok(text.to_string()),
+            (_, Some(text)) => {
+                Ok(text.attributes().map(|(of, _)| of.name.trim_end_matches('*').trim_end_matches('-').to_owned()).collect())
+            }
+            (other, None) => Err(format!("{other} is no text")),
+        };
+        let object = write::object(&desired.document, false, &whole).ok()?;
+        Some(marked(platform, desired, resource, self.namespace(), None, object))
+    }
+
+    /// What a refusal means: whatever its status code, it is about this object.
+    async fn refused(&self, failure: &Failure, object: &Value) -> Result<Answer, PlatformError> {
+        let error = conflict(failure, &self.attempted()).unwrap_or_else(|| failure.error(self.attempted()));
+        let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let refused = Answer::Refused(format!("{}{hint}", error.why));
+        // It has gone since it was read: the apply will say so.
+        if failure.is_not_found() {
+            return Ok(Answer::Nothing);
+        }
+        // Who may only read may plan.
+        if failure.is_unauthorized() || failure.has_no_dry_run() {
+            return Ok(Answer::Unasked(failure.why().to_owned()));
+        }
+        if failure.is_of_the_cluster() {
+            return Err(error);
+        }
+        if anew::is_immutable(failure) {
+            return Ok(self.immutable(failure, refused));
+        }
+        if failure.is_of_the_schema() {
+            return Ok(refused);
+        }
+        let live = self.platform.connection.find(&self.path(&self.desired.id.name)).await;
+        if let Some(live) = live.ok().flatten().and_then(|body| Live::parse(&body).ok()) {
+            if let Some(before) = entry::outdated(&live, &self.resource).filter(|_| failure.is_of_an_entry()) {
+                return self.outdated(failure, &live, before).await;
+            }
+            // What people wrote by hand is taken over first, which no dry run can do: the cluster sees both as it is.
+            if [PlatformErrorKind::Rejected, PlatformErrorKind::Denied].contains(&error.kind) && live.must_be_taken_over() {
+                return Ok(Answer::Nothing);
+            }
+        }
+        if anew::is_at(failure, self.fields) && self.may_be_made(object).await {
+            return Ok(self.immutable(failure, refused));
+        }
+        Ok(refused)
+    }
+
+    /// Our entry among the managers of fields names another version than the one that is written: an apply moves it first.
+    async fn outdated(&self, failure: &Failure, live: &Live, before: &str) -> Result<Answer, PlatformError> {
+        let path = self.path(&self.desired.id.name);
+        match entry::try_to_move(&self.platform.connection, &self.resource, &path, live).await {
+            Ok(()) => {
+                let now = &self.resource.api_version;
+                Ok(Answer::Unasked(format!("{} was applied as {before} before, which is changed to {now} first", self.desired.id)))
+            }
+            Err(Stays::Blocked(why)) => Ok(Answer::Refused(format!("{}: {why}", failure.why()))),
+            Err(Stays::Failed(failure)) if failure.is_of_the_cluster() => Err(failure.error(self.attempted())),
+            Err(Stays::Failed(other)) => Ok(Answer::Refused(format!("{}: {}", failure.why(), other.why()))),
+        }
+    }
+
+    /// What the server would store.
+    fn stored(&self, mut live: Live) -> Answer {
+        let (kind, before, desired) = (&self.kind(), self.before, self.desired);
+        // Nothing is written yet: that the object is as we wrote it must not be taken from this.
+        live.meta.annotations.remove(marks::SPECIFICATION);
+        let arranged = Arranged::new(&live, is_known(&kind.group), &desired.document).into_owned();
+        // What is not known to be stored is not written in place of what is declared.
+        if arranged.is_unclear {
+            return Answer::Nothing;
+        }
+        // What is not declared and stays is filled in by the server, or held by another manager. What people hold will be gone.
+        let look = |live: &Live, desired: Option<&Document>| {
+            let view = View { kind, desired, refers: &[], fingerprints: &BTreeMap::new() };
+            project::project_arranged(live, &arranged, &view).document
+        };
+        let taken_over = look(&live, None);
+        let exchanged = arranged.exchanged(before, &desired.document);
+        let is_below = |path: &Path, at: &Vec<String>| at.iter().map(String::as_str).eq(path.segments().take(at.len()));
+        let is_of_another = |path: &Path| exchanged.iter().any(|at| is_below(path, at));
+        let stays =
+            |(path, _): &&(Path, Leaf)| desired.document.get(path).is_none() && taken_over.get(path).is_none() && !is_of_another(path);
+        let stays: Document = before.leaves().iter().filter(stays).cloned().collect();
+        let unmanaged = Live { meta: Meta { managed_fields: vec![], ..live.meta }, body: live.body };
+        let stays = look(&unmanaged, Some(&stays));
+        let stored = look(&unmanaged, Some(&desired.document));
+        // Only what stays as it is: another value is none that anybody asked us to write.
+        let stays = stays.leaves().iter().filter(|(path, leaf)| before.get(path) == Some(leaf));
+        let stored = stored.with(stays.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
+        // References stay what they are: the live name that was sent for them is none.
+        let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));
+        let stored = stored.with(references.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
+        Answer::Stored(stored)
+    }
 }

@@ -8,9 +8,11 @@ use zeroize::Zeroizing;
 
 use super::{Answer, Call, Found};
 use crate::connection::Content;
+use crate::kind::Resource;
 use crate::marks;
 use crate::object::live::Live;
 use crate::object::write;
+use crate::platform::KubernetesPlatform;
 use crate::read::listed;
 
 impl Call<'_> {
@@ -23,76 +25,14 @@ impl Call<'_> {
             (_, Some(text)) => self.context.resolve(text).map(|value| value.to_string()).map_err(|error| error.to_string()),
             (other, None) => Err(format!("{other} is no text")),
         };
-        let mut object = write::object(&desired.document, is_secret, &whole).map_err(|why| self.rejected(why))?;
-        object["kind"] = json!(found.resource.kind);
-        let metadata = &mut object["metadata"];
-        if !metadata.is_object() {
-            *metadata = json!({});
-        }
-        metadata["name"] = json!(name);
-        if found.resource.namespaced {
-            metadata["namespace"] = json!(found.namespace);
-        }
+        let object = write::object(&desired.document, is_secret, &whole).map_err(|why| self.rejected(why))?;
+        let mut object = marked(self.platform, desired, &found.resource, &found.namespace, self.context.revision, object);
+        object["metadata"]["name"] = json!(name);
         if let Some(live) = over {
-            metadata["resourceVersion"] = json!(live.meta.resource_version);
-            metadata["uid"] = json!(live.meta.uid);
-        }
-        let mut labels = marks::labels(&desired.marks);
-        labels.insert(marks::APPLY_SET.to_owned(), self.platform.apply_set(&desired.marks.owner).id());
-        for (map, entries) in [("labels", labels), ("annotations", self.annotations(desired))] {
-            if !metadata[map].is_object() {
-                metadata[map] = json!({});
-            }
-            for (key, value) in entries {
-                metadata[map][key] = json!(value);
-            }
+            object["metadata"]["resourceVersion"] = json!(live.meta.resource_version);
+            object["metadata"]["uid"] = json!(live.meta.uid);
         }
         Ok(object)
-    }
-
-    /// The annotations that are ours.
-    fn annotations(&self, desired: &Desired) -> marks::Map {
-        let marks = stratos_engine::desired::owner::Marks {
-            revision: self.context.revision.map(str::to_owned).or_else(|| desired.marks.revision.clone()),
-            specification: Some(desired.document.digest().to_string()),
-            ..desired.marks.clone()
-        };
-        let mut out = marks::annotations(&marks);
-        let here = desired.depends_on.iter().filter(|id| id.environment == desired.id.environment);
-        let needs = listed(here);
-        if !needs.is_empty() {
-            out.insert(marks::NEEDS.to_owned(), needs);
-        }
-        let mut refers: Vec<_> = desired
-            .document
-            .leaves()
-            .iter()
-            .filter_map(|(_, leaf)| match leaf {
-                Leaf::Ref(text) => match text.segments() {
-                    [Segment::Attribute { of, .. }] => Some(&**of),
-                    _ => None,
-                },
-                _ => None,
-            })
-            .collect();
-        refers.sort();
-        refers.dedup();
-        if !refers.is_empty() {
-            out.insert(marks::REFERS.to_owned(), listed(refers));
-        }
-        let fingerprints: serde_json::Map<String, Value> = desired
-            .document
-            .leaves()
-            .iter()
-            .filter_map(|(path, leaf)| match leaf {
-                Leaf::Secret { fingerprint: Some(fingerprint), .. } => Some((path.segments().nth(1)?.to_owned(), json!(fingerprint))),
-                _ => None,
-            })
-            .collect();
-        if !fingerprints.is_empty() {
-            out.insert(marks::FINGERPRINTS.to_owned(), Value::Object(fingerprints).to_string());
-        }
-        out
     }
 
     /// A text that the server sent, without the secrets that it was sent.
@@ -123,6 +63,82 @@ impl Call<'_> {
         });
         forms.filter(|value| value.len() > 3).collect()
     }
+}
+
+/// The object of a document with its kind, its namespace and our marks: what an apply sends, and a dry run of it.
+pub(crate) fn marked(
+    platform: &KubernetesPlatform,
+    desired: &Desired,
+    resource: &Resource,
+    namespace: &str,
+    revision: Option<&str>,
+    mut object: Value,
+) -> Value {
+    object["kind"] = json!(resource.kind);
+    let metadata = &mut object["metadata"];
+    if !metadata.is_object() {
+        *metadata = json!({});
+    }
+    metadata["name"] = json!(&*desired.id.name);
+    if resource.namespaced {
+        metadata["namespace"] = json!(namespace);
+    }
+    let mut labels = marks::labels(&desired.marks);
+    labels.insert(marks::APPLY_SET.to_owned(), platform.apply_set(&desired.marks.owner).id());
+    for (map, entries) in [("labels", labels), ("annotations", annotations(desired, revision))] {
+        if !metadata[map].is_object() {
+            metadata[map] = json!({});
+        }
+        for (key, value) in entries {
+            metadata[map][key] = json!(value);
+        }
+    }
+    object
+}
+
+/// The annotations that are ours.
+fn annotations(desired: &Desired, revision: Option<&str>) -> marks::Map {
+    let marks = stratos_engine::desired::owner::Marks {
+        revision: revision.map(str::to_owned).or_else(|| desired.marks.revision.clone()),
+        specification: Some(desired.document.digest().to_string()),
+        ..desired.marks.clone()
+    };
+    let mut out = marks::annotations(&marks);
+    let here = desired.depends_on.iter().filter(|id| id.environment == desired.id.environment);
+    let needs = listed(here);
+    if !needs.is_empty() {
+        out.insert(marks::NEEDS.to_owned(), needs);
+    }
+    let mut refers: Vec<_> = desired
+        .document
+        .leaves()
+        .iter()
+        .filter_map(|(_, leaf)| match leaf {
+            Leaf::Ref(text) => match text.segments() {
+                [Segment::Attribute { of, .. }] => Some(&**of),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    refers.sort();
+    refers.dedup();
+    if !refers.is_empty() {
+        out.insert(marks::REFERS.to_owned(), listed(refers));
+    }
+    let fingerprints: serde_json::Map<String, Value> = desired
+        .document
+        .leaves()
+        .iter()
+        .filter_map(|(path, leaf)| match leaf {
+            Leaf::Secret { fingerprint: Some(fingerprint), .. } => Some((path.segments().nth(1)?.to_owned(), json!(fingerprint))),
+            _ => None,
+        })
+        .collect();
+    if !fingerprints.is_empty() {
+        out.insert(marks::FINGERPRINTS.to_owned(), Value::Object(fingerprints).to_string());
+    }
+    out
 }
 
 /// An object as it is sent.

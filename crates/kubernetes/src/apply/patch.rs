@@ -7,6 +7,7 @@ use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 
 use super::body::content;
 use super::{Answer, Call, Found};
+use crate::entry::{self, Stays};
 use crate::failure::Failure;
 use crate::marks;
 use crate::object::live::{Live, MANAGER, Managed, RESTARTER, Writer};
@@ -33,7 +34,7 @@ impl Call<'_> {
         object["metadata"]["resourceVersion"] = json!("1");
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let path = format!("{}?fieldManager={MANAGER}&force=false&fieldValidation=Strict", found.path(&name));
-        match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
+        match self.send(found, &path, &object, false).await {
             Ok(answer) => {
                 self.tell(&answer.warnings);
                 self.done(found, &answer.body).await
@@ -51,28 +52,55 @@ impl Call<'_> {
     pub(super) async fn update(&self, found: &Found, live: &Live, before: &Document) -> Result<Answer, Answer> {
         self.prepare(found).await?;
         self.hand_replicas_over(found, live).await?;
-        let taken_over;
-        let live = if live.must_be_taken_over() {
+        let (moved, taken_over);
+        let mut live = live;
+        if live.must_be_taken_over() {
+            // Entries of two versions never become one.
+            if entry::outdated(live, &found.resource).is_some() {
+                moved = self.move_entry(found, live).await?;
+                live = &moved;
+            }
             taken_over = self.take_over(found, live).await?;
-            &taken_over
-        } else {
-            live
-        };
+            live = &taken_over;
+        }
         let mut object = self.object(found, &live.meta.name, Some(live))?;
         write::clear_unions(&mut object, &self.desired()?.document, before);
         let adopted = self.change.reason == stratos_engine::plan::change::Reason::Adopted;
         // It is written over this very version: nobody else comes in between.
         let mut force = adopted || self.platform.config.force_conflicts || !live.has_other_writers();
+        let mut is_outdated = entry::outdated(live, &found.resource).is_some();
         loop {
             let path = format!("{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict", found.path(&live.meta.name));
-            match self.platform.connection.send(Method::PATCH, &path, JSON, Some(&content(APPLY, &object))).await {
+            match self.send(found, &path, &object, is_outdated).await {
                 Ok(answer) => {
                     self.tell(&answer.warnings);
                     return self.done(found, &answer.body).await;
                 }
                 Err(failure) if !force && is_by_hand(&failure) => force = true,
+                Err(failure) if failure.is_of_an_entry() && is_outdated => {
+                    is_outdated = false;
+                    let moved = self.move_entry(found, live).await.map_err(|answer| self.because(&failure, answer))?;
+                    object["metadata"]["resourceVersion"] = json!(moved.meta.resource_version);
+                }
                 Err(failure) => return Err(self.without_secrets(self.not_applied(&failure))),
             }
+        }
+    }
+
+    /// Moves our entry among the managers of fields to the version that is written.
+    async fn move_entry(&self, found: &Found, live: &Live) -> Result<Live, Answer> {
+        let path = found.path(&live.meta.name);
+        entry::move_to(&self.platform.connection, &found.resource, &path, live).await.map_err(|stays| match stays {
+            Stays::Failed(failure) => self.unwritten(&failure),
+            Stays::Blocked(why) => self.rejected(why),
+        })
+    }
+
+    /// The server's words before what keeps us from doing what would help.
+    fn because(&self, failure: &Failure, answer: Answer) -> Answer {
+        match answer {
+            Answer::Failed(error) => Answer::Failed(PlatformError { why: format!("{}: {}", failure.why(), error.why), ..error }),
+            other => other,
         }
     }
 

@@ -192,6 +192,12 @@ impl Catalogue {
         self.served.iter().find(is_it).map(|served| &served.resource)
     }
 
+    /// The versions of a kind.
+    pub(super) fn versions(&self, kind: &GroupKind) -> impl Iterator<Item = &str> {
+        let resources = self.served.iter().map(|served| &served.resource);
+        resources.filter(|resource| GroupKind::of(&resource.api_version, &resource.kind) == *kind).map(|resource| &*resource.api_version)
+    }
+
     /// Whether a kind of this group may be there although it was not found.
     pub(super) fn is_undiscovered(&self, group: &str) -> bool {
         self.undiscovered.contains(group)

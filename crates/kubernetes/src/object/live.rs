@@ -86,6 +86,21 @@ fn is_one_of(manager: &str, tools: &[&str]) -> bool {
 }
 
 impl Managed {
+    /// The entry with these fields.
+    fn entry(&self, fields: &FieldSet) -> Value {
+        let Self { manager, operation, api_version, time, subresource, fields: _ } = self;
+        let mut entry = serde_json::json!({
+            "manager": manager, "operation": operation, "apiVersion": api_version, "fieldsType": "FieldsV1", "fieldsV1": fields.to_value(),
+        });
+        if let Some(time) = time {
+            entry["time"] = Value::from(time.as_str());
+        }
+        if !subresource.is_empty() {
+            entry["subresource"] = Value::from(subresource.as_str());
+        }
+        entry
+    }
+
     /// Who wrote it, in an object that we have applied.
     pub(crate) fn writer(&self) -> Writer {
         match (self.manager.as_str(), self.operation.as_str()) {
@@ -130,6 +145,11 @@ impl Live {
         out
     }
 
+    /// The version of the kind that our server-side apply was made in.
+    pub(crate) fn applied_version(&self) -> Option<&str> {
+        self.meta.managed_fields.iter().find(|managed| managed.writer() == Writer::Us).map(|managed| &*managed.api_version)
+    }
+
     /// Whether a document is just what we wrote last, and nobody has changed a field of it since. A change by another would have taken the
     /// field over.
     pub(crate) fn is_as_written(&self, document: &Document) -> bool {
@@ -168,7 +188,7 @@ impl Live {
     /// Paths of one version of the API mean nothing in another one: entries of different versions are never merged.
     fn is_of_this_version(&self, managed: &Managed) -> bool {
         let version = self.body.get("apiVersion").and_then(Value::as_str);
-        let is_same = |version: &str| managed.api_version == version;
+        let is_same = |version: &str| managed.api_version.is_empty() || managed.api_version == version;
         let ours = self.meta.managed_fields.iter().find(|managed| managed.writer() == Writer::Us);
         version.is_none_or(|version| is_same(version) && ours.is_none_or(|ours| ours.api_version == version))
     }
@@ -227,31 +247,34 @@ impl Live {
 
     /// `metadata.managedFields` in which everything that is ours to say is managed by our server-side apply.
     pub(crate) fn taken_over(&self, api_version: &str) -> Value {
-        let entry = |manager: &str, operation: &str, version: &str, time: Option<&str>, subresource: &str, fields: &FieldSet| {
-            let mut entry = serde_json::json!({
-                "manager": manager, "operation": operation, "apiVersion": version, "fieldsType": "FieldsV1", "fieldsV1": fields.to_value(),
-            });
-            if let Some(time) = time {
-                entry["time"] = Value::from(time);
-            }
-            if !subresource.is_empty() {
-                entry["subresource"] = Value::from(subresource);
-            }
-            entry
-        };
         let ours = self.ours();
-        let mut out = vec![entry(MANAGER, "Apply", api_version, None, "", &ours)];
+        let own = Managed {
+            manager: MANAGER.to_owned(),
+            operation: "Apply".to_owned(),
+            api_version: api_version.to_owned(),
+            ..Managed::default()
+        };
+        let mut out = vec![own.entry(&ours)];
         for managed in &self.meta.managed_fields {
             if managed.writer() == Writer::Us {
                 continue;
             }
             let kept = managed.fields.less(&self.ours_to_say(managed));
             if !kept.parts.is_empty() {
-                let Managed { manager, operation, api_version, time, subresource, fields: _ } = managed;
-                out.push(entry(manager, operation, api_version, time.as_deref(), subresource, &kept));
+                out.push(managed.entry(&kept));
             }
         }
         Value::Array(out)
+    }
+
+    /// `metadata.managedFields` in which the entry of our server-side apply alone names another version. Right only where the paths of fields
+    /// mean the same in both.
+    pub(crate) fn with_applied_version(&self, api_version: &str) -> Value {
+        let entry = |managed: &Managed| match managed.writer() {
+            Writer::Us => Managed { api_version: api_version.to_owned(), ..managed.clone() }.entry(&managed.fields),
+            _ => managed.entry(&managed.fields),
+        };
+        self.meta.managed_fields.iter().map(entry).collect()
     }
 }
 

@@ -84,7 +84,9 @@ pub(crate) fn project_arranged(live: &Live, arranged: &Arranged<'_>, view: &View
     for (list, order) in arranged.orders() {
         projector.put(&[list.as_slice(), &[segment::ORDER.to_owned()]].concat(), Leaf::Text(order.into()));
     }
-    if let Some(version) = body.get("apiVersion").and_then(Value::as_str) {
+    // The version that we wrote, where we did: the server returns an object in each version that it is asked for.
+    let version = live.applied_version().or_else(|| body.get("apiVersion").and_then(Value::as_str));
+    if let Some(version) = version {
         projector.leaves.insert(Path::new(["apiVersion"]), Leaf::shared(version));
     }
     let document: Document = projector.leaves.into_iter().collect();

@@ -2,9 +2,11 @@
 
 mod admission;
 mod adoption;
+mod bad_objects;
 mod case;
 mod charts;
 mod conflicts;
+mod declared;
 mod differential;
 mod duplicates;
 mod edit;
