@@ -84,6 +84,7 @@ pub fn reason(change: &Change) -> String {
             n => format!("{n} fields differ"),
         },
         Reason::Moved => match from {
+            Some(Seen { app: Some(app), .. }) if change.moves_app() => format!("it was the app {app}'s, and {} declares it now", change.app),
             Some(seen) if seen.id != change.id => format!("renamed from {}", short(&seen.id, &change.id.environment)),
             Some(Seen { owner: Some(owner), .. }) if owner.environment != change.id.environment => {
                 format!("it was in environment {}, which was renamed", owner.environment)
@@ -129,6 +130,12 @@ pub fn held_reason(held: &Held) -> String {
         HeldReason::LastApp => "it is the last app of its environment; `--allow-delete` allows it".into(),
         HeldReason::HoldsData => "it holds data; `--delete-data` deletes it".into(),
         HeldReason::Refused { why } => format!("the platform would refuse it: {}", printable(why)),
+        HeldReason::DeclaredBy { app } => {
+            format!("the app {app} declares it now: `--app {app}`, or a run for all apps, makes it that app's")
+        }
+        HeldReason::OthersUnknown { why } => {
+            format!("it is not known what the apps declare that `--app` leaves out, and it may be theirs: {}", printable(why))
+        }
         HeldReason::Follows(id) => format!("it waits for {}, which is held", short(id, &held.id.environment)),
         HeldReason::NotTakenOver { owner } => format!(
             "it belongs to {owner}, and its owner cannot be changed here: it stays as it is, and its data in it, for as long as \

@@ -8,10 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::document::{Document, Leaf};
+use crate::desired::name::Name;
 use crate::desired::owner::{Marks, Owner};
 use crate::desired::path::Path;
 use crate::desired::resource::{Replacement, Resource, ResourceId};
-use crate::plan::change::{OWNER, PROTECT};
+use crate::plan::change::{OWNER, OWNER_APP, PROTECT};
 use crate::platform::ObservedResource;
 
 /// One field that is not what it should be.
@@ -123,6 +124,7 @@ fn compare_one<'a>(desired: &Resource, observed: Option<&'a ObservedResource>, r
     add_moved_secrets(&mut fields, desired, observed);
     if !observed.is_over {
         add_marks(&mut fields, marks, &desired.marks);
+        add_app(&mut fields, marks, desired, observed);
     }
     (!fields.is_empty() || observed.id != desired.id).then_some(Found::Fields(observed, fields))
 }
@@ -243,6 +245,18 @@ fn add_marks(fields: &mut Vec<FieldChange>, live: &Marks, wanted: &Marks) {
         let (old, new) = (Some(Leaf::Bool(live.protect)), Some(Leaf::Bool(wanted.protect)));
         fields.push(FieldChange { path: Path::new([PROTECT]), old, new });
     }
+}
+
+/// The app that declares an object, where the label of another one is on it: the object moved from that app's manifests to this
+/// one's. A rename writes the label anyway. A kind whose labels are fixed for life keeps the one that it has.
+fn add_app(fields: &mut Vec<FieldChange>, live: &Marks, desired: &Resource, observed: &ObservedResource) {
+    let path = Path::new([OWNER, OWNER_APP]);
+    let is_fixed = || desired.shape.replaces.iter().any(|(pattern, _)| path.matches(pattern));
+    if live.app == desired.marks.app || observed.id != desired.id || is_fixed() {
+        return;
+    }
+    let text = |app: &Name| Some(Leaf::Text(app.as_str().into()));
+    fields.push(FieldChange { path, old: text(&live.app), new: text(&desired.marks.app) });
 }
 
 /// Secrets whose live value was compared and is another, although their recorded fingerprints agree.

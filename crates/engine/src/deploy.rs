@@ -3,6 +3,7 @@
 mod abandoned;
 mod images;
 mod live;
+mod others;
 mod read;
 mod select;
 #[cfg(test)]
@@ -160,7 +161,8 @@ pub async fn plan(request: &Request<'_>, connector: &dyn Connector) -> Result<Pl
     let mut connected = select::connect(request, rendered, connector).await?; //         connects
     select::native(request, &mut connected).await?; //                                   reads native files, runs what makes some
     let desired = select::desired(request, &mut connected)?; //                          nothing
-    let compared = read::compare(request, &connected, desired).await?; //                reads platforms
+    let mut compared = read::compare(request, &connected, desired).await?; //            reads platforms
+    others::find(request, &mut connected, &mut compared).await?; //                      with --app: as the lines before, for others
     read::refuse_unknown_apps(request, &compared)?; //                                   nothing
     read::refuse_older(request, &compared)?; //                                          reads the history
     let mut chosen = read::choose(request, compared); //                                 nothing

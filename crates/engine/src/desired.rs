@@ -45,6 +45,15 @@ pub struct Desired {
     pub degraded: Vec<String>,
 }
 
+/// What the apps declare that a request is not about (`--app`): nothing of it is deleted, whosever label is on it.
+#[derive(Debug, Default)]
+pub struct Others {
+    /// By resource, under its name now and before: the app that declares it.
+    pub declared: BTreeMap<ResourceId, Name>,
+    /// Why it is not known what all of them declare, where that is so.
+    pub unknown: Option<String>,
+}
+
 /// The owner of an environment's resources.
 pub fn owner(manifest: &Manifest, environment: &Name) -> Owner {
     owner_in(&manifest.project, environment)
@@ -55,8 +64,8 @@ pub fn owner_in(project: &Project, environment: &Name) -> Owner {
     Owner::new(project.id.as_deref().unwrap_or(&project.name), environment.clone())
 }
 
-/// Translates the selected apps (all where the selection is empty) for a platform. Each rendered app is dropped when it is
-/// translated: thousands of them would fill memory beside what they become.
+/// Translates the selected apps (all where the selection is empty) for a platform. Where all are, each rendered app is dropped when
+/// it is translated: thousands of them would fill memory beside what they become.
 ///
 /// # Errors
 /// Everything that is wrong with them on this platform, at its place.
@@ -68,24 +77,22 @@ pub fn desired(
 ) -> Result<Desired, Report> {
     let owner = owner(manifest, &rendered.environment);
     let mut problems = Vec::new();
-    let mut out = Desired {
-        owner: owner.clone(),
-        resources: Vec::new(),
-        also_moved_from: BTreeMap::new(),
-        has_apps: !rendered.apps.is_empty(),
-        left_out: BTreeSet::new(),
-        degraded: Vec::new(),
-    };
+    let mut out = Desired::nothing(&owner, !rendered.apps.is_empty());
     let mut between = Between::of(rendered, manifest, &owner, platform);
     let apps = std::mem::take(&mut rendered.apps);
     let selected = |name: &Name| selection.is_empty() || selection.contains(name);
-    for (name, app) in apps.into_iter().filter(|(name, _)| selected(name)) {
-        let context = AppContext::new(&name, &app, &rendered.environment, manifest, &owner);
-        problems.extend(context.unsupported(platform, &mut out.degraded));
-        match between.environments.remove(&name) {
-            None => problems.extend(context.add_to(&mut out, &app.app.env, platform)),
-            Some(Ok(env)) => problems.extend(context.add_to(&mut out, &env, platform)),
-            Some(Err(found)) => problems.extend(found),
+    for (name, app) in apps {
+        if selected(&name) {
+            let context = AppContext::new(&name, &app, &rendered.environment, manifest, &owner);
+            problems.extend(context.unsupported(platform, &mut out.degraded));
+            match between.environments.remove(&name) {
+                None => problems.extend(context.add_to(&mut out, &app.app.env, platform)),
+                Some(Ok(env)) => problems.extend(context.add_to(&mut out, &env, platform)),
+                Some(Err(found)) => problems.extend(found),
+            }
+        }
+        if !selection.is_empty() {
+            rendered.apps.insert(name, app);
         }
     }
     problems.extend(taken_twice(&out.resources, manifest));
@@ -96,6 +103,41 @@ pub fn desired(
     out.resources.sort_by(|a, b| a.id.cmp(&b.id));
     out.resources.shrink_to_fit();
     Ok(out)
+}
+
+impl Desired {
+    fn nothing(owner: &Owner, has_apps: bool) -> Self {
+        Self {
+            owner: owner.clone(),
+            resources: Vec::new(),
+            also_moved_from: BTreeMap::new(),
+            has_apps,
+            left_out: BTreeSet::new(),
+            degraded: Vec::new(),
+        }
+    }
+}
+
+/// What the apps outside of a selection declare.
+pub fn others(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform, selection: &BTreeSet<Name>) -> Others {
+    let owner = owner(manifest, &rendered.environment);
+    let contexts = contexts(rendered, manifest, &owner);
+    let mut others = Others::default();
+    for (name, context) in contexts.iter().filter(|(name, _)| !selection.contains(**name)) {
+        let mut out = Desired::nothing(&owner, true);
+        let mut problems = Vec::new();
+        match binding::environment(name, &contexts, platform) {
+            Ok(env) => problems.extend(context.add_to(&mut out, &env, platform)),
+            Err(found) => problems.extend(found),
+        }
+        if let Some(problem) = problems.first() {
+            others.unknown.get_or_insert_with(|| format!("the app {name}: {}", problem.message));
+        }
+        let ids = out.resources.into_iter().flat_map(|resource| [Some(resource.id), resource.moved_from.map(|before| *before)]);
+        let ids = ids.flatten().chain(out.also_moved_from.into_values());
+        others.declared.extend(ids.map(|id| (id, (*name).clone())));
+    }
+    others
 }
 
 /// What is between the apps of an environment. Most apps have nothing of it.
@@ -284,15 +326,16 @@ fn moved_from(name: &Name, app: &App, moved: &[Moved]) -> (MovedNames, MovedName
 fn taken_twice(resources: &[Resource], manifest: &Manifest) -> Vec<Diagnostic> {
     let mut seen: HashMap<&ResourceId, &Resource> = HashMap::new();
     let twice = resources.iter().filter_map(|r| seen.insert(&r.id, r).map(|first| (first, r)));
-    let report = |(first, second): (&Resource, &Resource)| {
-        let (one, other) = (&first.marks.app, &second.marks.app);
-        let message = match one == other {
-            true => format!("the app {one} would make {} twice: in its portable part and in its native one", second.id),
-            false => format!("apps {one} and {other} would both make {}", second.id),
-        };
-        Diagnostic::new(message, manifest.apps.get(other).map(|node| node.span)).with_help("rename one of them")
+    twice.map(|(first, second)| made_twice(&second.id, [&first.marks.app, &second.marks.app], manifest)).collect()
+}
+
+/// A resource that two apps, or both parts of one, would make.
+pub fn made_twice(id: &ResourceId, [one, other]: [&Name; 2], manifest: &Manifest) -> Diagnostic {
+    let message = match one == other {
+        true => format!("the app {one} would make {id} twice: in its portable part and in its native one"),
+        false => format!("apps {one} and {other} would both make {id}"),
     };
-    twice.map(report).collect()
+    Diagnostic::new(message, manifest.apps.get(other).map(|node| node.span)).with_help("rename one of them")
 }
 
 /// Adds the dependencies between apps: what has health waits for what has health. Returns those that are not here.

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Differences;
+use crate::desired::Others;
 use crate::desired::name::Name;
 use crate::desired::quantity::Duration;
 use crate::desired::resource::{Resource, ResourceId};
@@ -57,6 +58,9 @@ pub struct Judged {
     pub app: Name,
     /// How long it may take to get healthy.
     pub timeout: Duration,
+    /// What needs it cannot even be written before it is healthy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub precedes_writes: bool,
 }
 
 /// What a plan was made from: everything that is needed to carry it out, but for the values of secrets.
@@ -133,6 +137,16 @@ pub enum HeldReason {
         /// What it said.
         why: String,
     },
+    /// Another app, which is not planned, declares it now.
+    DeclaredBy {
+        /// Which app.
+        app: Name,
+    },
+    /// It is not known what the apps that are not planned declare: it may be one of theirs.
+    OthersUnknown {
+        /// Why not.
+        why: String,
+    },
     /// It waits for something that is held.
     Follows(ResourceId),
     /// It is marked for the environment's earlier name, its mark cannot be changed, and it holds data.
@@ -189,7 +203,7 @@ impl Plan {
     /// Whether something that was asked for is not in it because what is there could not be read. Carried out, it is no
     /// success. What could not be read and concerns nothing declared is only told: the manifest is fulfilled without it.
     pub fn is_blind(&self) -> bool {
-        let unread = |held: &Held| matches!(held.why, HeldReason::Unreadable { .. });
+        let unread = |held: &Held| matches!(held.why, HeldReason::Unreadable { .. } | HeldReason::OthersUnknown { .. });
         let asked_of_what_is_live = self.based_on.destroy || self.changes.iter().any(|change| change.reason == Reason::Requested);
         self.held.iter().any(unread) || (asked_of_what_is_live && !self.coverage.gaps.is_empty())
     }
@@ -203,6 +217,8 @@ pub struct Compared {
     pub observed: Observed,
     /// Whether the manifest declares any app there.
     pub has_apps: bool,
+    /// What the apps declare that are not planned.
+    pub others: Others,
 }
 
 /// What was chosen in one environment.
@@ -218,10 +234,10 @@ pub struct Chosen {
 
 /// Chooses what is done in one environment. Pure.
 pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
-    let Compared { differences: Differences { differences, unchanged, .. }, observed, has_apps } = compared;
+    let Compared { differences: Differences { differences, unchanged, .. }, observed, has_apps, others } = compared;
     let mut choices = choose::Choices::default();
     for difference in differences {
-        choices.add(difference, &observed.gaps, policy);
+        choices.add(difference, &observed.gaps, &others, policy);
     }
     let ours: Vec<Name> = observed.resources.values().filter_map(|live| Some(live.ownership.marks()?.app.clone())).collect();
     succeed::find(&mut choices, &observed);

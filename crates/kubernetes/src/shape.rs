@@ -95,6 +95,7 @@ static KINDS: [Shape; 33] = [
         replaces: &[("spec.group", LOSES_DATA), ("spec.scope", LOSES_DATA), ("spec.names.plural", LOSES_DATA)],
         holds_data: true,
         has_health: true,
+        precedes_writes: true,
         ..Shape::UNKNOWN
     },
     Shape { kind: "ValidatingWebhookConfiguration.admissionregistration.k8s.io", ..Shape::UNKNOWN },

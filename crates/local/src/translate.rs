@@ -30,6 +30,7 @@ pub static WORKLOAD: Shape = Shape {
     has_health: true,
     renames: true,
     comes_first: false,
+    precedes_writes: false,
 };
 
 /// A folder that outlives instances.

@@ -143,7 +143,8 @@ fn is_current(member: &Member, desired: &Resource, context: &ApplyContext<'_>) -
         let text = template.get(path).and_then(Leaf::text);
         text.is_none_or(|text| context.resolve(text).is_ok_and(|wanted| wanted == *value))
     });
-    marks.protect == desired.marks.protect && only_fingerprints && same_values && desired.id.name.as_ref() == resource_of(member)
+    let same_marks = marks.protect == desired.marks.protect && marks.app == desired.marks.app;
+    same_marks && only_fingerprints && same_values && desired.id.name.as_ref() == resource_of(member)
 }
 
 /// The resource that a container was made for: a renamed app makes new ones.

@@ -24,7 +24,7 @@ pub(crate) const MAX_SURGE: u32 = 1;
 pub static CONTAINER: Shape = Shape {
     kind: "container",
     replaces: &[],
-    restarts: &container::fields_and::<16, 44>([
+    restarts: &container::fields_and::<17, 45>([
         "privileged",
         "pid",
         "ipc",
@@ -40,20 +40,25 @@ pub static CONTAINER: Shape = Shape {
         "deploy.resources",
         "deploy.restart",
         "deploy.update",
+        "owner",
         "protect",
     ]),
     holds_data: false,
     has_health: true,
     renames: true,
     comes_first: false,
+    precedes_writes: false,
 };
 
-/// What outlives instances: the volumes of an app under one name, one for each instance or one for all.
-pub static VOLUME: Shape = Shape { kind: "volume", holds_data: true, ..Shape::UNKNOWN };
+/// What outlives instances: the volumes of an app under one name, one for each instance or one for all. Their labels are fixed when they
+/// are made.
+pub static VOLUME: Shape = Shape { replaces: &[("owner", FIXED)], kind: "volume", holds_data: true, ..Shape::UNKNOWN };
+
+const FIXED: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: true };
 
 /// A volume that a compose file declares. It is called like its resource; what it says is fixed when it is made.
 pub(crate) static PROJECT_VOLUME: Shape =
-    Shape { replaces: &[("*", Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: true })], ..VOLUME };
+    Shape { replaces: &[("*", FIXED)], ..VOLUME };
 
 /// What this platform makes of a field.
 pub(crate) fn support(field: Field) -> Support {

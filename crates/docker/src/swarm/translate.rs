@@ -26,6 +26,7 @@ pub static SERVICE: Shape = Shape {
     has_health: true,
     renames: false,
     comes_first: false,
+    precedes_writes: false,
 };
 
 /// Content that cannot change. Its name holds a hash of it: other content is another config.

@@ -42,7 +42,7 @@ pub async fn read(platform: &dyn Platform, scope: &Scope, before: Option<&Name>,
         earlier.resources.retain(|_, live| live.ownership.marks().is_some());
         observed.take_over(earlier, before, &scope.owner.environment);
     }
-    keep_scope(&mut observed, scope);
+    keep_scope(&mut observed, scope, wanted);
     Ok(observed)
 }
 
@@ -55,8 +55,10 @@ pub fn scope(request: &Request<'_>, owner: Owner) -> Scope {
     Scope { owner, apps: (!request.apps.is_empty()).then_some(apps) }
 }
 
-/// Forgets what is ours and out of scope, however it came in (as something wanted): it must not be pruned.
-fn keep_scope(observed: &mut Observed, scope: &Scope) {
+/// Forgets what is ours and out of scope, however it came in (as something needed): it must not be pruned. What is declared in the
+/// scope stays, whichever app's label is on it.
+fn keep_scope(observed: &mut Observed, scope: &Scope, wanted: &Wanted<'_>) {
     let Some(apps) = &scope.apps else { return };
-    observed.resources.retain(|_, live| live.ownership.marks().is_none_or(|marks| apps.contains(&marks.app)));
+    let is_declared = |id: &ResourceId| wanted.get(id).is_some_and(Option::is_some);
+    observed.resources.retain(|id, live| is_declared(id) || live.ownership.marks().is_none_or(|marks| apps.contains(&marks.app)));
 }

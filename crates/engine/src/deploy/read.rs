@@ -13,7 +13,7 @@ use crate::desired::document::Leaf;
 use crate::desired::name::Name;
 use crate::desired::quantity::Duration;
 use crate::desired::resource::Resource;
-use crate::desired::{Desired, owner};
+use crate::desired::{Desired, Others, owner};
 use crate::observe::Observed;
 use crate::plan::change::{Action, Change};
 use crate::plan::{BasedOn, Chosen, Compared, Coverage, Judged, Plan, Rollout, choose as choose_environment, finish as order};
@@ -25,7 +25,7 @@ pub const ROLLOUT_TIMEOUT: Duration = Duration(5 * 60 * 1000);
 
 /// One environment, compared.
 pub struct ComparedEnvironment {
-    compared: Compared,
+    pub(super) compared: Compared,
     salt: Salt,
     left_out: BTreeSet<Name>,
     degraded: Vec<String>,
@@ -68,7 +68,8 @@ async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desi
     let mut differences = crate::compare::compare(resources, &observed.resources);
     let unpinned = images::pin_differing(request, &mut differences).await;
     degraded.extend(preview(platform, &mut differences).await?);
-    Ok(ComparedEnvironment { compared: Compared { differences, observed, has_apps }, salt, left_out, degraded, unrefreshed, unpinned })
+    let compared = Compared { differences, observed, has_apps, others: Others::default() };
+    Ok(ComparedEnvironment { compared, salt, left_out, degraded, unrefreshed, unpinned })
 }
 
 /// Takes the platform's own dry run for what differs, where it has one. Returns what that could not be asked.
@@ -204,6 +205,7 @@ fn judged(changes: &[Change], unchanged: &[Resource]) -> Vec<Judged> {
         id: resource.id.clone(),
         app: resource.marks.app.clone(),
         timeout: resource.rollout_timeout.unwrap_or(ROLLOUT_TIMEOUT),
+        precedes_writes: resource.shape.precedes_writes,
     });
     let mut out: Vec<Judged> = healthy.collect();
     out.sort_by(|a, b| a.id.cmp(&b.id));
@@ -234,7 +236,8 @@ pub fn requested(request: &Request<'_>, action: RequestedAction, connected: &[Co
             };
             let Some(change) = crate::plan::request(live, action) else { continue };
             if action == Action::Restart {
-                plan.judged.push(Judged { id: change.id.clone(), app: change.app.clone(), timeout: ROLLOUT_TIMEOUT });
+                let (id, app) = (change.id.clone(), change.app.clone());
+                plan.judged.push(Judged { id, app, timeout: ROLLOUT_TIMEOUT, precedes_writes: false });
             }
             changes.push(change);
         }

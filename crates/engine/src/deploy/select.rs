@@ -71,7 +71,7 @@ pub fn refuse_unknown_apps<'a>(request: &Request<'_>, observed: impl Iterator<It
 pub fn render(request: &Request<'_>, names: &[Name]) -> Result<Vec<Rendered>, PlanError> {
     let each = names.iter().map(|name| match request.policy.destroy {
         true => Ok(empty(request, name)),
-        false => render_environment(request.manifest, name, request.variables),
+        false => render_one(request, name),
     });
     let rendered = collect(&names.iter().collect::<Vec<_>>(), each.collect())?;
     // A plan keeps the settings that it is made under: an apply of it, saved or not, does as was agreed to.
@@ -80,6 +80,11 @@ pub fn render(request: &Request<'_>, names: &[Name]) -> Result<Vec<Rendered>, Pl
         false => rendered,
     };
     Ok(rendered.into_iter().map(agreed).collect())
+}
+
+/// Renders one environment as the manifest declares it.
+pub fn render_one(request: &Request<'_>, name: &Name) -> Result<Rendered, Report> {
+    render_environment(request.manifest, name, request.variables)
 }
 
 /// The environments with no apps: for requests that are about what is live alone.

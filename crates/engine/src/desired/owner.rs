@@ -33,8 +33,9 @@ impl fmt::Display for Owner {
 
 /// What Stratos writes on a live object beside its document.
 ///
-/// `app` is fixed, and `owner` but for the rename of an environment; that and `protect` are compared like fields. `revision` and `specification` are written only
-/// together with another change, are never compared, and never cause one.
+/// `owner` is fixed but for the rename of an environment, and `app` but for an object that moves from one app's manifests to
+/// another's; both and `protect` are compared like fields. `revision` and `specification` are written only together with another
+/// change, are never compared, and never cause one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Marks {
     /// Whose it is.

@@ -122,12 +122,22 @@ pub struct Shape {
     pub renames: bool,
     /// All else of its environment is in it: it is written first.
     pub comes_first: bool,
+    /// A write of what needs it fails before it is healthy: the definition of a kind. It is waited for also with `--no-wait`.
+    pub precedes_writes: bool,
 }
 
 impl Shape {
     /// The shape of a kind of which nothing is known: changed in place, holds no data, has no health.
-    pub const UNKNOWN: Shape =
-        Shape { kind: "", replaces: &[], restarts: &[], holds_data: false, has_health: false, renames: false, comes_first: false };
+    pub const UNKNOWN: Shape = Shape {
+        kind: "",
+        replaces: &[],
+        restarts: &[],
+        holds_data: false,
+        has_health: false,
+        renames: false,
+        comes_first: false,
+        precedes_writes: false,
+    };
 
     fn unknown() -> &'static Shape {
         &Self::UNKNOWN

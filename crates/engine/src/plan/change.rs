@@ -51,7 +51,7 @@ pub enum Reason {
     NotFound,
     /// Fields differ (`differences` has them).
     Differs,
-    /// It was renamed, or the environment that it is in was.
+    /// It was renamed, or the environment that it is in was, or another app declares it now.
     Moved,
     /// It is there, is not ours, and the user agreed to take it over.
     Adopted,
@@ -124,6 +124,9 @@ pub struct Seen {
     /// Whose it was; none where it carried no mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// Which app's it was; none where it was not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<Name>,
     /// Its platform's identity, where it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
@@ -154,6 +157,9 @@ pub fn state_digest(document: &Document, protect: bool) -> Digest {
 /// The field that says whose an object is, where that is not the owner that it should have: its environment was renamed. A
 /// kind whose marks are fixed for its life has a rule for it among its [`replaces`](crate::desired::resource::Shape::replaces).
 pub const OWNER: &str = "owner";
+/// The field below it that says which app's an object is, where another app declares it now. A kind with a rule for [`OWNER`]
+/// keeps its app for life, and the two are not compared.
+pub const OWNER_APP: &str = "app";
 /// The field that says whether an object is protected.
 pub const PROTECT: &str = "protect";
 
@@ -170,13 +176,13 @@ impl Seen {
 
     /// What a plan remembers of a live object.
     pub fn of(observed: &ObservedResource) -> Self {
-        let (owner, protect) = match &observed.ownership {
-            Ownership::Ours(marks) => (Some(marks.owner.clone()), marks.protect),
-            Ownership::Another(owner) => (Some(owner.clone()), false),
-            Ownership::Unmarked => (None, false),
+        let (owner, app, protect) = match &observed.ownership {
+            Ownership::Ours(marks) => (Some(marks.owner.clone()), Some(marks.app.clone()), marks.protect),
+            Ownership::Another(owner) => (Some(owner.clone()), None, false),
+            Ownership::Unmarked => (None, None, false),
         };
         let digest = state_digest(&observed.document, protect);
-        Self { id: observed.id.clone(), owner, uid: observed.uid.clone(), digest }
+        Self { id: observed.id.clone(), owner, app, uid: observed.uid.clone(), digest }
     }
 }
 
@@ -205,9 +211,9 @@ impl Change {
     ///
     /// This is the only place that decides whether a change is written.
     pub fn judge(&self, live: Option<&ObservedResource>, before: Option<&ObservedResource>) -> Verdict {
-        let us = self.desired.as_ref().map(|d| &d.marks.owner);
+        let us = self.desired.as_ref().map(|d| &d.marks);
         let ours = |seen: &Seen| match us {
-            Some(us) => seen.owner.as_ref() == Some(us),
+            Some(us) => seen.owner.as_ref() == Some(&us.owner) && (seen.app.as_ref() == Some(&us.app) || !self.moves_app()),
             None => true,
         };
         let now = live.map(Seen::of);
@@ -228,6 +234,11 @@ impl Change {
                 Some(why) => Verdict::Stale(why + &before.map(|live| self.moved_fields(live)).unwrap_or_default()),
             },
         }
+    }
+
+    /// Whether another app declares the object now, and its label is to say so.
+    pub fn moves_app(&self) -> bool {
+        self.differences.iter().any(|field| is_owner_app(&field.path))
     }
 
     /// Which fields are not as the plan saw them, for people: what was desired, less the differences, is what it saw.
@@ -252,17 +263,27 @@ impl Change {
 /// Whether a field is no leaf of a document, but a mark that is compared like one.
 pub fn is_mark(path: &Path) -> bool {
     let mut segments = path.segments();
-    matches!((segments.next(), segments.next()), (Some(OWNER | PROTECT), None))
+    matches!((segments.next(), segments.next()), (Some(OWNER | PROTECT), None)) || is_owner_app(path)
+}
+
+/// Whether a field is the app that declares an object.
+pub fn is_owner_app(path: &Path) -> bool {
+    path.segments().eq([OWNER, OWNER_APP])
 }
 
 /// So many fields that moved are named.
 const NAMED: usize = 3;
 
 fn stale_reason(now: &Seen, seen: &Seen) -> Option<String> {
-    let Seen { id: _, owner, uid, digest } = now;
+    let Seen { id: _, owner, app, uid, digest } = now;
     let owner_text = |owner: &Option<Owner>| owner.as_ref().map_or("nobody".to_owned(), Owner::to_string);
     if *owner != seen.owner {
         return Some(format!("it belonged to {} and belongs to {} now", owner_text(&seen.owner), owner_text(owner)));
+    }
+    if let (Some(app), Some(before)) = (app, &seen.app)
+        && app != before
+    {
+        return Some(format!("it belonged to the app {before} and belongs to the app {app} now"));
     }
     if *uid != seen.uid {
         return Some("it was made anew since the plan was made".into());

@@ -1,11 +1,12 @@
 //! One difference becomes one change, or is held.
 
 use crate::compare::{Difference, FieldChange};
+use crate::desired::Others;
 use crate::desired::owner::Ownership;
 use crate::desired::resource::{ReplaceOrder, Replacement, Resource};
 use crate::platform::{Gap, ObservedResource};
 
-use super::change::{Action, Change, Fence, Reason, Seen, state_digest};
+use super::change::{Action, Change, Fence, Reason, Seen, is_owner_app, state_digest};
 use super::policy::Policy;
 use super::{Held, HeldReason};
 
@@ -20,8 +21,12 @@ pub struct Choices {
 
 impl Choices {
     /// Chooses for one difference.
-    pub fn add(&mut self, difference: Difference, gaps: &[Gap], policy: &Policy) {
+    pub fn add(&mut self, difference: Difference, gaps: &[Gap], others: &Others, policy: &Policy) {
         match difference {
+            Difference::Differs { desired, fields, .. } if moves_app(&fields) && others.unknown.is_some() => {
+                let why = others.unknown.clone().unwrap_or_default();
+                self.hold(&desired, "update", HeldReason::OthersUnknown { why });
+            }
             Difference::Missing(desired) => self.missing(desired, gaps),
             Difference::Refused { desired, is_there, why } => {
                 self.hold(&desired, if is_there { "update" } else { "create" }, HeldReason::Refused { why });
@@ -31,7 +36,7 @@ impl Choices {
                 self.differs(desired, &observed, fields, anew, policy);
             }
             Difference::Differs { desired, observed, fields, anew } => self.moved(desired, &observed, fields, anew, policy),
-            Difference::Undeclared(observed) => self.undeclared(&observed, policy),
+            Difference::Undeclared(observed) => self.undeclared(&observed, others, policy),
         }
     }
 
@@ -69,8 +74,9 @@ impl Choices {
         anew: Option<Replacement>,
         policy: &Policy,
     ) {
-        let before = observed.ownership.marks().map(|marks| &marks.owner).filter(|owner| **owner != desired.marks.owner);
-        let reason = if before.is_some() { Reason::Moved } else { Reason::Differs };
+        let live = observed.ownership.marks();
+        let before = live.map(|marks| &marks.owner).filter(|owner| **owner != desired.marks.owner);
+        let reason = if before.is_some() || moves_app(&fields) { Reason::Moved } else { Reason::Differs };
         let Some(replacement) = replacement(&desired, &fields, anew) else {
             return self.changes.push(write(desired, Some(observed), Action::Update, reason, fields));
         };
@@ -115,11 +121,15 @@ impl Choices {
         }
     }
 
-    fn undeclared(&mut self, observed: &ObservedResource, policy: &Policy) {
+    fn undeclared(&mut self, observed: &ObservedResource, others: &Others, policy: &Policy) {
         let why = match observed.ownership.marks() {
             None => return,
+            Some(_) if others.declared.contains_key(&observed.id) => {
+                HeldReason::DeclaredBy { app: others.declared[&observed.id].clone() }
+            }
             Some(marks) if marks.protect => HeldReason::Protected,
             Some(_) if observed.holds_data && !policy.delete_data => HeldReason::HoldsData,
+            Some(_) if others.unknown.is_some() => HeldReason::OthersUnknown { why: others.unknown.clone().unwrap_or_default() },
             Some(_) => {
                 let reason = if policy.destroy { Reason::Requested } else { Reason::NoLongerDeclared };
                 return self.changes.extend(request(observed, Action::Delete, reason));
@@ -128,6 +138,11 @@ impl Choices {
         let app = observed.ownership.marks().map(|marks| marks.app.clone());
         self.held.push(Held { id: observed.id.clone(), app, instead_of: "delete".into(), why });
     }
+}
+
+/// Whether another app declares the object now.
+fn moves_app(fields: &[FieldChange]) -> bool {
+    fields.iter().any(|field| is_owner_app(&field.path))
 }
 
 /// A change that writes what is desired.
@@ -205,5 +220,5 @@ pub fn seal(change: &mut Change) {
         .before
         .as_ref()
         .is_some_and(|before| before.digest == after && before.id == change.id && before.owner.as_ref() == Some(&desired.marks.owner));
-    change.fence.after = (!same).then_some(after);
+    change.fence.after = (!same || moves_app(&change.differences)).then_some(after);
 }

@@ -8,6 +8,7 @@ use super::change::{Action, Change, Reason, Verdict};
 use super::policy::Policy;
 use super::{Compared, HeldReason, choose, finish};
 use crate::compare::compare;
+use crate::desired::Others;
 use crate::desired::document::{Document, DocumentBuilder, Leaf};
 use crate::desired::name::Name;
 use crate::desired::owner::{Marks, Owner, Ownership};
@@ -70,7 +71,7 @@ fn by_id(observed: Vec<ObservedResource>) -> BTreeMap<ResourceId, Box<ObservedRe
 fn noted_with(desired: Vec<Resource>, observed: Observed, policy: Policy) -> Vec<String> {
     let has_apps = !desired.is_empty();
     let differences = compare(desired, &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps }, &policy);
+    let (chosen, _) = choose(Compared { differences, observed, has_apps, others: Others::default() }, &policy);
     let mut out: Vec<String> = finish(chosen.changes, &[name("dev")]).iter().map(note).collect();
     out.extend(chosen.held.iter().map(|held| format!("! {} {}/{}: {:?}", held.instead_of, held.id.kind, held.id.name, held.why)));
     out
@@ -175,7 +176,7 @@ fn a_rename_in_place_is_no_difference_of_what_refers_to_it() {
     refer(&mut was, "mount", &before.id);
     let observed = Observed { resources: by_id(vec![live(&before), live(&was)]), gaps: vec![] };
     let differences = compare(vec![web, disk], &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps: true }, &Policy::default());
+    let (chosen, _) = choose(Compared { differences, observed, has_apps: true, others: Others::default() }, &Policy::default());
     let changes = finish(chosen.changes, &[name("dev")]);
     let noted: Vec<_> = changes.iter().map(note).collect();
     assert_eq!(noted, ["update disk/new (Moved)", "update service/web (Follows(dev/disk/new)) after disk/new"]);
@@ -198,7 +199,7 @@ fn what_is_succeeded_is_no_deletion_that_the_user_is_asked_about() {
     observed.push(live(&was));
     let observed = Observed { resources: by_id(observed), gaps: vec![] };
     let differences = compare(desired, &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps: true }, &Policy::default());
+    let (chosen, _) = choose(Compared { differences, observed, has_apps: true, others: Others::default() }, &Policy::default());
     assert!(chosen.held.is_empty(), "{:?}", chosen.held);
     let of = |action| chosen.changes.iter().filter(move |change| change.action == action);
     let (created, deleted): (Vec<_>, Vec<_>) = (of(Action::Create).collect(), of(Action::Delete).collect());
@@ -368,7 +369,7 @@ fn the_fence_knows_before_after_and_everything_else() {
     let other = live(&resource(&SERVICE, "web", &[("image", "web:3")]));
     let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![] };
     let differences = compare(vec![after.clone()], &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps: true }, &Policy::default());
+    let (chosen, _) = choose(Compared { differences, observed, has_apps: true, others: Others::default() }, &Policy::default());
     let change = &finish(chosen.changes, &[name("dev")])[0];
     assert_eq!(change.reason, Reason::Differs);
     let judge = |live: Option<&ObservedResource>| change.judge(live, live);
@@ -457,7 +458,7 @@ proptest! {
         let observed = Observed { resources: by_id(observed), gaps: vec![] };
         let has_apps = !desired.is_empty();
         let differences = compare(desired, &observed.resources);
-        let (chosen, _) = choose(Compared { differences, observed, has_apps }, &Policy { allow_delete: true, ..Policy::default() });
+        let (chosen, _) = choose(Compared { differences, observed, has_apps, others: Others::default() }, &Policy { allow_delete: true, ..Policy::default() });
         let changes = finish(chosen.changes, &[name("dev")]);
         for (i, change) in changes.iter().enumerate() {
             let later: Vec<&ResourceId> = changes[i..].iter().map(|c| &c.id).filter(|id| change.waits_for.contains(id)).collect();

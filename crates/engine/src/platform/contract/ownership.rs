@@ -1,11 +1,12 @@
 //! What is not ours, and what cannot be seen, is left alone.
 
 use super::Subject;
-use super::stage::{Stage, brief, expect_held_in, possible};
+use super::stage::{Stage, brief, expect_held_in, note, possible};
 use crate::deploy::Policy;
+use crate::desired::path::Path;
 use crate::desired::resource::ResourceId;
-use crate::plan::HeldReason;
-use crate::plan::change::{Action, Reason};
+use crate::plan::change::{Action, Change, OWNER, OWNER_APP, Reason};
+use crate::plan::{HeldReason, Plan};
 use crate::platform::Field;
 
 /// The resources of a web app, the one with health first.
@@ -35,6 +36,64 @@ pub async fn what_is_not_ours_is_not_touched<S: Subject>(subject: &S) {
     stage.policy = Policy { destroy: true, delete_data: true, ..Policy::default() };
     stage.converge().await;
     assert_eq!(subject.state(&taken).await, before, "{taken} was touched");
+}
+
+/// A volume moves from one app to another, under the name that it has: whatever is planned, nothing deletes it, and one change says
+/// which app's it is. A platform whose labels are fixed for life says nothing.
+pub async fn an_object_moves_between_apps<S: Subject>(subject: &S) {
+    if !super::plans::honoured(subject, Field::Volumes) {
+        return note::<S>("an object that moves between apps: there are no volumes here");
+    }
+    let mut stage = Stage::new(subject);
+    let declare = |stage: &mut Stage<'_, S>, app: &str, other: &str, volume: &str| {
+        stage.web("web", 1).web("web-a", 1).web("other", 1);
+        let shared = if super::plans::honoured(stage.subject, Field::VolumesShared) { ", access = \"shared\"" } else { "" };
+        stage.add(app, &[format!("volumes.{volume} = {{ path = \"/var/lib/web\"{shared} }}")]).add(other, &["env.MODE = \"without\""]);
+    };
+    declare(&mut stage, "web", "web-a", "a-b");
+    let created = stage.converge().await;
+    let holds_data = |change: &&Change| change.desired.as_ref().is_some_and(|desired| desired.shape.holds_data);
+    let Some(volume) = created.changes.iter().find(holds_data) else {
+        return note::<S>("an object that moves between apps: volumes are no objects of their own here");
+    };
+    let (volume, is_fixed) = (volume.id.clone(), is_fixed(volume));
+    declare(&mut stage, "web-a", "web", "b");
+    stage.policy = Policy { delete_data: true, allow_delete: true, ..Policy::default() };
+    for (destroy, app) in [(false, "web"), (true, "web"), (false, "web-a")] {
+        let standing = stage.policy;
+        stage.policy.destroy = destroy;
+        let plan = stage.plan_of(&[app]).await;
+        expect_one_move(&plan, &volume, "web-a", !is_fixed && app == "web-a");
+        assert_eq!(app == "web", plan.held.iter().any(|held| matches!(&held.why, HeldReason::DeclaredBy { app } if &**app == "web-a")));
+        stage.apply_well(&plan).await;
+        assert!(subject.state(&volume).await.is_some(), "{volume} is gone after a run of {app} (destroy: {destroy})");
+        stage.policy = standing;
+    }
+    stage.converge().await;
+    // And back, in a run for all.
+    declare(&mut stage, "web", "web-a", "a-b");
+    let plan = stage.converge().await;
+    expect_one_move(&plan, &volume, "web", !is_fixed);
+    stage.policy.destroy = true;
+    let plan = stage.plan_of(&["web-a"]).await;
+    assert!(plan.held.is_empty() && plan.changes.iter().all(|change| change.id != volume), "{:#?}", brief(&plan));
+    stage.apply_well(&plan).await;
+    assert!(subject.state(&volume).await.is_some(), "{volume} is gone with another app");
+}
+
+/// Whether its labels are fixed for its life.
+fn is_fixed(change: &Change) -> bool {
+    let rules = change.desired.iter().flat_map(|desired| desired.shape.replaces);
+    rules.into_iter().any(|(pattern, _)| Path::new([OWNER, OWNER_APP]).matches(pattern))
+}
+
+/// At most one change is about it: an update that says which app's it is now.
+fn expect_one_move(plan: &Plan, id: &ResourceId, app: &str, moves: bool) {
+    let about: Vec<_> = plan.changes.iter().filter(|change| change.id == *id).collect();
+    assert_eq!(about.len(), usize::from(moves), "{:#?}", brief(plan));
+    for change in about {
+        assert!(change.action == Action::Update && change.reason == Reason::Moved && &*change.app == app, "{:#?}", brief(plan));
+    }
 }
 
 /// With `--adopt` what is in the way is taken over, and is shown as such.

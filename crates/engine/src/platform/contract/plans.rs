@@ -11,7 +11,7 @@ use crate::plan::change::{Action, Reason};
 use crate::plan::{HeldReason, Plan};
 use crate::platform::{Field, PlatformErrorKind, Support};
 
-fn honoured<S: Subject>(subject: &S, field: Field) -> bool {
+pub(super) fn honoured<S: Subject>(subject: &S, field: Field) -> bool {
     matches!(subject.support(field), Support::Full | Support::Adapted(_))
 }
 

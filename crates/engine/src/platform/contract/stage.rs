@@ -206,8 +206,18 @@ impl<'a, S: Subject> Stage<'a, S> {
 
     /// Plans.
     pub async fn try_plan(&self) -> Result<Plan, PlanError> {
+        self.try_plan_of(&[]).await
+    }
+
+    /// Plans these apps alone; all where there are none.
+    pub async fn try_plan_of(&self, apps: &[&str]) -> Result<Plan, PlanError> {
         let connector = self.subject.connector();
-        self.request(&[], async |request| deploy::plan(request, &*connector).await).await
+        self.request(apps, async |request| deploy::plan(request, &*connector).await).await
+    }
+
+    /// Plans these apps alone; the case fails where there is no plan.
+    pub async fn plan_of(&self, apps: &[&str]) -> Plan {
+        self.try_plan_of(apps).await.unwrap_or_else(|error| panic!("no plan: {error}\n{}", self.text()))
     }
 
     /// Plans; the case fails where there is no plan.

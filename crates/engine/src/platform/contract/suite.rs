@@ -15,7 +15,7 @@ macro_rules! contract_suite {
                 an_edit_after_the_plan_is_refused, what_was_added_by_hand_is_removed, an_app_is_renamed, a_volume_is_renamed, two_appliers_at_once,
                 an_older_revision_is_refused, a_restart_changes_nothing_else, what_is_forgotten_runs_on);
             $crate::contract_suite!(@cases $subject, ownership:
-                what_is_not_ours_is_not_touched, adoption, an_object_made_later_is_not_overwritten, a_gap_holds);
+                an_object_moves_between_apps, what_is_not_ours_is_not_touched, adoption, an_object_made_later_is_not_overwritten, a_gap_holds);
             $crate::contract_suite!(@cases $subject, health:
                 failing_health, a_crash_loop, a_missing_image_or_command, what_never_settles_is_given_up, a_taken_port, a_missing_network,
                 a_rollback_is_a_failure, a_restart_of_what_is_broken_is_no_success, dependencies_come_first,

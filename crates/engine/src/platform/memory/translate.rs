@@ -30,6 +30,7 @@ pub(crate) static SERVICE: Shape = Shape {
     has_health: true,
     renames: false,
     comes_first: false,
+    precedes_writes: false,
 };
 
 /// Immutable content: its name holds a hash of it, so that other content is another config.
@@ -41,6 +42,7 @@ static CONFIG: Shape = Shape {
     has_health: false,
     renames: false,
     comes_first: false,
+    precedes_writes: false,
 };
 
 /// Content that is not shown; it can be changed in place, because its name cannot hold a hash of what nobody may know.
@@ -55,6 +57,7 @@ static VOLUME: Shape = Shape {
     has_health: false,
     renames: true,
     comes_first: false,
+    precedes_writes: false,
 };
 
 /// Where other apps reach a port: both parts are given by the server.
