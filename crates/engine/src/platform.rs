@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use indexmap::IndexMap;
+pub use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::compare::Difference;
@@ -377,6 +378,8 @@ pub struct ApplyContext<'a> {
     pub attributes: &'a Attributes,
     /// The marks that are written with a change: the manifest's revision.
     pub revision: Option<&'a str>,
+    /// Cancelled when the run is given up: a call that waits for what is under way says how far that is, and ends.
+    pub given_up: &'a CancellationToken,
 }
 
 impl ApplyContext<'_> {

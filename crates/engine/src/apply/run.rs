@@ -30,6 +30,11 @@ const FASTEST: Duration = Duration::from_millis(50);
 /// The longest wait between two questions for health.
 const SLOWEST: Duration = Duration::from_secs(2);
 
+/// After the time of `--timeout` a write that is under way has this long to say what came of it. It is in docs/commands.md.
+const GRACE: Duration = Duration::from_secs(10);
+/// After an interruption it has this long: longer than any platform's own limit for one request.
+const LAST_WORD: Duration = Duration::from_secs(90);
+
 /// A platform that does not say how things are within this time is asked again.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -96,6 +101,9 @@ pub struct Run<'a> {
     abandoned: Option<String>,
     /// Cancelled then: writes that are under way hear of it.
     given_up: CancellationToken,
+    /// When they are not waited for any more either, and what tells them.
+    cut_off_at: Option<Instant>,
+    cut_off: CancellationToken,
 }
 
 impl<'a> Run<'a> {
@@ -129,6 +137,8 @@ impl<'a> Run<'a> {
             stopped: None,
             abandoned: None,
             given_up: CancellationToken::new(),
+            cut_off_at: None,
+            cut_off: CancellationToken::new(),
             index,
             judged: plan.judged.iter().map(|judged| (&judged.id, judged)).collect(),
             gates: plan.changes.iter().flat_map(|change| &change.waits_for).collect(),
@@ -137,7 +147,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// What is declared and does not change is judged too, and what a change waits for also with `no_wait`.
+    /// What is declared and does not change is judged too; with `no_wait` only what is waited for all the same.
     fn watch_unchanged(&mut self) {
         let wanted = |id: &&ResourceId| !self.options.no_wait || self.is_waited_for(id);
         let unchanged = self.plan.judged.iter().map(|judged| &judged.id).filter(|id| !self.index.contains_key(id));
@@ -183,8 +193,11 @@ impl<'a> Run<'a> {
             tokio::select! {
                 Some(completed) = self.running.next(), if !self.running.is_empty() => self.complete(completed),
                 () = sleep_until(poll_at), if poll => self.ask_health(),
-                () = cancel.cancelled(), if self.abandoned.is_none() => self.abandon("interrupted"),
-                () = sleep_until(end.unwrap_or(poll_at)), if end.is_some() && self.abandoned.is_none() => self.abandon("the time given by --timeout is over"),
+                () = cancel.cancelled(), if self.abandoned.is_none() => self.abandon("interrupted", LAST_WORD),
+                () = sleep_until(end.unwrap_or(poll_at)), if end.is_some() && self.abandoned.is_none() => {
+                    self.abandon("the time given by --timeout is over", GRACE);
+                }
+                () = sleep_until(self.cut_off_at.unwrap_or(poll_at)), if self.cut_off_at.is_some() => self.cut_off(),
             }
         }
     }
@@ -204,10 +217,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Starts nothing new, and waits for nothing but what is being written.
-    fn abandon(&mut self, why: &str) {
+    fn cut_off(&mut self) {
+        self.cut_off_at = None;
+        self.cut_off.cancel();
+    }
+
+    /// Starts nothing new, and waits for nothing but what is being written, and for that no longer than a last word takes.
+    fn abandon(&mut self, why: &str, last_word: Duration) {
         self.abandoned = Some(why.to_owned());
         self.given_up.cancel();
+        self.cut_off_at = Some(Instant::now() + last_word);
         self.stop(why);
         for i in 0..self.states.len() {
             if matches!(self.states[i], State::Waiting(_)) {
@@ -267,6 +286,7 @@ impl<'a> Run<'a> {
                 secrets: self.secrets,
                 revision: self.plan.based_on.revision.as_deref(),
                 given_up: self.given_up.clone(),
+                cut_off: self.cut_off.clone(),
             };
             let progress = self.progress;
             self.running.push(Box::pin(async move {
@@ -323,8 +343,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether its health is waited for with `no_wait`: where what needs it cannot even be written before, and before another
+    /// environment is begun.
     fn is_waited_for(&self, id: &ResourceId) -> bool {
-        self.gates.contains(id) || self.is_before_another(&id.environment)
+        let precedes_writes = || self.judged.get(id).is_some_and(|judged| judged.precedes_writes);
+        (self.gates.contains(id) && precedes_writes()) || self.is_before_another(&id.environment)
     }
 
     fn is_before_another(&self, environment: &Name) -> bool {
@@ -340,6 +363,7 @@ impl<'a> Run<'a> {
         match &report.result {
             ChangeResult::Done | ChangeResult::AlreadyDone => self.queue.ended(&change.id),
             ChangeResult::Skipped { .. } => self.queue.failed(&change.id, &format!("{} was skipped", change.id)),
+            ChangeResult::Unhealthy { why } => self.queue.failed(&change.id, &format!("{} is not healthy: {why}", change.id)),
             _ => self.queue.failed(&change.id, &format!("{} failed", change.id)),
         }
         self.states[i] = State::Finished(report);
@@ -404,7 +428,7 @@ impl<'a> Run<'a> {
         let Some(i) = self.index.get(id).copied() else {
             return match why_not {
                 None => self.queue.ended(id),
-                Some(_) => self.queue.failed(id, &format!("{id} is not healthy")),
+                Some(why) => self.queue.failed(id, &format!("{id} is not healthy: {why}")),
             };
         };
         if let State::Waiting(result) = &self.states[i] {

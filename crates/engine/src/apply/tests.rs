@@ -23,7 +23,7 @@ use crate::plan::change::Change;
 use crate::platform::contract::Subject;
 use crate::platform::contract::stage::{Recorder, Stage, told};
 use crate::platform::memory::{Call, Effect, Fault, MemoryConnector, MemorySubject, When, World};
-use crate::platform::{Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, Scope, Sink, Support, TranslatedApp, Wanted};
+use crate::platform::{Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp, Wanted};
 use crate::render::VariableInputs;
 
 /// How a platform breaks its word.
@@ -35,6 +35,8 @@ enum Breach {
     NeverAnswers,
     /// The first write returns, and no other.
     AnswersOnce,
+    /// A write waits for what does not come, and says so when the run is given up.
+    WaitsUntilGivenUp,
 }
 
 /// A platform that breaks its word, and is good otherwise.
@@ -73,6 +75,11 @@ impl Platform for Unreliable {
         match self.breach {
             Breach::NeverAnswers => std::future::pending().await,
             Breach::AnswersOnce if before > 0 => std::future::pending().await,
+            Breach::WaitsUntilGivenUp => {
+                context.given_up.cancelled().await;
+                let why = "it is being deleted, and waits for its finalizers: example.com/x";
+                vec![Outcome::Failed(PlatformError::new(PlatformErrorKind::Internal, "deleting it", why))]
+            }
             Breach::AnswersOnce | Breach::ForgetsHealth => self.good.apply(batch, context).await,
         }
     }
@@ -329,7 +336,60 @@ async fn an_environment_is_not_begun_while_the_one_before_it_is_not_healthy() {
     for no_wait in [false, true] {
         let options = ApplyOptions { no_wait, ..ApplyOptions::default() };
         let applied = deploy::apply(&plan, &Default::default(), &connector, &options, &Quiet).await.unwrap();
-        let skipped = ChangeResult::Skipped { why: "dev/service/shop-web is not healthy".into() };
-        assert_eq!(applied.changes[0].result, skipped, "no_wait = {no_wait}: {}", told(&plan, &applied));
+        let ChangeResult::Skipped { why } = &applied.changes[0].result else { panic!("no_wait = {no_wait}: {}", told(&plan, &applied)) };
+        assert!(why.starts_with("dev/service/shop-web is not healthy: "), "no_wait = {no_wait}: {why}");
+    }
+}
+
+/// What an app behind another one waits for, and what it does not: whether it is written, and how long that takes.
+#[tokio::test(start_paused = true)]
+async fn no_wait_writes_on_and_a_wait_ends_with_the_roll_out_timeout() {
+    let text = |image: &str| {
+        format!(
+            "[project]\nname = \"shop\"\n[environments.dev]\nplatform = \"local\"\n[apps.hook]\nimage = \"{image}\"\nports.http = 8080\n\
+             rollout.timeout = \"60s\"\n[apps.web]\nimage = \"shop/web:1\"\nports.http = 8080\ndepends_on = [\"hook\"]\n"
+        )
+    };
+    let (web, hook) = ("dev/service/shop-web".parse().unwrap(), "dev/service/shop-hook".parse().unwrap());
+    for image in ["crash/hook:1", "fail/hook:1", "wait/hook:1"] {
+        for (no_wait, precedes_writes, written) in [(false, false, false), (true, false, true), (true, true, false)] {
+            let connector = MemoryConnector::new(World::default());
+            let mut plan = plan(&text(image), &connector).await;
+            let judged = plan.judged.iter_mut().filter(|judged| judged.id == hook);
+            judged.for_each(|judged| judged.precedes_writes = precedes_writes);
+            let options = ApplyOptions { no_wait, ..ApplyOptions::default() };
+            let began = Instant::now();
+            let applied = timeout(FOREVER, deploy::apply(&plan, &Default::default(), &connector, &options, &Quiet)).await.unwrap().unwrap();
+            let case = format!("{image}, no_wait: {no_wait}, precedes_writes: {precedes_writes}, {:?}\n{}", began.elapsed(), told(&plan, &applied));
+            let result = &applied.changes.iter().find(|report| report.id == web).unwrap().result;
+            match written {
+                true => assert!(*result == ChangeResult::Done && began.elapsed() < Duration::from_secs(1), "{case}"),
+                false => {
+                    let ChangeResult::Skipped { why } = result else { panic!("{case}") };
+                    assert!(why.starts_with("dev/service/shop-hook is not healthy: "), "{case}");
+                    assert!(began.elapsed() <= Duration::from_secs(63), "{case}");
+                }
+            }
+            assert_eq!(applied.verdict() == RunVerdict::Success, written, "{case}");
+        }
+    }
+}
+
+/// A write that never returns, and one that ends when it hears that the run was given up: `--timeout` ends the run in any case.
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_with_its_timeout_whatever_the_platform_waits_for() {
+    for (breach, within) in [(Breach::NeverAnswers, 11), (Breach::WaitsUntilGivenUp, 2)] {
+        let subject = MemorySubject::fresh().await;
+        let stage = Stage::with_web(&subject);
+        let plan = stage.plan().await;
+        let options = ApplyOptions { timeout: Some(quantity::Duration(1000)), ..ApplyOptions::default() };
+        let began = Instant::now();
+        let applied = apply(&stage, &ConnectUnreliable(subject.connector(), breach), &plan, &options).await;
+        assert!(began.elapsed() <= Duration::from_secs(within), "{breach:?}: {:?}", began.elapsed());
+        match (&applied.changes[0].result, breach) {
+            (ChangeResult::Unknown { why }, Breach::NeverAnswers) => assert!(why.contains("still under way"), "{why}"),
+            (ChangeResult::Failed { why, .. }, Breach::WaitsUntilGivenUp) => assert!(why.contains("waits for its finalizers"), "{why}"),
+            _ => panic!("{breach:?}: {}", told(&plan, &applied)),
+        }
     }
 }

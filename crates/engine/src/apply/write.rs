@@ -10,10 +10,6 @@ use crate::platform::{ApplyContext, Outcome, Platform, PlatformError, PlatformEr
 use crate::render::secret::{Attributes, Secrets};
 use crate::retry::Retry;
 
-/// After the run was given up, a call that is under way has this long to say what came of it: longer than any platform's
-/// own limit for one request.
-const LAST_WORD: Duration = Duration::from_secs(90);
-
 /// What one call needs; it lives as long as the call.
 pub struct Write<'a> {
     /// The platform.
@@ -26,14 +22,21 @@ pub struct Write<'a> {
     pub attributes: Attributes,
     /// The manifest's revision.
     pub revision: Option<&'a str>,
-    /// Cancelled when the run is given up: nothing is repeated any more, and nothing is waited for without end.
+    /// Cancelled when the run is given up: nothing is repeated any more, and the platform waits for nothing more.
     pub given_up: CancellationToken,
+    /// Cancelled when the time for last words is over: nothing is waited for at all.
+    pub cut_off: CancellationToken,
 }
 
 impl Write<'_> {
     /// Writes, and repeats what failed for a moment or whose answer was lost: the fence sees what has happened already.
     pub async fn run(self, retrying: impl Fn(&Change, &PlatformError, Duration)) -> Vec<Outcome> {
-        let context = ApplyContext { secrets: self.secrets, attributes: &self.attributes, revision: self.revision };
+        let context = ApplyContext {
+            secrets: self.secrets,
+            attributes: &self.attributes,
+            revision: self.revision,
+            given_up: &self.given_up,
+        };
         let mut outcomes: Vec<Option<Outcome>> = self.batch.iter().map(|_| None).collect();
         let mut left: Vec<usize> = (0..self.batch.len()).collect();
         let mut lost = vec![false; self.batch.len()];
@@ -44,7 +47,7 @@ impl Write<'_> {
             left.iter().for_each(|i| outcomes[*i] = None);
             let answers = tokio::select! {
                 answers = self.platform.apply(&batch, &context) => answers,
-                () = last_word(&self.given_up) => break,
+                () = self.cut_off.cancelled() => break,
             };
             let mut again: Option<PlatformError> = None;
             let mut repeated = Vec::new();
@@ -72,7 +75,10 @@ impl Write<'_> {
             }
             left = repeated;
         }
-        let unanswered = || PlatformError::new(PlatformErrorKind::Internal, "applying", "the platform gave no answer for this change");
+        let unanswered = || {
+            let why = "it was still under way when the run was given up, and the platform had not said what came of it";
+            PlatformError::new(PlatformErrorKind::Internal, "applying", why)
+        };
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Outcome::Unknown(unanswered()))).collect()
     }
 }
@@ -85,9 +91,4 @@ fn repeatable<'a>(change: &Change, outcome: &'a Outcome) -> Option<&'a PlatformE
         Outcome::Unknown(error) if error.kind.is_transient() && change.action != Action::Restart => Some(error),
         _ => None,
     }
-}
-
-async fn last_word(given_up: &CancellationToken) {
-    given_up.cancelled().await;
-    tokio::time::sleep(LAST_WORD).await;
 }

@@ -169,7 +169,7 @@ mod tests {
         };
         let job = JobRequest { key: "migrate", app: &app, command: &[], timeout: Duration::from_secs(1) };
         let (secrets, attributes) = Default::default();
-        let context = ApplyContext { secrets: &secrets, attributes: &attributes, revision: None };
+        let context = ApplyContext { secrets: &secrets, attributes: &attributes, revision: None, given_up: &CancellationToken::new() };
         let cancel = CancellationToken::new();
         let mut told = 0;
         let end = run_to_end(jobs, &job, &context, &cancel, |event| {
