@@ -43,11 +43,15 @@ pub struct Project {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[a-z0-9]{1,40}$"), extend("x-expected" = "1 to 40 lower-case letters and digits"))]
     pub id: Option<String>,
+    /// The largest file that a native part may name (a manifest, a compose file), and the most that one may give as a template: `32MiB`
+    /// where nothing is said. All files of an app together may have four times that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_file_size: Option<Bytes>,
 }
 
 impl Default for Project {
     fn default() -> Self {
-        Self { name: Name::new("project").expect("a constant, valid name"), id: None }
+        Self { name: Name::new("project").expect("a constant, valid name"), id: None, max_file_size: None }
     }
 }
 

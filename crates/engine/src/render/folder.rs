@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use super::native::Bundle;
+use crate::desired::quantity::Bytes;
 
-/// The largest file that is read.
+/// The largest template of an app's files, and the largest file of a cartridge.
 pub(super) const MAX_FILE: u64 = 1024 * 1024;
 /// The most files, and the deepest folders, that a cartridge may have.
 const MAX_FILES: usize = 256;
@@ -41,7 +42,12 @@ impl Folder {
 
     /// The text of a file at a relative path inside.
     pub(super) fn read(&self, relative: &str) -> Result<String, String> {
-        read_text(&self.resolve(relative)?, relative)
+        self.read_up_to(relative, MAX_FILE)
+    }
+
+    /// The text of a file that has at most so many bytes.
+    pub(super) fn read_up_to(&self, relative: &str, limit: u64) -> Result<String, String> {
+        read_text(&self.resolve(relative)?, relative, limit)
     }
 
     /// All files inside, by their path with `/`. Symbolic links are refused: a cartridge is what is in its folder.
@@ -103,7 +109,7 @@ impl Folder {
             } else if files.len() >= MAX_FILES {
                 return Err(format!("there are more than {MAX_FILES} files"));
             } else {
-                let text = read_text(&entry.path(), &path)?;
+                let text = read_text(&entry.path(), &path, MAX_FILE)?;
                 files.insert(path, text);
             }
         }
@@ -146,16 +152,17 @@ fn read_bytes(path: &Path, shown: &str, left: &mut u64) -> Result<Vec<u8>, Strin
     Ok(bytes)
 }
 
-fn read_text(path: &Path, shown: &str) -> Result<String, String> {
+fn read_text(path: &Path, shown: &str, limit: u64) -> Result<String, String> {
     let unreadable = |e: std::io::Error| format!("`{shown}` cannot be read: {}", plain(&e));
     // Asked before opening: opening a named pipe would wait for a writer.
     if !path.metadata().map_err(unreadable)?.is_file() {
         return Err(format!("`{shown}` is not a file"));
     }
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(unreadable)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(format!("`{shown}` is larger than {} KiB", MAX_FILE / 1024));
+    std::fs::File::open(path).map_err(unreadable)?.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > limit {
+        let how = if limit == MAX_FILE { "" } else { ": `max_file_size` of `[project]` allows larger ones" };
+        return Err(format!("`{shown}` is larger than {}{how}", Bytes(limit)));
     }
     checked_text(bytes).map_err(|why| format!("`{shown}` {why}"))
 }
@@ -206,11 +213,12 @@ mod unit {
             ("sub", "is not a file"),
             ("binary", "is not UTF-8"),
             ("marks", "noncharacters"),
-            ("large", "is larger than 1024 KiB"),
+            ("large", "is larger than 1MiB"),
         ] {
             let error = error(folder.read(path));
             assert!(error.contains(why), "{path}: {error}");
         }
+        assert_eq!(folder.read_up_to("large", MAX_FILE + 1).map(|text| text.len()), Ok(MAX_FILE as usize + 1));
         assert!(folder.read_all().is_err() && folder.inner("up").is_err());
         for (path, why) in [("../outside", "must be relative"), ("link", "leads out"), ("up", "leads out"), (".", "symbolic link")] {
             let error = folder.bundle(path).unwrap_err();

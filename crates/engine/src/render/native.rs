@@ -20,6 +20,7 @@ use super::folder::{Folder, checked_text};
 use super::sandbox::{Flavour, Vault, to_text};
 use super::template::Engine;
 use crate::desired::name::Name;
+use crate::desired::quantity::Bytes;
 use crate::desired::text::Text;
 use crate::manifest::Manifest;
 use crate::manifest::diagnostic::{Diagnostic, FileId, Report, Sources, Span};
@@ -29,6 +30,10 @@ use crate::platform::Platform;
 
 /// The most files that one part may name.
 const MAX_FILES: usize = 256;
+/// The largest file where the project says nothing: ten times the largest set of definitions that people publish.
+const MAX_FILE_SIZE: Bytes = Bytes(32 << 20);
+/// So many times the largest file all files of a part may have together.
+const TOGETHER: u64 = 4;
 /// How many apps have files made at once. Each runs a program, which may run on several cores.
 const AT_ONCE: usize = 4;
 
@@ -173,7 +178,7 @@ impl Native {
     }
 
     /// Reads what is not there yet. Whether there was anything.
-    fn read(&mut self, wanted: Vec<String>, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> bool {
+    fn read(&mut self, wanted: Vec<String>, limit: Bytes, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> bool {
         let before = self.files.len();
         for pattern in wanted {
             if self.files.contains_key(&pattern) {
@@ -181,15 +186,20 @@ impl Native {
             }
             let found = match self.files.len() >= MAX_FILES {
                 true => Err(format!("`{pattern}` is one too many: an app may name {MAX_FILES} files")),
-                false => self.origin.read(&pattern),
+                false => self.origin.read(&pattern, limit, self.size()),
             };
-            let found = found.map(|files| files.into_iter().map(|(path, text)| self.one(path, text, sources, problems)).collect());
+            let found = found.map(|files| files.into_iter().map(|(path, text)| self.one(path, text, limit, sources, problems)).collect());
             self.files.insert(pattern, found);
         }
         self.files.len() > before && before <= MAX_FILES
     }
 
-    fn one(&self, path: String, text: String, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> NativeFile {
+    /// How many bytes of files were read.
+    fn size(&self) -> u64 {
+        self.all_files().map(|file| file.text.len() as u64).sum()
+    }
+
+    fn one(&self, path: String, text: String, limit: Bytes, sources: &mut Sources, problems: &mut Vec<Diagnostic>) -> NativeFile {
         let shown = self.origin.shown(&path);
         if !path.ends_with(".j2") {
             let id = sources.add(&shown, &text);
@@ -197,7 +207,7 @@ impl Native {
         }
         let vault = Vault::default();
         let engine = Engine::new(Flavour::Text, &vault);
-        match engine.renderer().text(&text, &self.context) {
+        match engine.renderer().writing(limit.0 as usize).text(&text, &self.context) {
             Ok(rendered) => {
                 let readable = Text::from_rendered(&rendered).map_or_else(|| rendered.clone(), |text| text.to_string());
                 let id = sources.add(&format!("{shown} (rendered)"), &readable);
@@ -214,8 +224,8 @@ impl Native {
 }
 
 impl Origin {
-    /// The files of a path or a pattern: path and text. At least one.
-    fn read(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
+    /// The files of a path or a pattern: path and text. At least one. Each has at most `limit` bytes; `size` were read before.
+    fn read(&self, pattern: &str, limit: Bytes, size: u64) -> Result<Vec<(String, String)>, String> {
         let is_pattern = pattern.contains(['*', '?', '[', '{']);
         let files: Vec<(String, String)> = match self {
             Self::Folder(root) => {
@@ -224,7 +234,19 @@ impl Origin {
                     true => matching(root, pattern)?.into_iter().map(|path| path.to_string_lossy().into_owned()).collect(),
                     false => vec![pattern.trim_start_matches("./").to_owned()],
                 };
-                paths.into_iter().map(|path| Ok((path.clone(), folder.read(&path)?))).collect::<Result<_, String>>()?
+                let mut together = size;
+                let mut file = |path: String| {
+                    let text = folder.read_up_to(&path, limit.0)?;
+                    together += text.len() as u64;
+                    let most = Bytes(limit.0.saturating_mul(TOGETHER));
+                    match together <= most.0 {
+                        true => Ok((path, text)),
+                        false => Err(format!(
+                            "`{path}` is too much: the files of an app have at most {most} together (four times `max_file_size` of `[project]`)"
+                        )),
+                    }
+                };
+                paths.into_iter().map(&mut file).collect::<Result<_, String>>()?
             }
             Self::Cartridge(files, label) => {
                 let glob = GlobBuilder::new(pattern.trim_start_matches("./")).literal_separator(true).build();
@@ -287,9 +309,10 @@ pub(super) fn as_text(value: &Value) -> Option<Text> {
 pub fn load(rendered: &mut Rendered, manifest: &Manifest, names: &dyn Fn(&Native) -> Vec<String>) -> Result<(), Report> {
     let mut problems = Vec::new();
     let sources = Arc::make_mut(&mut rendered.sources);
+    let limit = manifest.project.max_file_size.unwrap_or(MAX_FILE_SIZE);
     for app in rendered.apps.values_mut() {
         let Some(native) = &mut app.native else { continue };
-        while native.read(names(native), sources, &mut problems) {}
+        while native.read(names(native), limit, sources, &mut problems) {}
         for file in native.all_files() {
             let unknown = Text::from_rendered(&file.text).map(|text| {
                 text.secrets()
@@ -430,6 +453,42 @@ mod unit {
         drop((rendered, folder));
         let (rendered, _folder) = loaded("/etc/passwd", &[]).unwrap();
         assert!(native(&rendered).file("/etc/passwd").is_err());
+    }
+
+    /// A file of a size under a limit: what is said of it.
+    #[test]
+    fn files_have_the_size_that_the_project_allows() {
+        let of = |limit: &str, files: &[(&str, usize)]| {
+            let folder = tempfile::tempdir().unwrap();
+            let manifest = MANIFEST.replace("name = \"shop\"\n", &format!("name = \"shop\"\n{limit}\n"));
+            std::fs::write(folder.path().join("stratos.toml"), manifest.replace("tag =", "first = \"*.yml\"\ntag =")).unwrap();
+            files.iter().for_each(|(name, size)| std::fs::write(folder.path().join(name), "x".repeat(*size)).unwrap());
+            let manifest = Manifest::load(folder.path()).map_err(|report| report.to_string())?;
+            let mut rendered = render(&manifest, manifest.environments.first().unwrap().0, &VariableInputs::default()).unwrap();
+            load(&mut rendered, &manifest, &names).unwrap();
+            native(&rendered).files("*.yml").map(<[NativeFile]>::len).map_err(str::to_owned)
+        };
+        let (mib, small) = (1 << 20, "max_file_size = \"1KiB\"");
+        assert_eq!(of("", &[("a.yml", 3 * mib), ("b.yml", 32 * mib)]), Ok(2));
+        for (limit, files, why) in [
+            ("", &[("a.yml", 32 * mib + 1)][..], "`a.yml` is larger than 32MiB: `max_file_size` of `[project]` allows larger ones"),
+            (small, &[("a.yml", 1025)], "`a.yml` is larger than 1KiB"),
+            (small, &[("a.yml", 1024), ("b.yml", 1024), ("c.yml", 1024), ("d.yml", 1024), ("e.yml", 1)], "at most 4KiB together"),
+            ("max_file_size = \"1023B\"", &[], "`max_file_size` must be between 1KiB and 1GiB"),
+            ("max_file_size = \"2GiB\"", &[], "`max_file_size` must be between 1KiB and 1GiB"),
+            ("max_file_size = \"much\"", &[], "a size such as"),
+        ] {
+            let said = of(limit, files).unwrap_err();
+            assert!(said.contains(why), "{limit}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_template_may_give_as_much_as_a_file_may_have() {
+        let (rendered, _folder) = loaded("a.j2", &[("a.j2", "{% for i in range(3000) %}{{ 'x' * 1024 }}{% endfor %}")]).unwrap();
+        assert_eq!(native(&rendered).file("a.j2").unwrap().text.len(), 3000 * 1024);
+        let error = loaded("a.j2", &[("a.j2", "{% for i in range(40000) %}{{ 'x' * 1024 }}{% endfor %}")]).unwrap_err().to_string();
+        assert!(error.contains("writes more than 32768 KiB"), "{error}");
     }
 
     /// A file that names a new one for ever.

@@ -74,7 +74,7 @@ impl Engine {
 
     /// Something to render with. It remembers the expressions that it has compiled.
     pub(super) fn renderer(&self) -> Renderer<'_> {
-        Renderer { engine: self, expressions: RefCell::default() }
+        Renderer { engine: self, expressions: RefCell::default(), most: MAX_OUTPUT }
     }
 }
 
@@ -85,6 +85,8 @@ pub(super) struct Renderer<'e> {
     engine: &'e Engine,
     /// By source; `None` for what is no expression.
     expressions: RefCell<HashMap<String, Compiled<'e>>>,
+    /// So many bytes one template may give.
+    most: usize,
 }
 
 /// A piece of a simple template.
@@ -95,6 +97,11 @@ enum Piece<'s, 'e> {
 }
 
 impl<'e> Renderer<'e> {
+    /// The same, for templates that may give so many bytes.
+    pub(super) fn writing(self, most: usize) -> Self {
+        Self { most, ..self }
+    }
+
     /// The value of a string of the manifest: typed where it is exactly one expression, text otherwise.
     pub(super) fn value(&self, source: &str, context: &Value) -> Result<NodeValue, TemplateError> {
         let Some(pieces) = self.pieces(source) else { return self.text(source, context).map(NodeValue::String) };
@@ -115,7 +122,7 @@ impl<'e> Renderer<'e> {
                 }
             }
             if out.len() > MAX_OUTPUT {
-                return Err(too_large());
+                return Err(too_large(MAX_OUTPUT));
             }
         }
         Ok(NodeValue::String(out))
@@ -123,9 +130,12 @@ impl<'e> Renderer<'e> {
 
     /// A template as text, whatever it consists of.
     pub(super) fn text(&self, source: &str, context: &Value) -> Result<String, TemplateError> {
-        let failed = |error: &Error| explain(error, source, context);
+        let failed = |error: &Error| match innermost(error).kind() {
+            ErrorKind::WriteFailure => too_large(self.most),
+            _ => explain(error, source, context),
+        };
         let template = self.engine.environment.template_from_str(source).map_err(|e| failed(&e))?;
-        let mut out = Limited(Vec::new());
+        let mut out = Limited(Vec::new(), self.most);
         template.render_captured_to(context.clone(), &mut out).map_err(|e| failed(&e))?;
         self.check_misuse(None)?;
         String::from_utf8(out.0).map_err(|_| TemplateError::new("the template wrote bytes that are not text"))
@@ -214,11 +224,11 @@ impl<'e> Renderer<'e> {
 }
 
 /// Collects output up to the limit.
-struct Limited(Vec<u8>);
+struct Limited(Vec<u8>, usize);
 
 impl io::Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_OUTPUT {
+        if self.0.len() + bytes.len() > self.1 {
             return Err(io::Error::from(io::ErrorKind::FileTooLarge));
         }
         self.0.extend_from_slice(bytes);
@@ -229,8 +239,8 @@ impl io::Write for Limited {
     }
 }
 
-fn too_large() -> TemplateError {
-    TemplateError::new(format!("the template writes more than {} KiB", MAX_OUTPUT / 1024))
+fn too_large(most: usize) -> TemplateError {
+    TemplateError::new(format!("the template writes more than {} KiB", most / 1024))
 }
 
 /// The value of an expression as the manifest knows values.
@@ -251,7 +261,7 @@ fn to_node_value(value: &Value, depth: usize) -> Result<NodeValue, String> {
             _ => Err("this is not a finite number".into()),
         },
         ValueKind::String => match value.as_str() {
-            Some(text) if text.len() > MAX_OUTPUT => Err(too_large().message),
+            Some(text) if text.len() > MAX_OUTPUT => Err(too_large(MAX_OUTPUT).message),
             text => Ok(NodeValue::String(text.unwrap_or_default().to_owned())),
         },
         ValueKind::Plain if value.downcast_object_ref::<Held>().is_some() => Ok(NodeValue::String(value.to_string())),
@@ -285,7 +295,7 @@ fn explain(error: &Error, source: &str, context: &Value) -> TemplateError {
         }
         ErrorKind::SyntaxError => TemplateError::new(format!("the template is not valid: {detail}")),
         ErrorKind::OutOfFuel => TemplateError::new(format!("the template does not end within {FUEL} steps")),
-        ErrorKind::WriteFailure => too_large(),
+        ErrorKind::WriteFailure => too_large(MAX_OUTPUT),
         ErrorKind::UnknownFilter => unknown("filter", &detail, FILTERS),
         ErrorKind::UnknownTest => unknown("test", &detail, &[]),
         ErrorKind::UnknownFunction => unknown("function", &detail, &["range", "dict", "namespace"]),

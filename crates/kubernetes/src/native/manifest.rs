@@ -8,7 +8,7 @@ use stratos_engine::manifest::diagnostic::{Diagnostic, Span};
 use stratos_engine::render::native::{Native, NativeFile};
 
 use super::chart::Chart;
-use super::part::Part;
+use super::part::{Named, Part};
 use super::stand_in::StandIns;
 use super::yaml::{Node, Tree};
 use super::{Seen, check, sentence, yaml};
@@ -72,14 +72,16 @@ pub(super) fn read<'a>(part: &'a Native, keys: &Part<'_>, problems: &mut Vec<Dia
                 continue;
             }
         };
-        let before = (out.len(), problems.len());
         for file in files.iter().filter(|file| seen.insert(file.path.clone())) {
             of_file(file, &mut out, problems);
         }
-        let fresh = files.iter().any(|file| !file.text.trim().is_empty());
-        if before == (out.len(), problems.len()) && !fresh {
-            problems.push(Diagnostic::new(format!("`{}`: there is nothing in it", named.pattern), named.span));
-        }
+    }
+    // Nobody names files for nothing; a template may give nothing here.
+    let is_template = |named: &Named| part.files(&named.pattern).iter().any(|files| files.iter().any(|file| file.path.ends_with(".j2")));
+    if let (Some(first), true, true, None) = (keys.manifests.first(), out.is_empty(), problems.is_empty(), &keys.chart)
+        && !keys.manifests.iter().any(is_template)
+    {
+        problems.push(Diagnostic::new(format!("`{}` has no object in it, nor has another file of the app", first.pattern), first.span));
     }
     if let Some(chart) = &keys.chart {
         let reader = ChartReader { chart, stand_ins: chart.stand_ins(part) };
@@ -142,11 +144,9 @@ fn annotation<'v>(object: &'v Value, name: &str) -> Option<&'v str> {
     object.get("metadata")?.get("annotations")?.get(name)?.as_str()
 }
 
+/// The objects of a file: none where a template gives none here, or where a file is empty, which kubectl passes over as well.
 fn of_file<'a>(file: &'a NativeFile, out: &mut Vec<Manifest<'a>>, problems: &mut Vec<Diagnostic>) {
     match yaml::documents(&file.text) {
-        Ok(documents) if documents.is_empty() => {
-            problems.push(Diagnostic::new(format!("`{}` has no object in it", file.path), file.span(0..0)));
-        }
         Ok(documents) => documents.into_iter().for_each(|tree| opened(file, tree, out, problems)),
         Err(error) => problems.push(Diagnostic::new(error.message, file.span(error.at))),
     }

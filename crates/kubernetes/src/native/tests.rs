@@ -136,12 +136,31 @@ fn secrets_go_into_secrets_alone() {
     assert!(wrong(half).starts_with("5:8: Secret a, `data.key`: `data` is base64: write"), "{}", wrong(half));
 }
 
+/// What files hold no object: how many resources there are, or what is wrong.
+#[test]
+fn a_template_may_render_nothing_and_an_empty_file_beside_others_is_passed_over() {
+    const ONE: &str = "{ apiVersion: v1, kind: ConfigMap, metadata: { name: a } }";
+    let both = "platform.kubernetes.manifests = [\"k.yaml.j2\", \"*.yaml\"]\n";
+    let plain = "platform.kubernetes.manifests = \"*.yaml\"\n";
+    let patched = "platform.kubernetes = { manifests = \"k.yaml\", patches = \"p.yaml.j2\" }\n";
+    let empty = ["", "\n", "# nothing\n", "---\n", "---\n---\n", "{% if false %}\na: b\n{% endif %}\n", "---\n# nothing\n...\n", "null\n"];
+    for nothing in empty {
+        let template = ("k.yaml.j2", nothing);
+        assert_eq!(made("platform.kubernetes.manifests = \"k.yaml.j2\"\n", &[template]).len(), 0, "{nothing:?}");
+        assert_eq!(made(both, &[template, ("a.yaml", ONE)]).len(), 1, "{nothing:?}");
+        assert_eq!(made(patched, &[("k.yaml", ONE), ("p.yaml.j2", nothing)]).len(), 1, "{nothing:?}");
+        if !nothing.contains('%') {
+            assert_eq!(made(plain, &[("a.yaml", ONE), ("b.yaml", nothing)]).len(), 1, "{nothing:?}");
+            let said = refused(plain, &[("a.yaml", nothing), ("b.yaml", nothing)]);
+            assert!(said.contains("`*.yaml` has no object in it, nor has another file of the app"), "{nothing:?}: {said}");
+        }
+    }
+}
+
 #[test]
 fn each_mistake_is_said_at_its_place() {
     let object = |rest: &str| format!("apiVersion: v1\nkind: ConfigMap\n{rest}");
     for (text, expected) in [
-        ("", "1:1: `k.yaml.j2` has no object in it"),
-        ("# nothing\n---\n", "1:1: `k.yaml.j2` has no object in it"),
         ("a: 1\na: 2\n", "2:1: duplicate mapping key: a"),
         ("[1]\n", "1:2: an object is a table, and this is a list"),
         ("kind: ConfigMap\nmetadata: { name: a }\n", "1:1: `apiVersion` is missing"),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{IDENTIFIER, Known, Section, graph, is_identifier};
+use crate::desired::quantity::Bytes;
 use crate::manifest::diagnostic::{Diagnostic, Span};
 use crate::manifest::source::{Entry, Node, NodeValue};
 use crate::manifest::suggest;
@@ -13,6 +14,7 @@ pub(super) fn validate(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
         let top = Span { end: root.span.start, ..root.span };
         problems.push(Diagnostic::new("`[project]` is missing", top).with_help(help));
     }
+    root.get("project").and_then(|project| project.get("max_file_size")).into_iter().for_each(|node| max_file_size(node, problems));
     for section in [Section::Variables, Section::Secrets] {
         for (name, entry) in root.get(section.key()).into_iter().flat_map(Node::entries).filter(|(name, _)| !is_identifier(name)) {
             let message = format!("{name:?} is not a valid name of a {}: it must be {IDENTIFIER}", section.singular());
@@ -34,6 +36,19 @@ pub(super) fn validate(root: &Node, known: &Known<'_>, problems: &mut Vec<Diagno
         self::moved(root, moved, all, known, problems);
     }
     moved_together(all, problems);
+}
+
+/// A limit below any file would refuse all, and one without an end would bound nothing.
+fn max_file_size(node: &Node, problems: &mut Vec<Diagnostic>) {
+    let size = match &node.value {
+        NodeValue::String(text) => text.parse::<Bytes>().ok(),
+        NodeValue::Integer(bytes) => u64::try_from(*bytes).ok().map(Bytes),
+        _ => None,
+    };
+    // A value that is no size is told by its type.
+    if size.is_some_and(|size| !(1 << 10..=1 << 30).contains(&size.0)) {
+        problems.push(Diagnostic::new("`max_file_size` must be between 1KiB and 1GiB", node.span));
+    }
 }
 
 /// A template outside an app would be taken as it stands, which nobody means.
