@@ -67,6 +67,7 @@ Exit codes:
     3  stale: what is live moved since the plan was made
     4  partial: some of it is done, and some is not
     5  unhealthy: everything is written, and something does not work
+    6  refused: the platform would refuse something that is declared; the rest is done
    64  the command line was not understood
   130  stopped by Ctrl-C
 

@@ -11,9 +11,9 @@ use stratos_engine::health::{Health, RolloutState, Status};
 use super::progress::{health_words, result_words};
 use super::words;
 
-/// Everything that was done and was not, what is not healthy and why, where it is reached, and the sum. `held` is how many
-/// things the plan held back: whoever reads only this should know that there are some.
-pub fn render(applied: &Applied, held: usize, verdict: RunVerdict, took: Duration) -> String {
+/// Everything that was done and was not, what is not healthy and why, where it is reached, and the sum. `planned` has
+/// what the plan held back: whoever reads only this should know that there is something.
+pub fn render(applied: &Applied, planned: words::Counts, verdict: RunVerdict, took: Duration) -> String {
     let mut out = String::new();
     if !applied.changes.is_empty() {
         out.push('\n');
@@ -42,10 +42,10 @@ pub fn render(applied: &Applied, held: usize, verdict: RunVerdict, took: Duratio
         }
         out.push('\n');
     }
-    let summary = format!("{} {}.", summary(applied, held, verdict), words::effort(applied.requests, took));
+    let summary = format!("{} {}.", summary(applied, planned, verdict), words::effort(applied.requests, took));
     let _ = match verdict {
         RunVerdict::Success => writeln!(out, "{}", summary.green().bold()),
-        RunVerdict::Stale | RunVerdict::Partial | RunVerdict::Unhealthy => writeln!(out, "{}", summary.red().bold()),
+        RunVerdict::Stale | RunVerdict::Partial | RunVerdict::Unhealthy | RunVerdict::Refused => writeln!(out, "{}", summary.red().bold()),
     };
     out
 }
@@ -114,7 +114,7 @@ fn instances(out: &mut String, health: &Health) {
     }
 }
 
-fn summary(applied: &Applied, held: usize, verdict: RunVerdict) -> String {
+fn summary(applied: &Applied, planned: words::Counts, verdict: RunVerdict) -> String {
     let counts: Vec<String> = SECTIONS
         .iter()
         .filter_map(|(word, _, matches)| {
@@ -122,7 +122,7 @@ fn summary(applied: &Applied, held: usize, verdict: RunVerdict) -> String {
             (count > 0).then(|| format!("{count} {word}"))
         })
         .collect();
-    let mut beside = if held > 0 { format!(", {held} held") } else { String::new() };
+    let mut beside = planned.not_done();
     match bad(applied).len() {
         0 => {}
         count => _ = write!(beside, ", {count} not healthy besides"),
@@ -136,7 +136,7 @@ fn summary(applied: &Applied, held: usize, verdict: RunVerdict) -> String {
             let refused = if any { "Refused in part" } else { "Refused" };
             format!("{refused}, since things moved: {counts}. Make a new plan.")
         }
-        RunVerdict::Partial => format!("Not all applied: {counts}."),
+        RunVerdict::Partial | RunVerdict::Refused => format!("Not all applied: {counts}."),
     }
 }
 
@@ -179,14 +179,14 @@ mod tests {
             requests: 9,
             notes: vec![why("the platform keeps no lease")],
         };
-        let text = render(&applied, 2, applied.verdict(), Duration::from_millis(1500));
+        let text = render(&applied, words::Counts { held: 2, ..Default::default() }, applied.verdict(), Duration::from_millis(1500));
         insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string());
     }
 
     #[test]
     fn nothing_to_do_is_one_line() {
         let applied = Applied { requests: 1, ..Applied::default() };
-        let text = render(&applied, 0, applied.verdict(), Duration::from_millis(5));
+        let text = render(&applied, words::Counts::default(), applied.verdict(), Duration::from_millis(5));
         assert_eq!(anstream::adapter::strip_str(&text).to_string(), "Applied: nothing to do. 1 request in 5 ms.\n");
     }
 }

@@ -60,6 +60,7 @@ pub struct Run<'a> {
 struct Document<'a> {
     format: u32,
     verdict: &'static str,
+    exit_code: u8,
     planned: words::Counts,
     held: &'a [stratos_engine::plan::Held],
     applied: &'a Applied,
@@ -105,25 +106,35 @@ pub async fn carry_out(run: Run<'_>, planned_in: Option<std::time::Duration>, co
             verdict = RunVerdict::Partial;
         }
     }
+    if plan.refused() > 0 && verdict == RunVerdict::Success {
+        verdict = RunVerdict::Refused;
+    }
+    let exit = exit(verdict, cancel.is_cancelled());
+    let counts = words::Counts::of(plan);
     match output.format() {
         Format::Text => {
-            let text = apply_text::render(&applied, plan.held.len(), verdict, begun.elapsed());
+            let text = apply_text::render(&applied, counts, verdict, begun.elapsed());
             // The empty line in front is for what was said before.
             output.result(if output.quiet() { text.trim_start_matches('\n') } else { &text });
         }
         Format::Json => {
-            let (planned, held) = (words::Counts::of(plan), plan.held.as_slice());
-            output.json(&Document { format: 1, verdict: word(verdict), planned, held, applied: &applied })?;
+            let (verdict, exit_code, held) = (word(verdict), exit as u8, plan.held.as_slice());
+            output.json(&Document { format: 1, verdict, exit_code, planned: counts, held, applied: &applied })?;
         }
-        Format::Markdown => output.result(&markdown(&applied, plan.held.len(), verdict, begun.elapsed())),
+        Format::Markdown => output.result(&markdown(&applied, counts, verdict, begun.elapsed())),
     }
-    Ok(match verdict {
+    Ok(exit)
+}
+
+fn exit(verdict: RunVerdict, is_cancelled: bool) -> Exit {
+    match verdict {
         RunVerdict::Success => Exit::Success,
-        _ if cancel.is_cancelled() => Exit::Interrupted,
+        _ if is_cancelled => Exit::Interrupted,
         RunVerdict::Stale => Exit::Stale,
         RunVerdict::Partial => Exit::Partial,
         RunVerdict::Unhealthy => Exit::Unhealthy,
-    })
+        RunVerdict::Refused => Exit::Refused,
+    }
 }
 
 fn word(verdict: RunVerdict) -> &'static str {
@@ -132,12 +143,13 @@ fn word(verdict: RunVerdict) -> &'static str {
         RunVerdict::Stale => "stale",
         RunVerdict::Partial => "partial",
         RunVerdict::Unhealthy => "unhealthy",
+        RunVerdict::Refused => "refused",
     }
 }
 
 /// The report in a code block: its text is made of lines, and Markdown must not read them.
-fn markdown(applied: &Applied, held: usize, verdict: RunVerdict, took: std::time::Duration) -> String {
-    let text = apply_text::render(applied, held, verdict, took);
+fn markdown(applied: &Applied, counts: words::Counts, verdict: RunVerdict, took: std::time::Duration) -> String {
+    let text = apply_text::render(applied, counts, verdict, took);
     let plain = anstream::adapter::strip_str(&text).to_string();
     format!("### Stratos apply: {}\n\n~~~~~text\n{}\n~~~~~\n", word(verdict), plain.trim())
 }

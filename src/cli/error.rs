@@ -27,6 +27,8 @@ pub enum Exit {
     Partial = 4,
     /// Everything is written, and something is not healthy.
     Unhealthy = 5,
+    /// The platform would refuse something that is declared, as its dry run says; everything else is planned, or done.
+    Refused = 6,
     /// The command line was not understood (`EX_USAGE` of sysexits.h): 2 has a meaning of its own.
     Usage = 64,
     /// Stopped by Ctrl-C.

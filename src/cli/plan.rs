@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 
-    /// End with exit code 2 when there are changes. What is held is no change.
+    /// End with exit code 2 when there are changes. What is held is no change; what the platform would refuse is code 6.
     #[arg(long)]
     detailed_exitcode: bool,
 
@@ -56,5 +56,9 @@ pub async fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         plan_file::write(&plan, path)?;
         context.output.note(&format!("Saved. `stratos apply {}` does exactly this, or refuses.", path.display()));
     }
-    Ok(if args.detailed_exitcode && !plan.changes.is_empty() { Exit::Changes } else { Exit::Success })
+    Ok(match plan.refused() {
+        0 if args.detailed_exitcode && !plan.changes.is_empty() => Exit::Changes,
+        0 => Exit::Success,
+        _ => Exit::Refused,
+    })
 }

@@ -65,8 +65,10 @@ fn page(plan: &Plan, took: Option<Duration>, detail: Detail, shown: usize) -> St
     if detail == Detail::Lines {
         out.push_str("The fields of each change are left out, since they do not fit here: `stratos plan` shows them.\n\n");
     }
-    let held = plan.held.iter().map(|h| format!("{} `{}`: {}", h.instead_of, h.id, escape(&words::held_reason(h))));
-    list(&mut out, "Held, and not done", held);
+    for (is_refused, title) in [(true, "Refused by the platform, and not done"), (false, "Held, and not done")] {
+        let held = plan.held.iter().filter(|held| held.is_refused() == is_refused);
+        list(&mut out, title, held.map(|h| format!("{} `{}`: {}", h.instead_of, h.id, escape(&words::held_reason(h)))));
+    }
     let rollouts = plan.rollouts.iter().filter_map(|r| words::rollout(&r.state).map(|state| format!("`{}`: {}", r.id, escape(&state))));
     list(&mut out, "Roll-outs", rollouts);
     list(&mut out, "Notes", words::coverage_notes(&plan.coverage).iter().map(|note| escape(note)));

@@ -35,10 +35,13 @@ pub fn render(plan: &Plan, took: Option<Duration>) -> String {
 
 /// What is no change: held things, roll-outs, and what was not looked at.
 fn rest(out: &mut String, plan: &Plan) {
-    if !plan.held.is_empty() {
-        let _ = writeln!(out, "{}", "Held, and not done:".bold());
-        for held in &plan.held {
-            let _ = writeln!(out, "  {} {} {}: {}", "!".yellow(), held.instead_of, held.id, words::held_reason(held));
+    let (refused, held): (Vec<_>, Vec<_>) = plan.held.iter().partition(|held| held.is_refused());
+    let sections =
+        [(refused, "Refused by the platform, and not done:", Style::new().red()), (held, "Held, and not done:", Style::new().yellow())];
+    for (held, title, style) in sections.into_iter().filter(|(held, ..)| !held.is_empty()) {
+        let _ = writeln!(out, "{}", title.bold());
+        for held in held {
+            let _ = writeln!(out, "  {} {} {}: {}", "!".style(style), held.instead_of, held.id, words::held_reason(held));
         }
         out.push('\n');
     }

@@ -80,7 +80,7 @@ fn refuse_unknown_apps(session: &Session, tree: &StatusTree) -> Result<(), Failu
 
 /// Whether everything that is declared could be read and is healthy.
 fn all_well(tree: &StatusTree) -> bool {
-    let well = |app: &AppStatus| !app.declared || (!app.health.is_empty() && app.health.iter().all(|(_, h)| h.settled() == Some(true)));
+    let well = |app: &AppStatus| !app.declared || app.is_well();
     let is_well = |environment: &EnvironmentStatus| {
         environment.unreachable.is_none() && environment.gaps.is_empty() && environment.apps.iter().all(well)
     };
@@ -117,8 +117,17 @@ fn app_lines(out: &mut String, app: &AppStatus, width: usize, last: bool, all_re
     let (branch, stem) = if last { ("└─", "   ") } else { ("├─", "│  ") };
     let undeclared = if app.declared { "" } else { "  (not declared any more)" };
     if app.health.is_empty() {
-        let status = if all_read { Status::Missing } else { Status::Unknown };
-        let _ = writeln!(out, "{branch} {:<width$}  {}{undeclared}", app.name, status.style(color(status)));
+        let status = match app.is_missing() {
+            false => Status::Healthy,
+            true if all_read => Status::Missing,
+            true => Status::Unknown,
+        };
+        let there = match app.without_health {
+            0 => String::new(),
+            1 => "  1 object, which has no health of its own".to_owned(),
+            count => format!("  {count} objects, which have no health of their own"),
+        };
+        let _ = writeln!(out, "{branch} {:<width$}  {}{there}{undeclared}", app.name, status.style(color(status)));
     }
     for (i, (_, health)) in app.health.iter().enumerate() {
         let (branch, name) = if i == 0 { (branch, app.name.as_str()) } else { (stem, "") };
@@ -148,7 +157,7 @@ fn summary(health: &Health) -> String {
         parts.push(format!("{healthy} of {}", health.instances.len()));
     }
     parts.extend(health.endpoints.iter().map(|endpoint| words::printable(endpoint).into_owned()));
-    if !health.message.is_empty() && health.status != Status::Healthy {
+    if !health.message.is_empty() && (health.status != Status::Healthy || health.instances.is_empty()) {
         parts.push(words::printable(&health.message).into_owned());
     }
     parts.join("  ")
@@ -166,11 +175,38 @@ fn color(status: Status) -> Style {
 mod tests {
     use super::*;
 
+    /// What of an app is there, and whether it has health: what is said of it.
+    #[test]
+    fn an_app_without_health_is_not_missing() {
+        let healthy = || Health { status: Status::Healthy, ..Health::missing("") };
+        let failed = || Health { status: Status::Failed, ..Health::missing("it ended with 1") };
+        let ended = || Health { status: Status::Healthy, ..Health::missing("it has run") };
+        let cases = [
+            (vec![], 0, true, "web  missing", false),
+            (vec![], 1, true, "web  healthy  1 object, which has no health of its own", true),
+            (vec![], 7, true, "web  healthy  7 objects, which have no health of their own", true),
+            (vec![], 7, false, "web  healthy  7 objects, which have no health of their own  (not declared any more)", true),
+            (vec![healthy()], 7, true, "web  healthy", true),
+            (vec![ended()], 0, true, "web  healthy  it has run", true),
+            (vec![failed()], 7, true, "web  failed  it ended with 1", false),
+        ];
+        for (health, without_health, declared, line, is_well) in cases {
+            let health = health.into_iter().map(|health| ("dev/Thing/web".parse().unwrap(), health)).collect();
+            let app = AppStatus { name: "web".parse().unwrap(), declared, health, without_health };
+            let platform = stratos_engine::manifest::schema::PlatformKind::Kubernetes;
+            let environment =
+                EnvironmentStatus { name: "dev".parse().unwrap(), platform, unreachable: None, gaps: vec![], apps: vec![app] };
+            let tree = StatusTree { environments: vec![environment] };
+            assert_eq!(anstream::adapter::strip_str(&text(&tree)).to_string(), format!("dev (kubernetes)\n└─ {line}\n\n"));
+            assert_eq!(all_well(&tree), is_well, "{line}");
+        }
+    }
+
     /// What could not be read is told, and what is not seen because of it is not called missing.
     #[test]
     fn a_gap_is_not_an_absence() {
         let environment = |gaps: serde_json::Value| {
-            let app = AppStatus { name: "web".parse().unwrap(), declared: true, health: vec![] };
+            let app = AppStatus { name: "web".parse().unwrap(), declared: true, health: vec![], without_health: 0 };
             let gaps = serde_json::from_value(gaps).unwrap();
             let platform = stratos_engine::manifest::schema::PlatformKind::Local;
             let environment = EnvironmentStatus { name: "dev".parse().unwrap(), platform, unreachable: None, gaps, apps: vec![app] };

@@ -84,7 +84,9 @@ pub fn reason(change: &Change) -> String {
             n => format!("{n} fields differ"),
         },
         Reason::Moved => match from {
-            Some(Seen { app: Some(app), .. }) if change.moves_app() => format!("it was the app {app}'s, and {} declares it now", change.app),
+            Some(Seen { app: Some(app), .. }) if change.moves_app() => {
+                format!("it was the app {app}'s, and {} declares it now", change.app)
+            }
             Some(seen) if seen.id != change.id => format!("renamed from {}", short(&seen.id, &change.id.environment)),
             Some(Seen { owner: Some(owner), .. }) if owner.environment != change.id.environment => {
                 format!("it was in environment {}, which was renamed", owner.environment)
@@ -129,6 +131,7 @@ pub fn held_reason(held: &Held) -> String {
         }
         HeldReason::LastApp => "it is the last app of its environment; `--allow-delete` allows it".into(),
         HeldReason::HoldsData => "it holds data; `--delete-data` deletes it".into(),
+        HeldReason::Conflict { why } => printable(why).into_owned(),
         HeldReason::Refused { why } => format!("the platform would refuse it: {}", printable(why)),
         HeldReason::DeclaredBy { app } => {
             format!("the app {app} declares it now: `--app {app}`, or a run for all apps, makes it that app's")
@@ -188,19 +191,23 @@ pub fn coverage_notes(coverage: &Coverage) -> Vec<String> {
 /// How many changes of each kind a plan has.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
-    create: usize,
-    update: usize,
-    replace: usize,
-    delete: usize,
-    restart: usize,
-    forget: usize,
-    held: usize,
+    pub create: usize,
+    pub update: usize,
+    pub replace: usize,
+    pub delete: usize,
+    pub restart: usize,
+    pub forget: usize,
+    /// Held since the platform would refuse it.
+    pub refused: usize,
+    /// Held for another reason.
+    pub held: usize,
 }
 
 impl Counts {
     /// Counts a plan's changes.
     pub fn of(plan: &Plan) -> Self {
-        let mut counts = Self { held: plan.held.len(), ..Self::default() };
+        let refused = plan.refused();
+        let mut counts = Self { refused, held: plan.held.len() - refused, ..Self::default() };
         for change in &plan.changes {
             *match change.action {
                 Action::Create => &mut counts.create,
@@ -218,7 +225,7 @@ impl Counts {
 /// `2 to create, 1 to update, 0 to replace, 0 to delete, 1 held`.
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { create, update, replace, delete, restart, forget, held } = self;
+        let Self { create, update, replace, delete, restart, forget, refused: _, held: _ } = self;
         let asked = restart + forget > 0;
         if !asked || create + update + replace + delete > 0 {
             write!(f, "{create} to create, {update} to update, {replace} to replace, {delete} to delete")?;
@@ -232,7 +239,15 @@ impl std::fmt::Display for Counts {
             (0, forget) => write!(f, "{forget} to forget")?,
             (restart, forget) => write!(f, "{restart} to restart, {forget} to forget")?,
         }
-        if *held > 0 { write!(f, ", {held} held") } else { Ok(()) }
+        f.write_str(&self.not_done())
+    }
+}
+
+impl Counts {
+    /// What is not done, for a sum: `, 1 refused by the platform, 2 held`.
+    pub fn not_done(&self) -> String {
+        let counted = |count: usize, word: &str| if count > 0 { format!(", {count} {word}") } else { String::new() };
+        counted(self.refused, "refused by the platform") + &counted(self.held, "held")
     }
 }
 
@@ -245,10 +260,10 @@ pub fn plan_summary(plan: &Plan, took: Option<Duration>) -> String {
         1 => format!(" 1 resource is as it should be{verified}."),
         n => format!(" {n} resources are as they should be{verified}."),
     };
-    match (plan.changes.is_empty(), plan.held.len()) {
-        (true, 0) => format!("No changes.{unchanged}{effort}"),
-        (true, held) => format!("No changes, {held} held.{unchanged}{effort}"),
-        (false, _) => format!("Plan: {}.{effort}", Counts::of(plan)),
+    let counts = Counts::of(plan);
+    match plan.changes.is_empty() {
+        true => format!("No changes{}.{unchanged}{effort}", counts.not_done()),
+        false => format!("Plan: {counts}.{effort}"),
     }
 }
 

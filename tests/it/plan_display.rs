@@ -55,7 +55,7 @@ fn change(of: &str, app: &str, action: Action, reason: Reason, differences: Vec<
 }
 
 fn seen(of: &str) -> Seen {
-    Seen { id: id(of), owner: None, uid: None, digest: Document::default().digest() }
+    Seen { id: id(of), owner: None, app: None, uid: None, digest: Document::default().digest() }
 }
 
 fn plan(changes: Vec<Change>) -> Plan {

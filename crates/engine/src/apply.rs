@@ -10,7 +10,7 @@ mod write;
 
 pub use prepare::{attributes, connect, retire, verify_secrets};
 pub use progress::{Event, Progress, Quiet};
-pub use run::Run;
+pub use run::{GRACE, Run};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,13 @@ pub struct ApplyOptions {
     pub cancel: CancellationToken,
     /// Who we are, for the lease: `user@machine, process 12`.
     pub holder: String,
+}
+
+impl ApplyOptions {
+    /// When a run that begins now has to end.
+    pub fn end(&self) -> Option<tokio::time::Instant> {
+        self.timeout.map(|timeout| tokio::time::Instant::now() + timeout.to_std())
+    }
 }
 
 impl Default for ApplyOptions {
@@ -153,6 +160,8 @@ pub enum RunVerdict {
     Partial,
     /// Everything that could be is written, and something is not healthy.
     Unhealthy,
+    /// Everything that was planned is done, and the platform would refuse something that is declared.
+    Refused,
 }
 
 /// Why nothing was applied at all.

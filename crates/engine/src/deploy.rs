@@ -6,6 +6,7 @@ mod live;
 mod others;
 mod read;
 mod select;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -178,12 +179,14 @@ pub async fn apply(
     options: &ApplyOptions,
     progress: &dyn Progress,
 ) -> Result<Applied, ApplyError> {
+    let end = options.end();
     crate::apply::verify_secrets(plan, secrets)?; //                                     nothing
     let environments = crate::apply::connect(plan, connector, options).await?; //        connects, takes leases
     let attributes = crate::apply::attributes(plan, &environments).await?; //            reads platforms
-    let run = crate::apply::Run::new(plan, secrets, &environments, attributes, options, progress);
+    let run = crate::apply::Run::new(plan, secrets, &environments, attributes, options, progress, end);
     let applied = run.to_the_end().await; //                                             writes platforms
-    Ok(crate::apply::retire(plan, applied, &environments).await) //                      writes platforms
+    let end = end.map(|end| end + crate::apply::GRACE);
+    Ok(crate::apply::retire(plan, applied, &environments, end).await) //                 writes platforms
 }
 
 /// Plans a restart or a forgetting: the same changes, fences and leases as any other plan, without a manifest's desire.
@@ -201,7 +204,7 @@ pub async fn status(request: &Request<'_>, connector: &dyn Connector) -> Result<
     let names = select::environments(request)?;
     let mut environments = Vec::new();
     for name in names {
-        environments.push(read::environment_status(request, &name, connector).await?);
+        environments.push(status::of_environment(request, &name, connector).await);
     }
     Ok(StatusTree { environments })
 }
@@ -245,6 +248,25 @@ pub struct AppStatus {
     pub name: Name,
     /// Whether the manifest declares it here.
     pub declared: bool,
-    /// The resource that its health is about, and the health: the instances are in it. Missing where nothing is live.
+    /// The resource that its health is about, and the health: the instances are in it. Empty where nothing is live that has health.
     pub health: Vec<(ResourceId, Health)>,
+    /// How many of its live resources have no health of their own: a Service, a ConfigMap. They are there, and that is all that can be
+    /// asked of them.
+    pub without_health: usize,
+}
+
+impl AppStatus {
+    fn new(name: Name, declared: bool) -> Self {
+        Self { name, declared, health: Vec::new(), without_health: 0 }
+    }
+
+    /// Whether nothing of it is there.
+    pub fn is_missing(&self) -> bool {
+        self.health.is_empty() && self.without_health == 0
+    }
+
+    /// Whether everything of it that has health is healthy, and something of it is there.
+    pub fn is_well(&self) -> bool {
+        !self.is_missing() && self.health.iter().all(|(_, health)| health.settled() == Some(true))
+    }
 }

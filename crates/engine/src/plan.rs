@@ -9,6 +9,8 @@ mod succeed;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -147,6 +149,11 @@ pub enum HeldReason {
         /// Why not.
         why: String,
     },
+    /// Somebody else has set fields of it to other values.
+    Conflict {
+        /// Who, and which fields.
+        why: String,
+    },
     /// It waits for something that is held.
     Follows(ResourceId),
     /// It is marked for the environment's earlier name, its mark cannot be changed, and it holds data.
@@ -194,10 +201,22 @@ pub struct Rollout {
     pub state: RolloutState,
 }
 
+impl Held {
+    /// Whether the platform would refuse it.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.why, HeldReason::Refused { .. })
+    }
+}
+
 impl Plan {
     /// Whether carrying it out would change nothing. What is held is no change.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// What the platform would refuse, as its dry run says: a mistake of the manifest, and no success.
+    pub fn refused(&self) -> usize {
+        self.held.iter().filter(|held| held.is_refused()).count()
     }
 
     /// Whether something that was asked for is not in it because what is there could not be read. Carried out, it is no
@@ -217,6 +236,8 @@ pub struct Compared {
     pub observed: Observed,
     /// Whether the manifest declares any app there.
     pub has_apps: bool,
+    /// What the platform would refuse because somebody else has set fields of it.
+    pub conflicts: BTreeSet<ResourceId>,
     /// What the apps declare that are not planned.
     pub others: Others,
 }
@@ -234,10 +255,15 @@ pub struct Chosen {
 
 /// Chooses what is done in one environment. Pure.
 pub fn choose(compared: Compared, policy: &Policy) -> (Chosen, Observed) {
-    let Compared { differences: Differences { differences, unchanged, .. }, observed, has_apps, others } = compared;
+    let Compared { differences: Differences { differences, unchanged, .. }, observed, has_apps, conflicts, others } = compared;
     let mut choices = choose::Choices::default();
     for difference in differences {
         choices.add(difference, &observed.gaps, &others, policy);
+    }
+    for held in choices.held.iter_mut().filter(|held| conflicts.contains(&held.id)) {
+        if let HeldReason::Refused { why } = &mut held.why {
+            held.why = HeldReason::Conflict { why: std::mem::take(why) };
+        }
     }
     let ours: Vec<Name> = observed.resources.values().filter_map(|live| Some(live.ownership.marks()?.app.clone())).collect();
     succeed::find(&mut choices, &observed);

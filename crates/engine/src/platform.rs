@@ -266,6 +266,8 @@ pub struct Preview {
     pub refused: BTreeMap<ResourceId, String>,
     /// What comes after another change of the same plan, which only the platform knows: an object after the definition of its kind.
     pub needs: BTreeMap<ResourceId, ResourceId>,
+    /// Those of the refused ones that are right, and have fields that somebody else has set: no mistake of the manifest.
+    pub conflicts: BTreeSet<ResourceId>,
     /// What it could not be asked, and why: sentences.
     pub notes: Vec<String>,
 }

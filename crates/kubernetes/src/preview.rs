@@ -56,6 +56,11 @@ pub(crate) async fn preview(platform: &KubernetesPlatform, differences: &[Differ
                     definitions.forget(id);
                     said.refused.insert(id.clone(), why);
                 }
+                Answer::Conflict(why) => {
+                    definitions.forget(id);
+                    said.conflicts.insert(id.clone());
+                    said.refused.insert(id.clone(), why);
+                }
                 Answer::Unasked(why) => drop(unasked.insert(why)),
                 Answer::Nothing => {}
             }
@@ -76,6 +81,8 @@ enum Answer {
     Immutable(String),
     /// The cluster would refuse it, for this reason and with what helps.
     Refused(String),
+    /// Other managers have set fields of it, which are named.
+    Conflict(String),
     /// The cluster was not asked, or did not say.
     Nothing,
     /// The cluster would not be asked.
@@ -214,9 +221,11 @@ impl Asked<'_> {
 
     /// What a refusal means: whatever its status code, it is about this object.
     async fn refused(&self, failure: &Failure, object: &Value) -> Result<Answer, PlatformError> {
-        let error = conflict(failure, &self.attempted()).unwrap_or_else(|| failure.error(self.attempted()));
+        let conflict = conflict(failure, &self.attempted());
+        let answer = if conflict.is_some() { Answer::Conflict } else { Answer::Refused };
+        let error = conflict.unwrap_or_else(|| failure.error(self.attempted()));
         let hint = error.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        let refused = Answer::Refused(format!("{}{hint}", error.why));
+        let refused = answer(format!("{}{hint}", error.why));
         // It has gone since it was read: the apply will say so.
         if failure.is_not_found() {
             return Ok(Answer::Nothing);

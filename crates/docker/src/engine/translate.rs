@@ -57,8 +57,7 @@ pub static VOLUME: Shape = Shape { replaces: &[("owner", FIXED)], kind: "volume"
 const FIXED: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: true };
 
 /// A volume that a compose file declares. It is called like its resource; what it says is fixed when it is made.
-pub(crate) static PROJECT_VOLUME: Shape =
-    Shape { replaces: &[("*", FIXED)], ..VOLUME };
+pub(crate) static PROJECT_VOLUME: Shape = Shape { replaces: &[("*", FIXED)], ..VOLUME };
 
 /// What this platform makes of a field.
 pub(crate) fn support(field: Field) -> Support {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use indexmap::IndexMap;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Applied, ApplyError, ApplyOptions, ChangeResult, RunVerdict};
 use crate::deploy::Connector;
@@ -92,15 +93,30 @@ pub async fn attributes(plan: &Plan, environments: &Environments) -> Result<Attr
 
 /// Ends what the environments themselves needed: when everything of ours is gone from them (the platform looks, since other apps
 /// may be left), and where nothing ever came.
-pub async fn retire(plan: &Plan, mut applied: Applied, environments: &Environments) -> Applied {
+///
+/// After `end` it is not waited for any more.
+pub async fn retire(plan: &Plan, mut applied: Applied, environments: &Environments, end: Option<Instant>) -> Applied {
     let whole = plan.based_on.destroy && plan.held.is_empty() && plan.coverage.gaps.is_empty();
     let gone = whole && applied.verdict() == RunVerdict::Success;
     for (name, environment) in environments {
         if !gone && !stayed_empty(plan, &applied, name) {
             continue;
         }
-        if let Err(error) = environment.platform.retire(&environment.owner).await {
-            applied.notes.push(error.to_string());
+        let retired = environment.platform.retire(&environment.owner);
+        let retired = match end {
+            Some(end) => timeout_at(end, retired).await,
+            None => Ok(retired.await),
+        };
+        match retired {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => applied.notes.push(match &error.hint {
+                Some(hint) => format!("{name}: {error}; {hint}"),
+                None => format!("{name}: {error}"),
+            }),
+            Err(_) => applied.notes.push(format!(
+                "{name}: the time given by --timeout was over while what the environment itself needs was removed: `stratos destroy` once more \
+                 says what is left"
+            )),
         }
     }
     applied.requests = environments.values().map(|environment| environment.platform.requests()).sum();

@@ -31,7 +31,7 @@ const FASTEST: Duration = Duration::from_millis(50);
 const SLOWEST: Duration = Duration::from_secs(2);
 
 /// After the time of `--timeout` a write that is under way has this long to say what came of it. It is in docs/commands.md.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
 /// After an interruption it has this long: longer than any platform's own limit for one request.
 const LAST_WORD: Duration = Duration::from_secs(90);
 
@@ -101,7 +101,9 @@ pub struct Run<'a> {
     abandoned: Option<String>,
     /// Cancelled then: writes that are under way hear of it.
     given_up: CancellationToken,
-    /// When they are not waited for any more either, and what tells them.
+    /// When the time given by `--timeout` is over.
+    end: Option<Instant>,
+    /// When writes are not waited for any more either, and what tells them.
     cut_off_at: Option<Instant>,
     cut_off: CancellationToken,
 }
@@ -115,6 +117,7 @@ impl<'a> Run<'a> {
         attributes: Attributes,
         options: &'a ApplyOptions,
         progress: &'a dyn Progress,
+        end: Option<Instant>,
     ) -> Self {
         let index: HashMap<&ResourceId, usize> = plan.changes.iter().enumerate().map(|(i, change)| (&change.id, i)).collect();
         let mut run = Self {
@@ -137,6 +140,7 @@ impl<'a> Run<'a> {
             stopped: None,
             abandoned: None,
             given_up: CancellationToken::new(),
+            end,
             cut_off_at: None,
             cut_off: CancellationToken::new(),
             index,
@@ -177,7 +181,7 @@ impl<'a> Run<'a> {
     /// Carries the plan out.
     pub async fn to_the_end(mut self) -> Applied {
         let cancel = self.options.cancel.clone();
-        let end = self.options.timeout.map(|timeout| Instant::now() + timeout.to_std());
+        let end = self.end;
         loop {
             self.start_ready();
             // Questions for health may still be open where the run was given up: nobody waits for those answers.

@@ -23,7 +23,9 @@ use crate::plan::change::Change;
 use crate::platform::contract::Subject;
 use crate::platform::contract::stage::{Recorder, Stage, told};
 use crate::platform::memory::{Call, Effect, Fault, MemoryConnector, MemorySubject, When, World};
-use crate::platform::{Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp, Wanted};
+use crate::platform::{
+    Address, ApplyContext, Field, Lease, Outcome, Platform, PlatformError, PlatformErrorKind, Scope, Sink, Support, TranslatedApp, Wanted,
+};
 use crate::render::VariableInputs;
 
 /// How a platform breaks its word.
@@ -360,7 +362,11 @@ async fn no_wait_writes_on_and_a_wait_ends_with_the_roll_out_timeout() {
             let options = ApplyOptions { no_wait, ..ApplyOptions::default() };
             let began = Instant::now();
             let applied = timeout(FOREVER, deploy::apply(&plan, &Default::default(), &connector, &options, &Quiet)).await.unwrap().unwrap();
-            let case = format!("{image}, no_wait: {no_wait}, precedes_writes: {precedes_writes}, {:?}\n{}", began.elapsed(), told(&plan, &applied));
+            let case = format!(
+                "{image}, no_wait: {no_wait}, precedes_writes: {precedes_writes}, {:?}\n{}",
+                began.elapsed(),
+                told(&plan, &applied)
+            );
             let result = &applied.changes.iter().find(|report| report.id == web).unwrap().result;
             match written {
                 true => assert!(*result == ChangeResult::Done && began.elapsed() < Duration::from_secs(1), "{case}"),

@@ -31,12 +31,8 @@ pub struct Write<'a> {
 impl Write<'_> {
     /// Writes, and repeats what failed for a moment or whose answer was lost: the fence sees what has happened already.
     pub async fn run(self, retrying: impl Fn(&Change, &PlatformError, Duration)) -> Vec<Outcome> {
-        let context = ApplyContext {
-            secrets: self.secrets,
-            attributes: &self.attributes,
-            revision: self.revision,
-            given_up: &self.given_up,
-        };
+        let context =
+            ApplyContext { secrets: self.secrets, attributes: &self.attributes, revision: self.revision, given_up: &self.given_up };
         let mut outcomes: Vec<Option<Outcome>> = self.batch.iter().map(|_| None).collect();
         let mut left: Vec<usize> = (0..self.batch.len()).collect();
         let mut lost = vec![false; self.batch.len()];

@@ -49,7 +49,8 @@ fn concerns_others(difference: &Difference) -> bool {
 
 /// Mistakes of the other apps are no error of this request: what they declare is not known then.
 async fn declared(request: &Request<'_>, connected: &mut Connected) -> Others {
-    let unknown = |report: &Report| Others { unknown: report.diagnostics.first().map(|problem| problem.message.clone()), ..Others::default() };
+    let unknown =
+        |report: &Report| Others { unknown: report.diagnostics.first().map(|problem| problem.message.clone()), ..Others::default() };
     // What is destroyed was never rendered.
     if request.policy.destroy {
         match rendered(request, connected) {

@@ -1,23 +1,23 @@
 //! The stages of a plan between what is desired and what is chosen, for all environments of a request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use futures::future::try_join_all;
 
 use super::images::{self, Unpinned};
 use super::live::{find_moved, read, scope, wanted};
 use super::select::{self, Connected};
-use super::{AppStatus, Connector, EnvironmentStatus, PlanError, Request, RequestedAction};
+use super::{PlanError, Request, RequestedAction};
 use crate::compare::Differences;
 use crate::desired::document::Leaf;
 use crate::desired::name::Name;
 use crate::desired::quantity::Duration;
-use crate::desired::resource::Resource;
+use crate::desired::resource::{Resource, ResourceId};
 use crate::desired::{Desired, Others, owner};
 use crate::observe::Observed;
 use crate::plan::change::{Action, Change};
 use crate::plan::{BasedOn, Chosen, Compared, Coverage, Judged, Plan, Rollout, choose as choose_environment, finish as order};
-use crate::platform::{Gap, Platform, PlatformError, Preview, Wanted};
+use crate::platform::{Platform, PlatformError, Preview, Wanted};
 use crate::render::secret::{Fingerprint, Salt};
 
 /// How long a roll-out may take where the app does not say: 5 minutes.
@@ -67,22 +67,24 @@ async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desi
     };
     let mut differences = crate::compare::compare(resources, &observed.resources);
     let unpinned = images::pin_differing(request, &mut differences).await;
-    degraded.extend(preview(platform, &mut differences).await?);
-    let compared = Compared { differences, observed, has_apps, others: Others::default() };
+    let (notes, conflicts) = preview(platform, &mut differences).await?;
+    degraded.extend(notes);
+    let compared = Compared { differences, observed, has_apps, conflicts, others: Others::default() };
     Ok(ComparedEnvironment { compared, salt, left_out, degraded, unrefreshed, unpinned })
 }
 
-/// Takes the platform's own dry run for what differs, where it has one. Returns what that could not be asked.
-async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Result<Vec<String>, PlatformError> {
+/// Takes the platform's own dry run for what differs, where it has one. Returns what that could not be asked, and where it names others
+/// who have set fields.
+async fn preview(platform: &dyn Platform, differences: &mut Differences) -> Result<(Vec<String>, BTreeSet<ResourceId>), PlatformError> {
     if differences.differences.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
-    let Preview { stored, anew, refused, needs, notes } = platform.preview(&differences.differences).await?;
+    let Preview { stored, anew, refused, conflicts, needs, notes } = platform.preview(&differences.differences).await?;
     differences.take_stored(stored);
     differences.take_anew(anew);
     differences.take_refused(refused);
     differences.take_needs(needs);
-    Ok(notes)
+    Ok((notes, conflicts))
 }
 
 /// Refuses a name that no app has.
@@ -246,38 +248,4 @@ pub fn requested(request: &Request<'_>, action: RequestedAction, connected: &[Co
     plan.changes = order(changes, &names);
     plan.coverage.requests = connected.iter().map(|c| c.platform.requests()).sum();
     plan
-}
-
-/// How one environment is.
-pub async fn environment_status(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<EnvironmentStatus, PlanError> {
-    let settings = &request.manifest.environments[name];
-    let mut status = EnvironmentStatus { name: name.clone(), platform: settings.platform, unreachable: None, gaps: vec![], apps: vec![] };
-    match live_health(request, name, connector).await {
-        Ok((apps, gaps)) => (status.apps, status.gaps) = (apps, gaps),
-        Err(error) => status.unreachable = Some(error.to_string()),
-    }
-    Ok(status)
-}
-
-async fn live_health(request: &Request<'_>, name: &Name, connector: &dyn Connector) -> Result<(Vec<AppStatus>, Vec<Gap>), PlatformError> {
-    let platform = connector.connect(&request.manifest.project, name, &request.manifest.environments[name]).await?;
-    let scope = scope(request, owner(request.manifest, name));
-    let before = super::select::before(request, connector, name);
-    let observed = read(&*platform, &scope, before.as_ref(), &Wanted::new()).await?;
-    let in_scope = |app: &Name| request.apps.is_empty() || request.apps.contains(app);
-    let declared = request.manifest.apps_of(name);
-    let mut apps: BTreeMap<Name, AppStatus> = declared
-        .map(|(app, _)| app)
-        .filter(|app| in_scope(app))
-        .map(|app| (app.clone(), AppStatus { name: app.clone(), declared: true, health: vec![] }))
-        .collect();
-    let with_health: Vec<_> = observed.resources.values().filter(|live| live.has_health && live.ownership.marks().is_some()).collect();
-    let ids: Vec<_> = with_health.iter().map(|live| live.id.clone()).collect();
-    let health = if ids.is_empty() { vec![] } else { platform.health(&ids).await? };
-    for (live, health) in with_health.into_iter().zip(health) {
-        let Some(marks) = live.ownership.marks() else { continue };
-        let undeclared = || AppStatus { name: marks.app.clone(), declared: false, health: vec![] };
-        apps.entry(marks.app.clone()).or_insert_with(undeclared).health.push((live.id.clone(), health));
-    }
-    Ok((apps.into_values().collect(), observed.gaps))
 }

@@ -124,9 +124,7 @@ impl Choices {
     fn undeclared(&mut self, observed: &ObservedResource, others: &Others, policy: &Policy) {
         let why = match observed.ownership.marks() {
             None => return,
-            Some(_) if others.declared.contains_key(&observed.id) => {
-                HeldReason::DeclaredBy { app: others.declared[&observed.id].clone() }
-            }
+            Some(_) if others.declared.contains_key(&observed.id) => HeldReason::DeclaredBy { app: others.declared[&observed.id].clone() },
             Some(marks) if marks.protect => HeldReason::Protected,
             Some(_) if observed.holds_data && !policy.delete_data => HeldReason::HoldsData,
             Some(_) if others.unknown.is_some() => HeldReason::OthersUnknown { why: others.unknown.clone().unwrap_or_default() },

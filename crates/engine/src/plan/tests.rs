@@ -1,6 +1,6 @@
 //! What is chosen, held and ordered, from hand-made resources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -71,7 +71,7 @@ fn by_id(observed: Vec<ObservedResource>) -> BTreeMap<ResourceId, Box<ObservedRe
 fn noted_with(desired: Vec<Resource>, observed: Observed, policy: Policy) -> Vec<String> {
     let has_apps = !desired.is_empty();
     let differences = compare(desired, &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps, others: Others::default() }, &policy);
+    let (chosen, _) = choose(Compared { differences, observed, has_apps, conflicts: BTreeSet::new(), others: Others::default() }, &policy);
     let mut out: Vec<String> = finish(chosen.changes, &[name("dev")]).iter().map(note).collect();
     out.extend(chosen.held.iter().map(|held| format!("! {} {}/{}: {:?}", held.instead_of, held.id.kind, held.id.name, held.why)));
     out
@@ -159,6 +159,92 @@ fn marks_that_cannot_be_changed_make_an_object_anew_and_never_its_data() {
     assert_eq!(noted(vec![db, disk], observed, anew), ["replace disk/db (Moved)", "replace service/db (Moved) after disk/db"]);
 }
 
+/// Whose label is on what another app declares, and what the kind allows: what is planned.
+#[test]
+fn an_object_that_moves_between_apps_is_relabelled_where_that_is_possible() {
+    static FIXED: Shape = Shape { kind: "volume", replaces: &[("owner", ANEW)], holds_data: true, ..Shape::UNKNOWN };
+    static WHOLE: Shape = Shape { kind: "network", replaces: &[("*", ANEW)], ..Shape::UNKNOWN };
+    let of_a = |resource: &Resource| {
+        let marks = Marks { app: name("a"), ..resource.marks.clone() };
+        ObservedResource { ownership: Ownership::Ours(marks), ..live(resource) }
+    };
+    for (shape, changed, expected) in [
+        (&SERVICE, false, "update service/x (Moved)"),
+        (&SERVICE, true, "update service/x (Moved)"),
+        (&CONFIG, false, "update config/x (Moved)"),
+        (&DISK, false, "update disk/x (Moved)"),
+        (&VOLUME, false, "update volume/x (Moved)"),
+        (&FIXED, false, ""),
+        (&WHOLE, false, ""),
+        (&WHOLE, true, "replace network/x (Differs)"),
+    ] {
+        let fields = |value| [("value", value)];
+        let desired = resource(shape, "x", &fields(if changed { "2" } else { "1" }));
+        let planned = noted(vec![desired], vec![of_a(&resource(shape, "x", &fields("1")))], Policy::default());
+        assert_eq!(planned.join(", "), expected, "{} {changed}", shape.kind);
+    }
+}
+
+/// What the apps declare that `--app` leaves out: what becomes of the rest of an app.
+#[test]
+fn what_another_app_declares_is_not_deleted() {
+    let config = resource(&CONFIG, "x", &[]);
+    let moved = Others { declared: [(config.id.clone(), name("b"))].into(), unknown: None };
+    let unknown = Others { declared: BTreeMap::new(), unknown: Some("the app b: it is wrong".into()) };
+    let destroy = Policy { destroy: true, ..Policy::default() };
+    for (others, expected) in [
+        (Others::default(), "delete"),
+        (moved, "! delete config/x: DeclaredBy { app: \"b\" }"),
+        (unknown, "! delete config/x: OthersUnknown { why: \"the app b: it is wrong\" }"),
+    ] {
+        let observed = Observed { resources: by_id(vec![live(&config)]), gaps: vec![] };
+        let differences = compare(vec![], &observed.resources);
+        let (chosen, _) = choose(Compared { differences, observed, has_apps: false, conflicts: BTreeSet::new(), others }, &destroy);
+        let held = chosen.held.iter().map(|held| format!("! {} config/x: {:?}", held.instead_of, held.why));
+        let planned: Vec<String> = chosen.changes.iter().map(|_| "delete".to_owned()).chain(held).collect();
+        assert_eq!(planned.join(", "), expected);
+    }
+}
+
+/// A plan that was made before the move, judged after it; and the move itself, judged when it has happened.
+#[test]
+fn a_saved_deletion_is_stale_when_another_app_has_the_object() {
+    let config = resource(&CONFIG, "x", &[]);
+    let of = |app: &str| {
+        let marks = Marks { app: name(app), ..config.marks.clone() };
+        ObservedResource { ownership: Ownership::Ours(marks), ..live(&config) }
+    };
+    let before = of("a");
+    let deletion = super::request(&before, Action::Delete).unwrap();
+    assert_eq!(deletion.judge(Some(&before), Some(&before)), Verdict::Proceed);
+    let after = of("b");
+    let said = Verdict::Stale("it belonged to the app a and belongs to the app b now".into());
+    assert_eq!(deletion.judge(Some(&after), Some(&after)), said);
+    let mut desired = config.clone();
+    desired.marks.app = name("b");
+    let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![] };
+    let differences = compare(vec![desired], &observed.resources);
+    let compared = Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() };
+    let changes = finish(choose(compared, &Policy::default()).0.changes, &[name("dev")]);
+    assert_eq!(changes[0].judge(Some(&before), Some(&before)), Verdict::Proceed);
+    assert_eq!(changes[0].judge(Some(&after), Some(&after)), Verdict::AlreadyDone);
+}
+
+/// What a dry run refuses is a mistake; what others have set is not, and is told apart.
+#[test]
+fn a_conflict_with_others_is_held_and_not_refused() {
+    let before = resource(&CONFIG, "x", &[("value", "1")]);
+    let desired = resource(&CONFIG, "x", &[("value", "2")]);
+    for (conflicts, refused) in [(BTreeSet::new(), true), (BTreeSet::from([desired.id.clone()]), false)] {
+        let observed = Observed { resources: by_id(vec![live(&before)]), gaps: vec![] };
+        let mut differences = compare(vec![desired.clone()], &observed.resources);
+        differences.take_refused([(desired.id.clone(), "no".to_owned())].into());
+        let (chosen, _) =
+            choose(Compared { differences, observed, has_apps: true, conflicts, others: Others::default() }, &Policy::default());
+        assert_eq!(chosen.held.iter().map(|held| held.is_refused()).collect::<Vec<_>>(), [refused]);
+    }
+}
+
 fn refer(resource: &mut Resource, path: &str, of: &ResourceId) {
     let text = Text::from_iter([Segment::Attribute { of: Box::new(of.clone()), name: "id".into() }]);
     resource.document = resource.document.with([(Path::new(path.split('.')), Some(Leaf::from_text(&text)))]);
@@ -176,7 +262,10 @@ fn a_rename_in_place_is_no_difference_of_what_refers_to_it() {
     refer(&mut was, "mount", &before.id);
     let observed = Observed { resources: by_id(vec![live(&before), live(&was)]), gaps: vec![] };
     let differences = compare(vec![web, disk], &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps: true, others: Others::default() }, &Policy::default());
+    let (chosen, _) = choose(
+        Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() },
+        &Policy::default(),
+    );
     let changes = finish(chosen.changes, &[name("dev")]);
     let noted: Vec<_> = changes.iter().map(note).collect();
     assert_eq!(noted, ["update disk/new (Moved)", "update service/web (Follows(dev/disk/new)) after disk/new"]);
@@ -199,7 +288,10 @@ fn what_is_succeeded_is_no_deletion_that_the_user_is_asked_about() {
     observed.push(live(&was));
     let observed = Observed { resources: by_id(observed), gaps: vec![] };
     let differences = compare(desired, &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps: true, others: Others::default() }, &Policy::default());
+    let (chosen, _) = choose(
+        Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() },
+        &Policy::default(),
+    );
     assert!(chosen.held.is_empty(), "{:?}", chosen.held);
     let of = |action| chosen.changes.iter().filter(move |change| change.action == action);
     let (created, deleted): (Vec<_>, Vec<_>) = (of(Action::Create).collect(), of(Action::Delete).collect());
@@ -369,7 +461,10 @@ fn the_fence_knows_before_after_and_everything_else() {
     let other = live(&resource(&SERVICE, "web", &[("image", "web:3")]));
     let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![] };
     let differences = compare(vec![after.clone()], &observed.resources);
-    let (chosen, _) = choose(Compared { differences, observed, has_apps: true, others: Others::default() }, &Policy::default());
+    let (chosen, _) = choose(
+        Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() },
+        &Policy::default(),
+    );
     let change = &finish(chosen.changes, &[name("dev")])[0];
     assert_eq!(change.reason, Reason::Differs);
     let judge = |live: Option<&ObservedResource>| change.judge(live, live);
@@ -458,7 +553,7 @@ proptest! {
         let observed = Observed { resources: by_id(observed), gaps: vec![] };
         let has_apps = !desired.is_empty();
         let differences = compare(desired, &observed.resources);
-        let (chosen, _) = choose(Compared { differences, observed, has_apps, others: Others::default() }, &Policy { allow_delete: true, ..Policy::default() });
+        let (chosen, _) = choose(Compared { differences, observed, has_apps, conflicts: BTreeSet::new(), others: Others::default() }, &Policy { allow_delete: true, ..Policy::default() });
         let changes = finish(chosen.changes, &[name("dev")]);
         for (i, change) in changes.iter().enumerate() {
             let later: Vec<&ResourceId> = changes[i..].iter().map(|c| &c.id).filter(|id| change.waits_for.contains(id)).collect();

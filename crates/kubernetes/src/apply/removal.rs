@@ -10,12 +10,21 @@ use tokio::time::Instant;
 use super::body::content;
 use super::{Answer, Call, Found};
 use crate::object::live::Live;
+use crate::retire;
 
 /// What an object may take to go: its pods get 30 s to end where they do not say more, one after another in a StatefulSet.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two looks at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 const JSON: &str = "application/json";
+
+/// An object as kubectl takes it: `widgets.example.com/w1 --namespace=shop`.
+fn kubectl_name(found: &Found, live: &Live) -> String {
+    let Found { kind, resource, namespace, live: _ } = found;
+    let group = if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) };
+    let within = if resource.namespaced { format!(" --namespace={namespace}") } else { String::new() };
+    format!("{}{group}/{}{within}", resource.plural, live.meta.name)
+}
 
 impl Call<'_> {
     /// Deletes it with what depends on it, if it is what was just read; and waits until it is gone.
@@ -38,11 +47,11 @@ impl Call<'_> {
         let deadline = Instant::now() + self.platform.patience;
         let mut pause = PAUSE.0;
         loop {
-            let is_over = Instant::now() >= deadline;
+            let is_over = Instant::now() >= deadline || self.context.given_up.is_cancelled();
             match self.get(found, &live.meta.name).await {
                 Ok(there) => match there.filter(|there| there.meta.uid == live.meta.uid) {
                     None => return Ok(()),
-                    Some(there) if is_over => return Err(self.stays(&there)),
+                    Some(there) if is_over => return Err(self.stays(found, &there)),
                     Some(_) => {}
                 },
                 // It was taken, and goes on by itself: a server that restarts tells later.
@@ -50,22 +59,38 @@ impl Call<'_> {
                 Err(Answer::Failed(error)) if error.kind.is_transient() => return Err(Answer::Lost(error)),
                 Err(answer) => return Err(answer),
             }
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.context.given_up.cancelled() => {}
+            }
             pause = (pause * 2).min(PAUSE.1);
         }
     }
 
-    fn stays(&self, live: &Live) -> Answer {
+    /// An object that is still there: what its deletion waits for, and what to do about that.
+    fn stays(&self, found: &Found, live: &Live) -> Answer {
         let waits_for: Vec<&str> = live.meta.finalizers.iter().map(String::as_str).collect();
-        let why = match waits_for.as_slice() {
-            [] => format!("it is being deleted, and is still there after {}s", self.platform.patience.as_secs()),
-            names => format!("it is being deleted, and waits for its finalizers: {}", names.join(", ")),
+        let conditions = (found.kind.kind == "Namespace").then(|| retire::conditions(live)).flatten();
+        let why = match (waits_for.as_slice(), conditions) {
+            (_, Some(conditions)) => format!("it is being deleted, and its conditions say: {conditions}"),
+            ([], None) => "it is being deleted, and is still there".to_owned(),
+            (names, None) => format!("it is being deleted, and waits for its finalizers: {}", names.join(", ")),
         };
+        let object = kubectl_name(found, live);
         let hint = match waits_for.as_slice() {
-            [] => "`kubectl describe` shows what it waits for",
-            ["foregroundDeletion"] => "what depends on it does not end: `kubectl get pods` shows which pods are terminating",
-            ["kubernetes.io/pvc-protection", ..] => "a pod still uses this claim: `kubectl describe` names it",
-            _ => "a finalizer is removed by the controller that put it there: does that one still run?",
+            [] => format!("`kubectl describe {object}` shows what it waits for"),
+            ["foregroundDeletion"] => "what depends on it does not end: `kubectl get pods` shows which pods are terminating".to_owned(),
+            ["kubernetes.io/pvc-protection", ..] => format!("a pod still uses this claim: `kubectl describe {object}` names it"),
+            ["customresourcecleanup.apiextensions.k8s.io", ..] => {
+                format!(
+                    "objects of its kind are still there: `kubectl get {} --all-namespaces` shows them, and their finalizers",
+                    live.meta.name
+                )
+            }
+            _ => format!(
+                "a finalizer is removed by the controller that put it there: start that one, and run this again. If it is gone for good, \
+                 `kubectl patch {object} --type=merge --patch='{{\"metadata\":{{\"finalizers\":null}}}}'` gives up what it would have cleaned up"
+            ),
         };
         Answer::Failed(self.error(PlatformErrorKind::Internal, &why).with_hint(hint))
     }

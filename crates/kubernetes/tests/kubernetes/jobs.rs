@@ -71,7 +71,12 @@ async fn run(place: &Place<'_>, job: Job<'_>, stop: Option<&str>, cancel: bool) 
     let request = JobRequest { key: job.key, app: &app, command: &command, timeout: job.timeout };
     let secrets = Secrets::new([("token".to_owned(), Ok(Zeroizing::new("hunter2".to_owned())))]);
     let attributes = Attributes::new();
-    let context = ApplyContext { secrets: &secrets, attributes: &attributes, revision: None, given_up: &stratos_engine::platform::CancellationToken::new() };
+    let context = ApplyContext {
+        secrets: &secrets,
+        attributes: &attributes,
+        revision: None,
+        given_up: &stratos_engine::platform::CancellationToken::new(),
+    };
     let jobs = place.platform.jobs().expect("jobs");
     let (mut found_there, mut lines) = (false, Vec::new());
     if stop.is_some() && !cancel {

@@ -132,7 +132,7 @@ impl<'a> User<'a> {
     pub async fn refused(&self) -> String {
         let plan = self.plan().await;
         let refused = plan.held.iter().find_map(|held| match &held.why {
-            HeldReason::Refused { why } => Some(format!("{}: {why}", held.id)),
+            HeldReason::Refused { why } | HeldReason::Conflict { why } => Some(format!("{}: {why}", held.id)),
             _ => None,
         });
         assert!(plan.is_empty(), "{:#?}", brief(&plan));

@@ -159,7 +159,12 @@ impl Subject for LocalSubject {
         let change =
             json!({ "id": id, "app": "theirs", "action": Action::Create, "reason": Reason::NotFound, "fence": fence, "desired": desired });
         let change: Change = serde_json::from_value(change).unwrap();
-        let context = ApplyContext { secrets: &Secrets::default(), attributes: &Attributes::new(), revision: None, given_up: &stratos_engine::platform::CancellationToken::new() };
+        let context = ApplyContext {
+            secrets: &Secrets::default(),
+            attributes: &Attributes::new(),
+            revision: None,
+            given_up: &stratos_engine::platform::CancellationToken::new(),
+        };
         match self.other().apply(&[&change], &context).await.remove(0) {
             Outcome::Done { .. } => Edited::Done,
             other => panic!("{other:?}"),

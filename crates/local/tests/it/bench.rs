@@ -165,7 +165,12 @@ impl Bench {
 
     pub async fn apply_as(&self, platform: &LocalPlatform, change: &Change) -> Outcome {
         let attributes: Attributes = self.observe(&[]).await.resources.into_iter().map(|(id, live)| (id, live.attributes)).collect();
-        let context = ApplyContext { secrets: &self.secrets, attributes: &attributes, revision: Some("abc"), given_up: &stratos_engine::platform::CancellationToken::new() };
+        let context = ApplyContext {
+            secrets: &self.secrets,
+            attributes: &attributes,
+            revision: Some("abc"),
+            given_up: &stratos_engine::platform::CancellationToken::new(),
+        };
         platform.apply(&[change], &context).await.remove(0)
     }
 
