@@ -6,6 +6,7 @@ mod catalogue;
 mod docker;
 mod example;
 mod project;
+mod runs;
 #[path = "../it/support.rs"]
 #[allow(dead_code, reason = "the other test target uses the rest")]
 mod support;
