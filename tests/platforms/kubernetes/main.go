@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("which part? etcd, apiserver, controller-manager, scheduler, kubelet, proxy, kubectl, certificates, user, provisioner, dns or push"))
+		fail(fmt.Errorf("which part? etcd, apiserver, controller-manager, scheduler, kubelet, proxy, kubectl, certificates, user, provisioner, dns, push or types"))
 	}
 	part := os.Args[1]
 	// The parts read the arguments themselves.
@@ -51,6 +51,8 @@ func main() {
 		fail(resolve(arguments))
 	case "push":
 		fail(push(arguments))
+	case "types":
+		fail(types())
 	default:
 		fail(fmt.Errorf("%q is no part of it", part))
 	}
