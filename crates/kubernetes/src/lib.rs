@@ -42,6 +42,7 @@ mod settings;
 mod shape;
 mod support;
 mod translate;
+mod types;
 
 pub use config::EnvironmentConfig;
 pub use native::helm::Helm;

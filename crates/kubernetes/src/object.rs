@@ -7,7 +7,6 @@ pub(crate) mod arrange;
 pub(crate) mod desired;
 pub(crate) mod fields;
 pub(crate) mod filled;
-pub(crate) mod inner;
 pub(crate) mod leaf;
 pub(crate) mod lists;
 pub(crate) mod live;

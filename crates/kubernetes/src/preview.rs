@@ -24,7 +24,6 @@ use crate::kind::{GroupKind, Resource};
 use crate::marks;
 use crate::names;
 use crate::object::arrange::Arranged;
-use crate::object::leaf::is_known;
 use crate::object::live::{Live, MANAGER, Meta};
 use crate::object::project::{self, View};
 use crate::object::write;
@@ -278,7 +277,7 @@ impl Asked<'_> {
         let (kind, before, desired) = (&self.kind(), self.before, self.desired);
         // Nothing is written yet: that the object is as we wrote it must not be taken from this.
         live.meta.annotations.remove(marks::SPECIFICATION);
-        let arranged = Arranged::new(&live, is_known(&kind.group), &desired.document).into_owned();
+        let arranged = Arranged::new(&live, &desired.document).into_owned();
         // What is not known to be stored is not written in place of what is declared.
         if arranged.is_unclear {
             return Answer::Nothing;

@@ -22,6 +22,7 @@ use super::live::{Live, Writer};
 use super::project::is_name_of;
 use super::segment::{self, Element};
 use super::{leaf, lists};
+use crate::types::Type;
 
 /// The body of a live object in the order of a document.
 #[derive(Debug)]
@@ -47,7 +48,9 @@ type Keys = Vec<Option<String>>;
 
 impl<'a> Arranged<'a> {
     /// Arranges an object by what is declared.
-    pub(crate) fn new(live: &'a Live, known: bool, declared: &Document) -> Self {
+    pub(crate) fn new(live: &'a Live, declared: &Document) -> Self {
+        let of = Type::of_object(&live.body);
+        let known = of != Type::Custom;
         let body = Cow::Borrowed(&live.body);
         let mut sets = vec![];
         // Of the lists that the table does not know, the kinds of every cluster have but one with an order of no meaning that many
@@ -61,8 +64,8 @@ impl<'a> Arranged<'a> {
         }
         // Our own word is the latest about the schema.
         sets.sort_by_key(|set| set.writer != Writer::Us);
-        let mut arranger = Arranger { known, lists: BTreeMap::new(), is_unclear: false, at: vec![], names: vec![] };
-        let arranged = arranger.value(&live.body, &sets, Some(&Declared::of(declared)));
+        let mut arranger = Arranger { known, lists: BTreeMap::new(), is_unclear: false, at: vec![] };
+        let arranged = arranger.value(&live.body, of, &sets, Some(&Declared::of(declared)));
         Self { body: arranged.map_or(body, Cow::Owned), lists: arranger.lists, is_unclear: arranger.is_unclear }
     }
 
@@ -85,7 +88,7 @@ impl<'a> Arranged<'a> {
                     segment::find(value.as_array()?.get(places..)?, &element)
                 }
                 Some(element) => segment::find(value.as_array()?, &element),
-                None => value.get(*segment),
+                None => value.get(&*segment::name(segment)),
             };
             if !self.lists.is_empty() {
                 at.push((*segment).to_owned());
@@ -163,7 +166,7 @@ impl<'a> Declared<'a> {
     }
 
     fn says(&self, key: Option<&str>) -> Option<&'a Leaf> {
-        key.map_or(Some(self), |key| self.below.get(key)).and_then(|field| field.leaf)
+        key.map_or(Some(self), |key| self.below.get(&*segment::field(key))).and_then(|field| field.leaf)
     }
 }
 
@@ -172,21 +175,25 @@ struct Arranger {
     lists: BTreeMap<At, List>,
     is_unclear: bool,
     at: At,
-    /// The same without what is in lists.
-    names: At,
 }
 
 impl Arranger {
     /// The value arranged. None where it is as it should be.
-    fn value(&mut self, value: &Value, sets: &[Set<'_>], declared: Option<&Declared<'_>>) -> Option<Value> {
+    fn value(&mut self, value: &Value, of: Type, sets: &[Set<'_>], declared: Option<&Declared<'_>>) -> Option<Value> {
         match value {
-            Value::Object(map) => self.table(map, sets, declared).map(Value::Object),
-            Value::Array(list) => self.list(list, sets, declared).map(Value::Array),
+            Value::Object(map) => self.table(map, of, sets, declared).map(Value::Object),
+            Value::Array(list) => self.list(list, of, sets, declared).map(Value::Array),
             _ => None,
         }
     }
 
-    fn table(&mut self, map: &Map<String, Value>, sets: &[Set<'_>], declared: Option<&Declared<'_>>) -> Option<Map<String, Value>> {
+    fn table(
+        &mut self,
+        map: &Map<String, Value>,
+        of: Type,
+        sets: &[Set<'_>],
+        declared: Option<&Declared<'_>>,
+    ) -> Option<Map<String, Value>> {
         let mut out = None;
         for (name, value) in map.iter().filter(|(_, value)| has_parts(value)) {
             if self.at.is_empty() && (name == "status" || self.known && name != "metadata") {
@@ -197,11 +204,10 @@ impl Arranger {
             if within.is_empty() {
                 continue;
             }
-            self.at.push(name.clone());
-            self.names.push(name.clone());
-            let arranged = self.value(value, &within, declared.and_then(|declared| declared.below.get(name.as_str())));
+            let segment = segment::field(name);
+            self.at.push(segment.to_string());
+            let arranged = self.value(value, of.field(name), &within, declared.and_then(|declared| declared.below.get(&*segment)));
             self.at.pop();
-            self.names.pop();
             if let Some(value) = arranged {
                 out.get_or_insert_with(|| map.clone()).insert(name.clone(), value);
             }
@@ -209,12 +215,11 @@ impl Arranger {
         out
     }
 
-    fn list(&mut self, list: &[Value], sets: &[Set<'_>], declared: Option<&Declared<'_>>) -> Option<Vec<Value>> {
-        let is_in_table = self.known && lists::keys(&self.names.iter().map(String::as_str).collect::<Vec<_>>()).is_some();
-        let keys = keys(sets).filter(|_| !is_in_table)?;
+    fn list(&mut self, list: &[Value], of: Type, sets: &[Set<'_>], declared: Option<&Declared<'_>>) -> Option<Vec<Value>> {
+        let keys = keys(sets).filter(|_| of.keys().is_none())?;
         let places = declared.and_then(|declared| declared.places().map(|(place, _)| place + 1).max()).unwrap_or(0);
-        let placed = self.place(list, sets, &keys, declared, places);
-        let is_ordered = self.names.last().is_some_and(|name| lists::is_ordered(name));
+        let placed = self.place(list, of.item(), sets, &keys, declared, places);
+        let is_ordered = self.at.last().is_some_and(|name| lists::is_called_ordered(name));
         let known = List { order: is_ordered.then(|| order(&placed.meant)).flatten(), keys, places };
         let placed = placed.all();
         let mut is_left = vec![true; list.len()];
@@ -229,7 +234,8 @@ impl Arranger {
             if item.as_object().is_some_and(|map| map.values().any(has_parts)) {
                 let within: Vec<Set<'_>> = sets.iter().flat_map(|set| set.within(item)).collect();
                 self.at.push(known.name(place, item).unwrap_or_else(|| segment::place(place)));
-                arranged = self.value(item, &within, declared.and_then(|declared| declared.below.get(segment::place(place).as_str())));
+                arranged =
+                    self.value(item, of.item(), &within, declared.and_then(|declared| declared.below.get(segment::place(place).as_str())));
                 self.at.pop();
             }
             has_moved |= arranged.is_some();
@@ -240,12 +246,12 @@ impl Arranger {
     }
 
     /// Which element comes to each declared place.
-    fn place(&mut self, list: &[Value], sets: &[Set<'_>], keys: &Keys, declared: Option<&Declared<'_>>, places: usize) -> Placed {
+    fn place(&mut self, list: &[Value], of: Type, sets: &[Set<'_>], keys: &Keys, declared: Option<&Declared<'_>>, places: usize) -> Placed {
         let mut out = Placed { meant: vec![None; places], instead: vec![None; places] };
         let said = |element: &Declared<'_>| keys.iter().map(|key| element.says(key.as_deref()).cloned()).collect::<Vec<_>>();
         let declared = declared.into_iter().flat_map(Declared::places).map(|(place, element)| (place, said(element)));
         let (sure, unsure): (Vec<_>, Vec<_>) = declared.partition(|(_, said)| said.iter().all(|said| said.as_ref().is_some_and(is_plain)));
-        let live: Vec<Vec<Option<Leaf>>> = list.iter().map(|item| self.live(keys, item)).collect();
+        let live: Vec<Vec<Option<Leaf>>> = list.iter().map(|item| live(of, keys, item)).collect();
         let mut left = vec![true; list.len()];
         let (mut from, mut missing) = (0, vec![]);
         for (place, said) in sure {
@@ -277,16 +283,15 @@ impl Arranger {
         missing.into_iter().zip(free).for_each(|(place, index)| out.instead[place] = Some(index));
         out
     }
+}
 
-    /// What a live element says of its keys.
-    fn live(&self, keys: &Keys, item: &Value) -> Vec<Option<Leaf>> {
-        let one = |key: &Option<String>| {
-            let key = key.as_deref();
-            let names: Vec<&str> = self.names.iter().map(String::as_str).chain(key).collect();
-            leaf::scalar(self.known, &names, key.map_or(Some(item), |key| item.get(key))?)
-        };
-        keys.iter().map(one).collect()
-    }
+/// What a live element of this type says of its keys.
+fn live(of: Type, keys: &Keys, item: &Value) -> Vec<Option<Leaf>> {
+    let one = |key: &Option<String>| match key.as_deref() {
+        Some(key) => leaf::scalar(of.field(key), item.get(key)?),
+        None => leaf::scalar(of, item),
+    };
+    keys.iter().map(one).collect()
 }
 
 /// The elements at declared places.

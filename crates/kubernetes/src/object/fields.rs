@@ -77,7 +77,7 @@ impl FieldSet {
         }
         let element = super::segment::parse(first);
         let leads = |step: &Step| match (step, &element) {
-            (Step::Field(name), None) => name == first,
+            (Step::Field(name), None) => *name == *super::segment::name(first),
             (Step::Keys(keys), Some(super::segment::Element::With(pairs))) => pairs.iter().all(|(key, value)| keys.get(key) == Some(value)),
             (Step::Place(place), Some(super::segment::Element::At(index))) => place == index,
             (Step::Member(member), Some(super::segment::Element::Is(value))) => member == value,

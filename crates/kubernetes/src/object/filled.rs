@@ -1,127 +1,165 @@
-//! What the server fills in, and what it leaves out, in kinds that come with every cluster.
+//! What the server fills in where nobody writes a field, and what it leaves out.
 //!
-//! Source: the defaulting functions and the types (`omitempty`) of `k8s.io/kubernetes` (1.34).
+//! The table of types has what is always filled in. What follows from something said beside is here, by type, after the defaulting
+//! functions of `k8s.io/kubernetes` (1.34).
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
+
+use super::desired::{At, leaves};
+use super::leaf;
+use super::segment::{self, EMPTY_OBJECT};
+use crate::types::{Field, Type};
 
 /// The object that a field is in: some defaults follow from what is said beside.
 pub(crate) struct Around<'a> {
     /// The kind, without its group.
     pub(crate) kind: &'a str,
+    /// The type of the object.
+    pub(crate) of: Type,
     /// What is there and ours to say.
     pub(crate) live: &'a BTreeMap<Path, Leaf>,
     /// What is wanted.
     pub(crate) desired: &'a Document,
 }
 
-/// Whether a field that nobody writes gets just this value: to remove it changes nothing.
-pub(crate) fn is_filled_in(path: &Path, leaf: &Leaf, around: &Around<'_>) -> bool {
-    let segments: Vec<&str> = path.segments().collect();
-    let names = named(path);
-    let is_plain = match leaf {
-        Leaf::Text(text) => text_is_filled_in(&names, text),
-        Leaf::Integer(number) => number_is_filled_in(&names, *number),
-        Leaf::Bool(value) => flag_is_filled_in(&names, *value),
-        _ => false,
-    };
-    is_plain || around.fills_in(&segments, &names, leaf) || around.fills_list_in(&segments)
-}
-
-/// The names that a path has, without places in lists.
-pub(crate) fn named(path: &Path) -> Vec<&str> {
-    path.segments().filter(|segment| !segment.starts_with('[')).collect()
-}
-
 impl Around<'_> {
-    fn fills_in(&self, segments: &[&str], names: &[&str], leaf: &Leaf) -> bool {
+    /// Whether a field that nobody writes gets just this value: to remove it changes nothing.
+    pub(crate) fn is_filled_in(&self, path: &Path, leaf: &Leaf) -> bool {
+        let segments: Vec<&str> = path.segments().collect();
+        self.is_filled(&segments, leaf) || self.is_list_filled_in(&segments)
+    }
+
+    fn is_filled(&self, segments: &[&str], leaf: &Leaf) -> bool {
+        let (field, is_empty) = match segments {
+            [field @ .., EMPTY_OBJECT] => (field, true),
+            field => (field, false),
+        };
+        let Some((name, parent)) = field.split_last().filter(|(name, _)| !name.starts_with('[')) else { return false };
+        let within = self.of.along(parent.iter().copied());
+        if let Some(follows) = self.follows(within, parent, name, leaf) {
+            return follows;
+        }
+        let is = |default: &Value| {
+            if is_empty { default.is_object() } else { leaf::scalar(within.field(name), default).as_ref() == Some(leaf) }
+        };
+        self.default(field).as_ref().is_some_and(is) && self.is_there(parent)
+    }
+
+    /// What the table has for a field.
+    fn default(&self, field: &[&str]) -> Option<Value> {
+        let (name, parent) = field.split_last()?;
+        let about = self.of.along(parent.iter().copied()).about(name)?;
+        about.default().or_else(|| self.of.filled_in(&named(field)))
+    }
+
+    /// Whether there will be something at a path: it is wanted, or filled in itself.
+    fn is_there(&self, segments: &[&str]) -> bool {
+        let Some((last, parent)) = segments.split_last() else { return true };
+        let is_filled = || !last.starts_with('[') && self.default(segments).is_some_and(|value| value.is_object());
+        self.says(segments) || is_filled() && self.is_there(parent)
+    }
+
+    /// Whether a value follows from something beside. None where it depends on nothing but where it is.
+    fn follows(&self, within: Type, parent: &[&str], name: &str, leaf: &Leaf) -> Option<bool> {
         let beside = |field: &str| {
-            let path = Path::new(segments[..segments.len() - 1].iter().copied().chain([field]));
-            self.live.get(&path).map(plain)
+            let path = Path::new(parent.iter().copied().chain([field]));
+            self.live.get(&path).or_else(|| self.desired.get(&path)).map(plain)
         };
         let is = |text: &str| matches!(leaf, Leaf::Text(found) if **found == *text);
-        match (segments, names) {
-            (_, [.., "containers" | "initContainers", "imagePullPolicy"]) => beside("image").is_some_and(|image| is(pull_policy(&image))),
-            (_, [.., "volumes", "image", "pullPolicy"]) => beside("reference").is_some_and(|image| is(pull_policy(&image))),
-            (["spec", "ports", port, "targetPort"], _) => {
-                matches!(leaf, Leaf::Integer(number) if port.starts_with(&format!("[port={number},")))
+        Some(match (within.name().unwrap_or_default(), name) {
+            ("core/v1.Container" | "core/v1.EphemeralContainer", "imagePullPolicy") => {
+                beside("image").is_some_and(|image| is(pull_policy(&image)))
             }
-            (["spec", "internalTrafficPolicy"], _) => is("Cluster") && self.wants(&["spec", "type"]).is_none_or(|of| of != "ExternalName"),
+            ("core/v1.ImageVolumeSource", "pullPolicy") => beside("reference").is_some_and(|image| is(pull_policy(&image))),
+            ("core/v1.ServicePort", "targetPort") => {
+                let port = |number: &i64| parent.last().is_some_and(|port| port.starts_with(&format!("[port={number},")));
+                matches!(leaf, Leaf::Integer(number) if port(number))
+            }
+            ("core/v1.ServiceSpec", "internalTrafficPolicy") => {
+                is("Cluster") && self.wants(&["spec", "type"]).is_none_or(|of| of != "ExternalName")
+            }
+            ("core/v1.ServiceSpec", "externalTrafficPolicy") => is("Cluster"),
+            ("core/v1.ServiceSpec", "allocateLoadBalancerNodePorts") => *leaf == Leaf::Bool(true),
+            ("core/v1.ClientIPConfig", "timeoutSeconds") => {
+                let is_asked = self.says(parent) || self.wants(&["spec", "sessionAffinity"]).is_some_and(|of| of == "ClientIP");
+                *leaf == Leaf::Integer(10800) && is_asked
+            }
+            // A volume of no kind is written as one.
+            ("core/v1.Volume", "emptyDir") => false,
+            ("rbac/v1.Subject", "apiGroup") => {
+                is(RBAC) && self.wants_at(parent, "kind").is_some_and(|kind| kind == "User" || kind == "Group")
+            }
             // One value follows from another that goes with it: what the server filled in itself stays.
-            (["spec", "updateStrategy", "rollingUpdate", "partition"], _) => {
+            ("apps/v1.RollingUpdateStatefulSetStrategy", "partition") => {
                 *leaf == Leaf::Integer(0) && self.loses(&["spec", "updateStrategy", "type"])
             }
-            (["spec", "completions"], _) => *leaf == Leaf::Integer(1) && self.loses(&["spec", "parallelism"]),
-            (["spec", "backoffLimit"], _) => *leaf == Leaf::Integer(6) && self.wants(&["spec", "backoffLimitPerIndex"]).is_none(),
-            (["spec", "podReplacementPolicy"], _) => {
+            ("batch/v1.JobSpec", _) if parent != ["spec"] => false,
+            ("batch/v1.JobSpec", "completions") => *leaf == Leaf::Integer(1) && self.loses(&["spec", "parallelism"]),
+            ("batch/v1.JobSpec", "backoffLimit") => *leaf == Leaf::Integer(6) && self.wants(&["spec", "backoffLimitPerIndex"]).is_none(),
+            ("batch/v1.JobSpec", "podReplacementPolicy") => {
                 is(if self.says(&["spec", "podFailurePolicy"]) { "Failed" } else { "TerminatingOrFailed" })
             }
-            (["spec", "behavior", rules @ ("scaleUp" | "scaleDown"), field], _) if self.says(&["spec", "behavior"]) => match *field {
-                "selectPolicy" => is("Max"),
-                "stabilizationWindowSeconds" => *rules == "scaleUp" && *leaf == Leaf::Integer(0),
-                _ => false,
+            ("apiextensions/v1.CustomResourceDefinitionNames", "singular") => is(&beside("kind").unwrap_or_default().to_lowercase()),
+            ("apiextensions/v1.CustomResourceDefinitionNames", "listKind") => is(&format!("{}List", beside("kind").unwrap_or_default())),
+            ("apiextensions/v1.CustomResourceConversion", "strategy") => is("None") && !self.says(parent),
+            ("core/v1.LimitRangeItem", _) => return None,
+            ("", _) => match (self.kind, parent) {
+                // Nobody can give it another value.
+                ("Namespace", ["metadata", "labels"]) => name == "kubernetes.io/metadata.name",
+                ("LimitRange", ["spec", "limits", limit, bound]) => self.bound(limit, bound, name).is_some_and(|amount| amount == *leaf),
+                _ => return None,
             },
-            (["spec", "names", field @ ("singular" | "listKind")], _) => {
-                let kind = beside("kind").unwrap_or_default();
-                is(&if *field == "singular" { kind.to_lowercase() } else { format!("{kind}List") })
-            }
-            // Nobody can give it another value.
-            (["metadata", "labels", "kubernetes.io/metadata.name"], _) => self.kind == "Namespace",
-            _ => false,
+            _ => return None,
+        })
+    }
+
+    /// A bound of a limit that nobody writes: it follows from another one (`SetDefaults_LimitRangeItem`).
+    fn bound(&self, limit: &str, bound: &str, resource: &str) -> Option<Leaf> {
+        let written = |bound: &str| self.desired.get(&Path::new(["spec", "limits", limit, bound, resource])).cloned();
+        if self.wants(&["spec", "limits", limit, "type"]).is_none_or(|of| of != "Container") {
+            return None;
+        }
+        let default = || written("default").or_else(|| written("max"));
+        match bound {
+            "default" => default(),
+            "defaultRequest" => default().or_else(|| written("min")),
+            _ => None,
         }
     }
 
-    /// Lists that are filled in as a whole where nothing of them is said.
-    fn fills_list_in(&self, segments: &[&str]) -> bool {
-        let Some((length, filled)) = self.list(segments) else { return false };
-        let list = &segments[..length];
-        let is_within = |path: &Path| path.segments().zip(list).filter(|(one, other)| one == *other).count() == length;
-        let said = |(path, leaf): (&Path, &Leaf)| {
-            let rest: Vec<&str> = path.segments().skip(length).collect();
-            format!("{}={}", rest.join("."), plain(leaf))
-        };
-        let there: Vec<String> = self.live.iter().filter(|(path, _)| is_within(path)).map(said).collect();
-        !self.says(list) && there.len() == filled.len() && filled.iter().all(|one| there.iter().any(|other| other == one))
+    /// Whether a leaf is of a list that is filled in as a whole where nothing of it is said.
+    fn is_list_filled_in(&self, segments: &[&str]) -> bool {
+        let lists = (1..segments.len()).filter(|length| segments[*length].starts_with('[')).map(|length| segments.split_at(length).0);
+        lists.into_iter().any(|list| {
+            let Some(filled) = self.list(list).filter(|_| !self.says(list)) else { return false };
+            let mut at: At = list.iter().map(|segment| (*segment).to_owned()).collect();
+            let mut filled = leaves(self.of.along(list.iter().copied()), &mut at, &filled);
+            filled.sort_by(|(one, _), (other, _)| one.cmp(other));
+            let there = self.live.iter().filter(|(path, _)| is_within(path, list));
+            there.eq(filled.iter().map(|(path, leaf)| (path, leaf))) && self.is_there(&list[..list.len() - 1])
+        })
     }
 
-    /// How long the path of such a list is, and what it is filled with.
-    fn list(&self, segments: &[&str]) -> Option<(usize, &'static [&'static str])> {
-        Some(match (self.kind, segments) {
-            ("NetworkPolicy", ["spec", "policyTypes", ..]) if self.says(&["spec", "egress"]) => (2, &["[0000]=Ingress", "[0001]=Egress"]),
-            ("NetworkPolicy", ["spec", "policyTypes", ..]) => (2, &["[0000]=Ingress"]),
-            ("CSIDriver", ["spec", "volumeLifecycleModes", ..]) => (2, &["[0000]=Persistent"]),
-            ("HorizontalPodAutoscaler", ["spec", "metrics", ..]) => (
-                2,
-                &[
-                    "[0000].type=Resource",
-                    "[0000].resource.name=cpu",
-                    "[0000].resource.target.type=Utilization",
-                    "[0000].resource.target.averageUtilization=80",
-                ],
-            ),
-            (_, ["spec", "behavior", "scaleDown", "policies", ..]) if self.says(&["spec", "behavior"]) => {
-                (4, &["[0000].type=Percent", "[0000].value=100", "[0000].periodSeconds=15"])
-            }
-            (_, ["spec", "behavior", "scaleUp", "policies", ..]) if self.says(&["spec", "behavior"]) => (
-                4,
-                &[
-                    "[0000].type=Pods",
-                    "[0000].value=4",
-                    "[0000].periodSeconds=15",
-                    "[0001].type=Percent",
-                    "[0001].value=100",
-                    "[0001].periodSeconds=15",
-                ],
-            ),
-            _ => return None,
-        })
+    /// What a list is filled in with.
+    fn list(&self, list: &[&str]) -> Option<Value> {
+        match (self.kind, list) {
+            ("NetworkPolicy", ["spec", "policyTypes"]) if self.says(&["spec", "egress"]) => Some(json!(["Ingress", "Egress"])),
+            ("Namespace", ["spec", "finalizers"]) => Some(json!(["kubernetes"])),
+            _ => self.default(list).filter(Value::is_array),
+        }
     }
 
     /// A value that is wanted.
     fn wants(&self, segments: &[&str]) -> Option<String> {
         self.desired.get(&Path::new(segments.iter().copied())).map(plain)
+    }
+
+    fn wants_at(&self, parent: &[&str], field: &str) -> Option<String> {
+        self.desired.get(&Path::new(parent.iter().copied().chain([field]))).map(plain)
     }
 
     /// Whether a value goes that was ours to say.
@@ -131,9 +169,21 @@ impl Around<'_> {
 
     /// Whether anything is wanted at or below a path.
     fn says(&self, segments: &[&str]) -> bool {
-        let is_within = |path: &Path| path.segments().zip(segments).filter(|(one, other)| one == *other).count() == segments.len();
-        self.desired.leaves().iter().any(|(path, _)| is_within(path))
+        self.desired.leaves().iter().any(|(path, _)| is_within(path, segments))
     }
+}
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Whether a path is that of these segments, or below it.
+fn is_within(path: &Path, segments: &[&str]) -> bool {
+    let mut path = path.segments();
+    segments.iter().all(|segment| path.next() == Some(segment))
+}
+
+/// The names that a path has, without places in lists.
+fn named<'a>(segments: &[&'a str]) -> Vec<&'a str> {
+    segments.iter().copied().filter(|segment| !segment.starts_with('[')).collect()
 }
 
 fn plain(leaf: &Leaf) -> String {
@@ -154,102 +204,16 @@ fn pull_policy(image: &str) -> &'static str {
     }
 }
 
-fn number_is_filled_in(names: &[&str], number: i64) -> bool {
-    match names {
-        ["spec", field] => matches!(
-            (*field, number),
-            ("replicas" | "minReplicas" | "failedJobsHistoryLimit" | "parallelism", 1)
-                | ("revisionHistoryLimit", 10)
-                | ("progressDeadlineSeconds", 600)
-                | ("successfulJobsHistoryLimit", 3)
-                | ("terminationGracePeriodSeconds", 30)
-        ),
-        ["spec", "updateStrategy", "rollingUpdate", field] => matches!((*field, number), ("maxUnavailable", 1) | ("maxSurge", 0)),
-        ["spec", "sessionAffinityConfig", "clientIP", "timeoutSeconds"] => number == 10800,
-        ["webhooks", "timeoutSeconds"] => number == 10,
-        [.., "clientConfig", "service", "port"] => number == 443,
-        [.., "spec", "terminationGracePeriodSeconds"] => number == 30,
-        [.., "livenessProbe" | "readinessProbe" | "startupProbe", field] => {
-            matches!((*field, number), ("periodSeconds", 10) | ("timeoutSeconds" | "successThreshold", 1) | ("failureThreshold", 3))
-        }
-        [.., "volumes", "configMap" | "secret" | "projected" | "downwardAPI", "defaultMode"] => number == 420,
+/// Whether the server keeps no such value in an object of this type: none is just as good.
+pub(crate) fn is_left_out(of: Type, segments: &[&str], leaf: &Leaf) -> bool {
+    let is_zero = match leaf {
+        Leaf::Bool(value) => !value,
+        Leaf::Integer(number) => *number == 0,
+        Leaf::Text(text) => text.is_empty(),
         _ => false,
-    }
-}
-
-/// Flags, and tables with nothing in them.
-fn flag_is_filled_in(names: &[&str], value: bool) -> bool {
-    match names {
-        ["spec", "suspend" | "manualSelector"] => !value,
-        ["spec", "podInfoOnMount" | "storageCapacity" | "requiresRepublish" | "seLinuxMount"] => !value,
-        ["spec", "allocateLoadBalancerNodePorts" | "attachRequired" | "enableServiceLinks"] => value,
-        [.., "template" | "jobTemplate" | "volumeClaimTemplate", "metadata", "{}"] => true,
-        [.., "containers" | "initContainers", "resources", "{}"] => true,
-        ["spec", "securityContext", "{}"] | [.., "template", "spec", "securityContext", "{}"] => true,
-        ["webhooks", "namespaceSelector" | "objectSelector", "{}"] => true,
-        ["spec", "matchConstraints", "namespaceSelector" | "objectSelector", "{}"] => true,
-        _ => false,
-    }
-}
-
-fn text_is_filled_in(names: &[&str], text: &str) -> bool {
-    match names {
-        [.., "containers" | "initContainers", "terminationMessagePath"] => text == "/dev/termination-log",
-        [.., "containers" | "initContainers", "terminationMessagePolicy"] => text == "File",
-        ["spec", "dnsPolicy"] | [.., "template", "spec", "dnsPolicy"] => text == "ClusterFirst",
-        ["spec", "schedulerName"] | [.., "template", "spec", "schedulerName"] => text == "default-scheduler",
-        ["spec", "restartPolicy"] | ["spec", "template", "spec", "restartPolicy"] => text == "Always",
-        [.., "httpGet", "scheme"] => text == "HTTP",
-        [.., "httpGet", "path"] => text == "/",
-        [.., "ephemeral", "volumeClaimTemplate", "spec", "volumeMode"] => text == "Filesystem",
-        ["spec", "strategy" | "updateStrategy", "type"] => text == "RollingUpdate",
-        ["spec", "strategy", "rollingUpdate", "maxSurge" | "maxUnavailable"] => text == "25%",
-        ["spec", "podManagementPolicy"] => text == "OrderedReady",
-        ["spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted" | "whenScaled"] => text == "Retain",
-        ["spec", "completionMode"] => text == "NonIndexed",
-        ["spec", "concurrencyPolicy"] => text == "Allow",
-        ["spec", "type"] => text == "ClusterIP",
-        ["spec", "sessionAffinity"] => text == "None",
-        ["spec", "externalTrafficPolicy"] => text == "Cluster",
-        ["spec", "volumeMode"] => text == "Filesystem",
-        ["spec", "persistentVolumeReclaimPolicy"] => text == "Retain",
-        ["spec", "parameters", "scope"] => text == "Cluster",
-        ["spec", "fsGroupPolicy"] => text == "ReadWriteOnceWithFSType",
-        ["spec", "conversion", "strategy"] => text == "None",
-        // Of a Namespace.
-        ["spec", "finalizers"] => text == "kubernetes",
-        ["webhooks" | "spec", "failurePolicy"] => text == "Fail",
-        ["webhooks", "matchPolicy"] | ["spec", "matchConstraints", "matchPolicy"] => text == "Equivalent",
-        ["webhooks", "reinvocationPolicy"] => text == "Never",
-        ["type"] => text == "Opaque",
-        ["reclaimPolicy"] => text == "Delete",
-        ["volumeBindingMode"] => text == "Immediate",
-        ["preemptionPolicy"] => text == "PreemptLowerPriority",
-        _ => false,
-    }
-}
-
-/// Whether the server keeps no such value: none is just as good.
-pub(crate) fn is_left_out(names: &[&str], leaf: &Leaf) -> bool {
-    match leaf {
-        Leaf::Bool(false) => matches!(
-            names,
-            [.., "spec", "hostNetwork" | "hostPID" | "hostIPC" | "paused" | "publishNotReadyAddresses"]
-                | [.., "containers" | "initContainers", "stdin" | "stdinOnce" | "tty"]
-                | [.., "volumeMounts", "readOnly"]
-                | [.., "volumes", "persistentVolumeClaim" | "nfs" | "iscsi", "readOnly"]
-                | ["spec", "preserveUnknownFields"]
-                | ["globalDefault"]
-        ),
-        Leaf::Integer(0) => matches!(
-            names,
-            ["spec", "minReadySeconds" | "healthCheckNodePort"]
-                | ["spec", "ports", "nodePort"]
-                | [.., "containers" | "initContainers", "ports", "hostPort"]
-                | [.., "livenessProbe" | "readinessProbe" | "startupProbe", "initialDelaySeconds"]
-        ),
-        _ => false,
-    }
+    };
+    let about = |(name, parent): (&&str, &[&str])| of.along(parent.iter().copied()).about(&segment::name(name));
+    is_zero && segments.split_last().and_then(about).is_some_and(|field: &Field| field.is_dropped)
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use serde_json::{Number, Value};
 use stratos_engine::desired::document::Leaf;
 
 use super::quantity;
+use crate::types::Type;
 
-/// Whether the values of a kind's fields are known. Of custom resources they are not: a text there is a text, whatever it looks like.
+/// Whether the kinds of a group come with every cluster.
 pub(crate) fn is_known(group: &str) -> bool {
     group.is_empty() || !group.contains('.') || group.ends_with(".k8s.io") && KNOWN_GROUPS.contains(&group)
 }
@@ -35,56 +36,28 @@ pub(crate) fn number(number: &Number) -> Leaf {
     }
 }
 
-/// A text at a path: an image's name, a quantity, or itself. `names` leads there, without places in lists.
-pub(crate) fn text(names: &[&str], text: &str) -> Leaf {
-    match names {
-        [.., "containers" | "initContainers", "image"] => Leaf::image(text),
-        _ => quantity(names, text).unwrap_or_else(|| Leaf::shared(text)),
-    }
-}
-
-/// A number where a quantity is asked for: `cpu: 1`.
-pub(crate) fn number_at(names: &[&str], value: &Number) -> Leaf {
-    quantity(names, &value.to_string()).unwrap_or_else(|| number(value))
-}
-
-/// What is written in a field of the type Quantity, in the kinds that come with every cluster. None where the field is no such one.
-fn quantity(names: &[&str], written: &str) -> Option<Leaf> {
-    match names {
-        [
-            ..,
-            "limits"
-            | "requests"
-            | "hard"
-            | "overhead"
-            | "capacity"
-            | "min"
-            | "max"
-            | "default"
-            | "defaultRequest"
-            | "maxLimitRequestRatio",
-            _,
-        ] => {
-            // An `env` of a container may be called anything, and is no map.
-            Some(Leaf::shared(&quantity::canonical_amount(written)))
-        }
-        [.., "sizeLimit" | "averageValue" | "divisor" | "allocatedResources"] | [.., "target", "value"] => {
-            Some(Leaf::shared(&quantity::canonical(written)))
-        }
-        _ => None,
-    }
-}
-
 /// A value that is none of those that have parts.
-pub(crate) fn scalar(known: bool, names: &[&str], value: &Value) -> Option<Leaf> {
-    Some(match value {
-        Value::Bool(value) => Leaf::Bool(*value),
-        Value::Number(value) if known => number_at(names, value),
-        Value::Number(value) => number(value),
-        Value::String(value) if known => text(names, value),
-        Value::String(value) => Leaf::shared(value),
-        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+pub(crate) fn scalar(of: Type, value: &Value) -> Option<Leaf> {
+    Some(match (of, value) {
+        (_, Value::Null | Value::Array(_) | Value::Object(_)) => return None,
+        (_, Value::Bool(value)) => Leaf::Bool(*value),
+        (Type::Quantity, Value::Number(number)) => Leaf::shared(&quantity::canonical(&number.to_string())),
+        (Type::Quantity, Value::String(text)) => Leaf::shared(&quantity::canonical(text)),
+        (Type::Amount, Value::Number(number)) => Leaf::shared(&quantity::canonical_amount(&number.to_string())),
+        (Type::Amount, Value::String(text)) => Leaf::shared(&quantity::canonical_amount(text)),
+        (Type::Image, Value::String(text)) => Leaf::image(text),
+        (Type::Float, Value::Number(written)) => number(&float(written).unwrap_or_else(|| written.clone())),
+        (_, Value::Number(written)) => number(written),
+        (_, Value::String(text)) => Leaf::shared(text),
     })
+}
+
+/// A number of the type float64 as the server writes it: 1.0 is 1. None where it is written so already, or by other rules.
+fn float(written: &Number) -> Option<Number> {
+    // The largest whole number up to which all are floats.
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    let value = written.as_f64().filter(|value| value.fract() == 0.0 && value.abs() < WHOLE)?;
+    format!("{value:.0}").parse::<i64>().ok().map(Number::from)
 }
 
 #[cfg(test)]
@@ -93,17 +66,22 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn values_are_read_by_where_they_are() {
-        let requests = ["spec", "containers", "resources", "requests", "cpu"];
+    fn values_are_read_by_their_types() {
         let text = |text: &str| Some(Leaf::Text(text.into()));
-        assert_eq!(scalar(true, &requests, &json!("1000m")), text("1"));
-        assert_eq!(scalar(true, &requests, &json!(1)), text("1"));
-        assert_eq!(scalar(true, &requests, &json!(0.5)), text("500m"));
-        assert_eq!(scalar(false, &requests, &json!("1000m")), text("1000m"));
-        assert_eq!(scalar(true, &["spec", "containers", "env", "value"], &json!("1000m")), text("1000m"));
-        assert_eq!(scalar(true, &["spec", "replicas"], &json!(3)), Some(Leaf::Integer(3)));
-        assert_eq!(scalar(true, &["spec", "x"], &json!(0.25)), Some(Leaf::Number("0.25".into())));
-        assert_eq!(scalar(true, &[], &json!({})), None);
+        for value in [json!("1000m"), json!(1), json!(1.0)] {
+            assert_eq!((scalar(Type::Amount, &value), scalar(Type::Quantity, &value)), (text("1"), text("1")));
+        }
+        assert_eq!((scalar(Type::Amount, &json!("1n")), scalar(Type::Quantity, &json!("1n"))), (text("1m"), text("1n")));
+        for of in [Type::Unknown, Type::Json, Type::Plain] {
+            assert_eq!(scalar(of, &json!("1000m")), text("1000m"));
+            assert_eq!(scalar(of, &json!(3)), Some(Leaf::Integer(3)));
+            assert_eq!(scalar(of, &json!(1.0)), Some(Leaf::Number("1.0".into())));
+        }
+        assert_eq!(scalar(Type::Float, &json!(1.0)), Some(Leaf::Integer(1)));
+        assert_eq!(scalar(Type::Float, &json!(-0.0)), Some(Leaf::Integer(0)));
+        assert_eq!(scalar(Type::Float, &json!(0.25)), Some(Leaf::Number("0.25".into())));
+        assert_eq!(scalar(Type::Image, &json!("web:1")), Some(Leaf::image("web:1")));
+        assert_eq!(scalar(Type::Unknown, &json!({})), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! (Kubernetes 1.34). Of other kinds nothing is assumed: their elements have places, and which live element is meant by which the
 //! server says itself ([`super::arrange`]).
 
+use crate::types::Type;
+
 /// The keys of the elements of a list, in alphabetical order. `path` has the names that lead to the list, without the places in
 /// lists on the way: `spec`, `template`, `spec`, `containers`.
 pub(crate) fn keys(path: &[&str]) -> Option<&'static [&'static str]> {
@@ -36,8 +38,14 @@ fn is_container(name: &str) -> bool {
     ["containers", "initContainers", "ephemeralContainers"].contains(&name)
 }
 
-/// Whether the order of a keyed list means something: containers start, and variables are filled in, one after another.
-pub(crate) fn is_ordered(list: &str) -> bool {
+/// Whether the order of a keyed list means something: containers start, variables are filled in, and rules are tried one after another.
+pub(crate) fn is_ordered(list: Type) -> bool {
+    list.keys().is_some()
+        && list.item().name().is_some_and(|name| ["apiextensions/v1.ValidationRule", "core/v1.Container", "core/v1.EnvVar"].contains(&name))
+}
+
+/// The same of a list of a custom resource, where it can only be told by its name.
+pub(crate) fn is_called_ordered(list: &str) -> bool {
     ["containers", "initContainers", "env"].contains(&list)
 }
 

@@ -15,12 +15,13 @@ use stratos_engine::render::secret::Fingerprint;
 use zeroize::Zeroizing;
 
 use super::arrange::Arranged;
-use super::desired::{At, BASE64, MAPS, is_metadata, leaves};
+use super::desired::{At, BASE64, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
-use super::{filled, leaf, lists, references, segment};
+use super::{filled, lists, references, segment};
 use crate::kind::GroupKind;
 use crate::marks;
+use crate::types::Type;
 
 /// The attribute that references to generated objects are about: their live name.
 pub(crate) const NAME: &str = "name";
@@ -58,7 +59,7 @@ pub(crate) struct Reference {
 /// Projects a live object.
 pub(crate) fn project(live: &Live, view: &View<'_>) -> Projection {
     let nothing = Document::default();
-    let arranged = Arranged::new(live, leaf::is_known(&view.kind.group), view.desired.unwrap_or(&nothing));
+    let arranged = Arranged::new(live, view.desired.unwrap_or(&nothing));
     project_arranged(live, &arranged, view)
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn project_arranged(live: &Live, arranged: &Arranged<'_>, view: &View
     let body = &*arranged.body;
     let mut projector = Projector {
         view,
-        known: leaf::is_known(&view.kind.group),
+        of: Type::of_object(body),
         secret: view.kind.group.is_empty() && view.kind.kind == "Secret",
         leaves: BTreeMap::new(),
         secret_values: Vec::new(),
@@ -99,7 +100,8 @@ pub(crate) fn project_arranged(live: &Live, arranged: &Arranged<'_>, view: &View
 
 struct Projector<'a> {
     view: &'a View<'a>,
-    known: bool,
+    /// The type of the object.
+    of: Type,
     secret: bool,
     leaves: BTreeMap<Path, Leaf>,
     secret_values: Vec<(Path, Zeroizing<String>)>,
@@ -126,24 +128,23 @@ impl Projector<'_> {
                         let Step::Field(field) = step else { continue };
                         let value = body.get("metadata").and_then(|metadata| metadata.get(field));
                         if let (true, Some(value)) = (METADATA.contains(&field.as_str()), value) {
-                            let (mut at, mut names) =
-                                (vec!["metadata".to_owned(), field.clone()], vec!["metadata".to_owned(), field.clone()]);
-                            self.set(part, value, &mut at, &mut names);
+                            let of = self.of.field("metadata").field(field);
+                            self.set(part, value, &mut vec!["metadata".to_owned(), field.clone()], of);
                         }
                     }
                 }
                 _ => {
                     if let Some(value) = body.get(name) {
-                        self.set(part, value, &mut vec![name.clone()], &mut vec![name.clone()]);
+                        self.set(part, value, &mut vec![name.clone()], self.of.field(name));
                     }
                 }
             }
         }
     }
 
-    fn set(&mut self, set: &FieldSet, value: &Value, at: &mut At, names: &mut At) {
+    fn set(&mut self, set: &FieldSet, value: &Value, at: &mut At, of: Type) {
         if set.parts.is_empty() {
-            return self.whole(at, names, value);
+            return self.whole(at, of, value);
         }
         let before = self.leaves.len();
         for (step, part) in &set.parts {
@@ -152,63 +153,59 @@ impl Projector<'_> {
                     // A key of a list's element is in its segment.
                     let is_key = at.last().is_some_and(|last| last.starts_with('[')) && part.parts.is_empty() && is_key(at, name);
                     if let (false, Some(value)) = (is_key, value.get(name)) {
-                        at.push(name.clone());
-                        names.push(name.clone());
-                        self.set(part, value, at, names);
+                        at.push(segment::field(name).into_owned());
+                        self.set(part, value, at, of.field(name));
                         at.pop();
-                        names.pop();
                     }
                 }
-                Step::Keys(_) | Step::Member(_) => self.item(value, step, part, at, names),
+                Step::Keys(_) | Step::Member(_) => self.item(value, step, part, at, of),
                 Step::Place(index) => {
                     if let Some(item) = value.get(index) {
                         at.push(segment::place(*index));
-                        self.set(part, item, at, names);
+                        self.set(part, item, at, of.item());
                         at.pop();
                     }
                 }
                 Step::Other(_) => {}
             }
         }
-        let is_element = at.last().is_some_and(|last| last.contains('='));
-        let is_map = names.last().is_some_and(|name| MAPS.contains(&name.as_str()));
-        let is_empty = value.as_object().is_some_and(|map| map.is_empty()) && !((self.known || is_metadata(at)) && is_map);
+        let is_element = at.last().is_some_and(|last| last.starts_with('[') && last.contains('='));
+        let is_empty = value.as_object().is_some_and(|map| map.is_empty()) && !of.is_map();
         if set.itself && self.leaves.len() == before && (is_element || is_empty) {
             self.put(&[at.as_slice(), &[segment::EMPTY_OBJECT.to_owned()]].concat(), Leaf::Bool(true));
         }
     }
 
     /// A field, or an element, that somebody manages with everything in it.
-    fn whole(&mut self, at: &mut At, names: &mut At, value: &Value) {
+    fn whole(&mut self, at: &mut At, of: Type, value: &Value) {
         // The keys of a list's element are in its segment.
         if let (Some(segment::Element::With(pairs)), Value::Object(map)) = (at.last().and_then(|last| segment::parse(last)), value) {
             let mut map = map.clone();
             map.retain(|key, _| !pairs.iter().any(|(name, _)| name == key));
-            return self.put_all(at, names, &Value::Object(map));
+            return self.put_all(at, of, &Value::Object(map));
         }
-        if self.is_filled_table(at, names, value) {
+        if self.is_filled_table(at, of, value) {
             return self.put(&[at.as_slice(), &[segment::EMPTY_OBJECT.to_owned()]].concat(), Leaf::Bool(true));
         }
-        if !self.is_as_written_within(at, names, value) {
-            self.put_all(at, names, value);
+        if !self.is_as_written_within(at, of, value) {
+            self.put_all(at, of, value);
         }
     }
 
-    /// We wrote a table with nothing in it (`strategy: {}`), and that alone is ours: what is in it now the server has filled in. Selectors
-    /// are another matter, which are replaced as a whole: one that had something in it was ours with that.
-    fn is_filled_table(&self, at: &At, names: &At, value: &Value) -> bool {
+    /// We wrote a table with nothing in it (`strategy: {}`), and that alone is ours: what is in it now the server has filled in. A table
+    /// that is replaced as a whole is another matter: one that had something in it was ours with that.
+    fn is_filled_table(&self, at: &At, of: Type, value: &Value) -> bool {
         let is_wanted =
             |desired: &Document| desired.get(&Path::new(at.iter().map(String::as_str).chain([segment::EMPTY_OBJECT]))).is_some();
-        let is_whole = names.last().is_some_and(|name| name.ends_with("elector"));
-        self.known && !is_whole && value.as_object().is_some_and(|map| !map.is_empty()) && self.view.desired.is_some_and(is_wanted)
+        of.is_known() && !of.is_atomic() && value.as_object().is_some_and(|map| !map.is_empty()) && self.view.desired.is_some_and(is_wanted)
     }
 
     /// In what is replaced as a whole the server fills in defaults, and drops what says nothing; what it is made of is not told. It is what we
     /// wrote where nobody has written it since: then it is just that.
-    fn is_as_written_within(&mut self, at: &mut At, names: &mut At, value: &Value) -> bool {
+    fn is_as_written_within(&mut self, at: &mut At, of: Type, value: &Value) -> bool {
         let Some(desired) = self.view.desired.filter(|_| !self.secret && (value.is_object() || value.is_array())) else { return false };
         let as_desired = |(path, leaf): &(Path, Leaf)| desired.get(path) == Some(leaf);
-        if leaves(self.known, at, names, value).iter().all(as_desired) {
+        if leaves(of, at, value).iter().all(as_desired) {
             return false;
         }
         let within = |path: &Path| path.segments().zip(at.iter()).filter(|(one, other)| *one == other.as_str()).count() == at.len();
@@ -233,25 +230,21 @@ impl Projector<'_> {
         *self.as_written.get_or_init(|| self.live.is_as_written(desired))
     }
 
-    fn item(&mut self, list: &Value, step: &Step, part: &FieldSet, at: &mut At, names: &mut At) {
+    fn item(&mut self, list: &Value, step: &Step, part: &FieldSet, at: &mut At, of: Type) {
         let found = list.as_array().and_then(|list| list.iter().enumerate().find(|(_, item)| step.leads_to(item)));
         let Some((index, item)) = found else { return };
-        let keyed = self.keys(names).and_then(|keys| segment::element(item.as_object()?, keys));
+        let keyed = of.keys().and_then(|keys| segment::element(item.as_object()?, keys));
         let name = keyed.or_else(|| self.arranged.name(at, index, item));
         at.push(name.unwrap_or_else(|| segment::place(index)));
-        self.set(part, item, at, names);
+        self.set(part, item, at, of.item());
         at.pop();
-    }
-
-    fn keys(&self, names: &[String]) -> Option<&'static [&'static str]> {
-        lists::keys(&names.iter().map(String::as_str).collect::<Vec<_>>()).filter(|_| self.known)
     }
 
     /// What was ours to say, and is what the server says where nobody does: not to say it any more changes nothing.
     fn filled_in(&mut self) {
-        let (Some(desired), true) = (self.view.desired, self.known) else { return };
-        let around = filled::Around { kind: &self.view.kind.kind, live: &self.leaves, desired };
-        let is_gone = |(path, leaf): &(&Path, &Leaf)| desired.get(path).is_none() && filled::is_filled_in(path, leaf, &around);
+        let (Some(desired), true) = (self.view.desired, self.of.is_known()) else { return };
+        let around = filled::Around { kind: &self.view.kind.kind, of: self.of, live: &self.leaves, desired };
+        let is_gone = |(path, leaf): &(&Path, &Leaf)| desired.get(path).is_none() && around.is_filled_in(path, leaf);
         let gone: Vec<Path> = self.leaves.iter().filter(is_gone).map(|(path, _)| path.clone()).collect();
         for path in gone {
             self.leaves.remove(&path);
@@ -279,7 +272,7 @@ impl Projector<'_> {
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
                     let Some(value) = self.arranged.at(&segments).filter(|value| !value.is_null()) else {
-                        if self.is_dropped(&segments, desired) || self.known && filled::is_left_out(&filled::named(path), wanted) {
+                        if self.is_dropped(&segments, desired) || filled::is_left_out(self.of, &segments, wanted) {
                             self.leaves.insert(path.clone(), wanted.clone());
                         }
                         continue;
@@ -288,8 +281,7 @@ impl Projector<'_> {
                         self.leaves.insert(path.clone(), Leaf::ServerChosen);
                     } else {
                         let mut at: At = segments.iter().map(|segment| (*segment).to_owned()).collect();
-                        let mut names = at.iter().filter(|segment| !segment.starts_with('[')).cloned().collect();
-                        self.put_all(&mut at, &mut names, value);
+                        self.put_all(&mut at, self.of.along(segments.iter().copied()), value);
                     }
                 }
             }
@@ -322,20 +314,25 @@ impl Projector<'_> {
 
     /// The order of keyed lists, where it means something.
     fn order(&mut self, body: &Value) {
-        let mut lists: BTreeMap<Vec<String>, BTreeSet<String>> = BTreeMap::new();
-        for path in self.leaves.keys().filter(|path| path.segments().any(lists::is_ordered)) {
+        let mut lists: BTreeMap<Vec<String>, (Type, BTreeSet<String>)> = BTreeMap::new();
+        let is_keyed = |segment: &str| segment.starts_with('[') && segment.contains('=');
+        for path in self.leaves.keys().filter(|path| path.segments().any(is_keyed)) {
             let segments: Vec<&str> = path.segments().collect();
+            let mut of = self.of;
             for (i, pair) in segments.windows(2).enumerate() {
-                if lists::is_ordered(pair[0]) && pair[1].contains('=') && pair[1].starts_with('[') {
+                of = of.step(pair[0]);
+                if !of.is_known() {
+                    break;
+                }
+                if is_keyed(pair[1]) && lists::is_ordered(of) {
                     let list = segments[..=i].iter().map(|segment| (*segment).to_owned()).collect();
-                    lists.entry(list).or_default().insert(pair[1].to_owned());
+                    lists.entry(list).or_insert_with(|| (of, BTreeSet::new())).1.insert(pair[1].to_owned());
                 }
             }
         }
-        for (list, elements) in lists.into_iter().filter(|(_, elements)| elements.len() > 1) {
+        for (list, (of, elements)) in lists.into_iter().filter(|(_, (_, elements))| elements.len() > 1) {
             let path: Vec<&str> = list.iter().map(String::as_str).collect();
-            let names: Vec<String> = list.iter().filter(|segment| !segment.starts_with('[')).cloned().collect();
-            let (Some(keys), Some(live)) = (self.keys(&names), at(body, &path).and_then(Value::as_array)) else { continue };
+            let (Some(keys), Some(live)) = (of.keys(), at(body, &path).and_then(Value::as_array)) else { continue };
             let order = live.iter().filter_map(|item| segment::element(item.as_object()?, keys)).filter(|name| elements.contains(name));
             let order: Vec<String> = order.collect();
             if !order.is_sorted() {
@@ -345,7 +342,7 @@ impl Projector<'_> {
     }
 
     /// A value with everything in it.
-    fn put_all(&mut self, at: &mut At, names: &mut At, value: &Value) {
+    fn put_all(&mut self, at: &mut At, of: Type, value: &Value) {
         match (&at[..], value) {
             // Our own marks are no part of a document.
             ([metadata, map, key], _) if metadata == "metadata" && is_noted(map) && marks::is_ours(key) => return,
@@ -362,7 +359,7 @@ impl Projector<'_> {
             ([data, key], value) if self.secret && data == "data" => return self.put_secret(&key.clone(), value),
             _ => {}
         }
-        for (path, leaf) in leaves(self.known, at, names, value) {
+        for (path, leaf) in leaves(of, at, value) {
             let leaf = self.referring(&path, leaf);
             self.leaves.insert(path, leaf);
         }
@@ -427,7 +424,7 @@ fn is_key(at: &[String], name: &str) -> bool {
 pub(crate) fn at<'a>(value: &'a Value, segments: &[&str]) -> Option<&'a Value> {
     segments.iter().try_fold(value, |value, segment| match segment::parse(segment) {
         Some(element) => segment::find(value.as_array()?, &element),
-        None => value.get(*segment),
+        None => value.get(&*segment::name(segment)),
     })
 }
 
@@ -440,10 +437,14 @@ mod tests {
 
     /// What differs between a live Service that we made and another one that is wanted.
     fn differing(fields: &Value, spec: &Value, wanted: &Value) -> Vec<String> {
-        let object = |spec: &Value| json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" }, "spec": spec });
+        differing_of("v1", "Service", fields, spec, wanted)
+    }
+
+    fn differing_of(version: &str, of: &str, fields: &Value, spec: &Value, wanted: &Value) -> Vec<String> {
+        let object = |spec: &Value| json!({ "apiVersion": version, "kind": of, "metadata": { "name": "web" }, "spec": spec });
         let mut live = object(spec);
         live["metadata"]["managedFields"] =
-            json!([{ "manager": "stratos", "operation": "Apply", "apiVersion": "v1", "fieldsV1": { "f:spec": fields } }]);
+            json!([{ "manager": "stratos", "operation": "Apply", "apiVersion": version, "fieldsV1": { "f:spec": fields } }]);
         let live = Live::parse(live.to_string().as_bytes()).unwrap();
         let wanted = object(wanted);
         let wanted = desired::document(&Identity::of(&wanted).unwrap(), &wanted).unwrap();
@@ -470,10 +471,10 @@ mod tests {
     fn what_the_server_fills_into_an_empty_table_is_not_ours() {
         let within = |field: &str| (json!({ format!("f:{field}"): {} }), json!({ field: { "a": { "b": 1 } } }), json!({ field: {} }));
         let (fields, spec, wanted) = within("updateStrategy");
-        assert_eq!(differing(&fields, &spec, &wanted), [""; 0]);
+        assert_eq!(differing_of("apps/v1", "DaemonSet", &fields, &spec, &wanted), [""; 0]);
         // That was replaced as a whole.
         let (fields, spec, wanted) = within("podSelector");
-        assert_eq!(differing(&fields, &spec, &wanted), ["spec.podSelector.a.b"]);
+        assert_eq!(differing_of("networking.k8s.io/v1", "NetworkPolicy", &fields, &spec, &wanted), ["spec.podSelector.a.b"]);
     }
 
     /// A restored object may carry our marks, and nobody's fields but those of who restored it.

@@ -11,6 +11,42 @@ pub(crate) const EMPTY_LIST: &str = "[]";
 /// The order of the elements of a keyed list, where it means something and is not that of the alphabet.
 pub(crate) const ORDER: &str = "(order)";
 
+/// Begins a name that would be read as something else.
+const ESCAPE: char = '\\';
+/// Stands between the segments of a path.
+const SEPARATOR: char = '\u{1f}';
+
+/// The segment of a field, or of a key of a map. Names that look like another segment are escaped: `\[0]`, `\{}`.
+pub(crate) fn field(name: &str) -> Cow<'_, str> {
+    let is_special = name.starts_with(['[', ESCAPE]) || [EMPTY_OBJECT, ORDER].contains(&name) || name.contains(SEPARATOR);
+    if !is_special {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::from(ESCAPE);
+    for c in name.chars() {
+        match c {
+            ESCAPE => out.push_str("\\\\"),
+            SEPARATOR => out.push_str("\\u"),
+            c => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The name that a segment of a field stands for.
+pub(crate) fn name(segment: &str) -> Cow<'_, str> {
+    let Some(escaped) = segment.strip_prefix(ESCAPE) else { return Cow::Borrowed(segment) };
+    let mut out = String::new();
+    let mut chars = escaped.chars();
+    while let Some(c) = chars.next() {
+        out.push(match c {
+            ESCAPE if chars.next() == Some('u') => SEPARATOR,
+            c => c,
+        });
+    }
+    Cow::Owned(out)
+}
+
 /// A place that is larger is none: a field of such a name.
 pub(crate) const MOST_PLACES: usize = 1 << 16;
 
@@ -23,6 +59,9 @@ pub(crate) fn place(index: usize) -> String {
 pub(crate) fn element(element: &Map<String, Value>, keys: &[&str]) -> Option<String> {
     let mut out = String::from("[");
     for key in keys {
+        if !is_plain(key) {
+            return None;
+        }
         if out.len() > 1 {
             out.push(',');
         }
@@ -121,6 +160,16 @@ mod tests {
     fn a_name_is_no_element() {
         for name in ["", "name", EMPTY_LIST, EMPTY_OBJECT, ORDER, "[", "[x]"] {
             assert_eq!(parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_another_segment_is_escaped() {
+        assert_eq!((field("name"), field("")), ("name".into(), "".into()));
+        for text in ["[0]", "[0000]", "[]", "[", "[x]", "[a=b]", "[=x]", "{}", "(order)", "\\", "\\[0]", "\\u", "a\u{1f}b\\", "[\u{1f}"] {
+            let segment = field(text);
+            assert!(segment.starts_with('\\') && !segment.contains('\u{1f}') && parse(&segment).is_none(), "{text}");
+            assert_eq!(name(&segment), text);
         }
     }
 

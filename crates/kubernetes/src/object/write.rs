@@ -114,7 +114,7 @@ fn put(at: &mut Value, segments: &[&str], value: Value) {
                 *at = Value::Object(Map::new());
             }
             if let Value::Object(map) = at {
-                put(map.entry((*first).to_owned()).or_insert(Value::Null), rest, value);
+                put(map.entry(segment::name(first)).or_insert(Value::Null), rest, value);
             }
         }
     }
@@ -158,7 +158,7 @@ pub(crate) fn elements(order: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let end = rest.match_indices("] [").map(|(at, _)| at + 1).next().unwrap_or(rest.len());
+        let end = rest.match_indices("] [").map(|(at, _)| at + 1).find(|end| segment::parse(&rest[..*end]).is_some()).unwrap_or(rest.len());
         let (first, after) = rest.split_at(end);
         rest = after.trim_start();
         Some(first)

@@ -27,6 +27,7 @@ mod record;
 mod rights;
 mod subject;
 mod support;
+mod types;
 mod user;
 
 use subject::KubernetesSubject;

@@ -115,27 +115,112 @@ fn nothing_is_assumed_of_custom_resources() {
 }
 
 #[test]
-fn defaults_within_what_is_replaced_as_a_whole_are_filled_in() {
-    let role = |role: Value| {
-        leaves_of(
-            &json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "a" }, "roleRef": role }),
-        )
-    };
+fn nothing_is_filled_into_what_is_written() {
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": { "name": "a" },
+        "roleRef": { "kind": "Role", "name": "r" } });
+    assert_eq!(leaves_of(&role), [r#"roleRef.kind = "Role""#, r#"roleRef.name = "r""#]);
+}
+
+#[test]
+fn a_zero_in_the_place_of_which_the_server_puts_something_else_is_nothing() {
+    let probe =
+        json!({ "containers": [{ "name": "a", "image": "a", "livenessProbe": { "failureThreshold": 0, "initialDelaySeconds": 0 } }] });
+    let leaves = deployment(&probe);
+    assert!(leaves.iter().any(|leaf| leaf.contains("initialDelaySeconds")), "{leaves:?}");
+    assert!(!leaves.iter().any(|leaf| leaf.contains("failureThreshold")), "{leaves:?}");
+}
+
+fn schema(schema: &Value) -> Vec<String> {
+    let leaves =
+        leaves_of(&json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "a" },
+        "spec": { "versions": [{ "name": "v1", "schema": { "openAPIV3Schema": schema } }] } }));
+    let inside = |leaf: &String| leaf.split_once("openAPIV3Schema.").map(|(_, rest)| rest.to_owned());
+    leaves.iter().filter_map(inside).collect()
+}
+
+#[test]
+fn a_definition_s_schema_is_read_by_its_own_type() {
     assert_eq!(
-        role(json!({ "kind": "Role", "name": "r" })),
-        role(json!({ "kind": "Role", "name": "r", "apiGroup": "rbac.authorization.k8s.io" }))
+        schema(&json!({ "type": "object", "description": "", "nullable": false, "properties": {} })),
+        ["nullable = false", r#"type = "object""#]
     );
-    let field = |field: Value| {
-        deployment(&json!({ "volumes": [{ "name": "v", "downwardAPI": { "items": [{ "path": "p", "fieldRef": field }] } }] }))
-    };
-    assert_eq!(field(json!({ "fieldPath": "x" })), field(json!({ "fieldPath": "x", "apiVersion": "v1" })));
-    let limits = |limit: Value| {
-        leaves_of(&json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "a" }, "spec": { "limits": [limit] } }))
-    };
+    let limits = json!({ "properties": { "limits": { "minimum": 1.0, "maxLength": 10, "default": 1 }, "min": { "default": "", "description": "" } } });
     assert_eq!(
-        limits(json!({ "type": "Container", "max": { "cpu": 1 } })),
-        limits(json!({ "type": "Container", "max": { "cpu": 1 }, "default": { "cpu": 1 }, "defaultRequest": { "cpu": 1 } }))
+        schema(&limits),
+        [
+            "properties.limits.default = 1",
+            "properties.limits.maxLength = 10",
+            "properties.limits.minimum = 1",
+            r#"properties.min.default = """#
+        ]
     );
+    for field in ["default", "example"] {
+        let opaque = json!({ field: { "limits": { "cpu": "1000m" }, "replicas": 0, "list": [], "labels": {}, "text": "" } });
+        let expected = ["labels.{} = true", "limits.cpu = \"1000m\"", "list.\"[]\" = true", "replicas = 0", "text = \"\""];
+        let expected: Vec<String> = expected.iter().map(|leaf| format!("{field}.{leaf}").replace('"', "")).collect();
+        assert_eq!(schema(&opaque).iter().map(|leaf| leaf.replace('"', "")).collect::<Vec<_>>(), expected);
+    }
+    assert_eq!(schema(&json!({ "enum": ["", "1000m", 1] })).len(), 3);
+    // Also below what may be a flag, and in what is recursive.
+    assert_eq!(schema(&json!({ "additionalProperties": false })), ["additionalProperties = false"]);
+    assert_eq!(schema(&json!({ "items": { "properties": { "fieldRef": { "required": ["fieldPath"] } } } })).len(), 1);
+}
+
+#[test]
+fn maps_with_free_keys_are_kept_as_they_are() {
+    let odd = json!({ "sizeLimit": "1000", "divisor": "2000m", "averageValue": "1024Mi", "cpu": "1.0", "empty": "" });
+    for (kind, field) in [("ConfigMap", "data"), ("ConfigMap", "binaryData")] {
+        let leaves = of(kind, &json!({ field: odd }));
+        assert_eq!(leaves.len(), 5, "{leaves:?}");
+        assert!(leaves.contains(&format!("{field}.averageValue = \"1024Mi\"")) && leaves.contains(&format!("{field}.empty = \"\"")));
+    }
+    let labelled = of("ConfigMap", &json!({ "metadata": { "name": "a", "labels": odd, "annotations": odd } }));
+    assert!(labelled.contains(&"metadata.labels.divisor = \"2000m\"".to_owned()) && labelled.len() == 10, "{labelled:?}");
+}
+
+mod round_trip {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::object::write;
+
+    fn key() -> impl Strategy<Value = String> {
+        const ODD: [&str; 20] = [
+            "{}", "[]", "(order)", "[0]", "[0001]", "[a=b]", "[=x]", "[", "\\", "\\[0]", "\\u", "a.b", "a/b", "~", "\u{1f}", "[\u{1f}", "",
+            "base64", "labels", "limits",
+        ];
+        prop_oneof![proptest::sample::select(&ODD[..]).prop_map(str::to_owned), "[a-z\\[\\]{}()=,.\\\\\"]{0,6}"]
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), any::<i64>().prop_map(Value::from), key().prop_map(Value::from)];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(key(), inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever the keys of a custom resource are: what is written is what is sent.
+        #[test]
+        fn any_keys_survive_being_a_document(inner in json()) {
+            prop_assume!(!inner.to_string().contains("{{"));
+            let object = json!({ "apiVersion": "x.example.com/v1", "kind": "Thing", "metadata": { "name": "a" }, "spec": { "inner": inner } });
+            let document = document(&Identity::of(&object).unwrap(), &object).unwrap();
+            let whole = |leaf: &Leaf| match leaf {
+                Leaf::Text(text) => Ok(text.to_string()),
+                other => Err(other.to_string()),
+            };
+            let back = write::object(&document, false, &whole).unwrap();
+            prop_assert_eq!(&back["spec"], &object["spec"]);
+            for (path, _) in document.leaves() {
+                let again: Path = serde_json::from_str(&serde_json::to_string(path).unwrap()).unwrap();
+                prop_assert_eq!(&again, path);
+            }
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,21 @@ fn text(text: &str) -> Leaf {
     Leaf::Text(text.into())
 }
 
+/// The type of a kind, in the version that is served.
+fn of(kind: &str) -> Type {
+    let versions = [
+        ("v1", &["Service", "Pod", "LimitRange"][..]),
+        ("apps/v1", &["Deployment", "StatefulSet"]),
+        ("batch/v1", &["Job"]),
+        ("networking.k8s.io/v1", &["NetworkPolicy"]),
+        ("rbac.authorization.k8s.io/v1", &["RoleBinding"]),
+        ("autoscaling/v2", &["HorizontalPodAutoscaler"]),
+        ("apiextensions.k8s.io/v1", &["CustomResourceDefinition"]),
+    ];
+    let (version, _) = versions.iter().find(|(_, kinds)| kinds.contains(&kind)).unwrap();
+    Type::of(version, kind)
+}
+
 /// Whether a value is filled in beside these others, where these are wanted.
 fn filled(kind: &str, path: &[&str], leaf: &Leaf, beside: &[(&[&str], Leaf)], wanted: &[(&[&str], Leaf)]) -> bool {
     let leaves = |of: &[(&[&str], Leaf)]| -> Vec<(Path, Leaf)> {
@@ -11,18 +26,62 @@ fn filled(kind: &str, path: &[&str], leaf: &Leaf, beside: &[(&[&str], Leaf)], wa
     };
     let path = Path::new(path.iter().copied());
     let live = leaves(beside).into_iter().chain([(path.clone(), leaf.clone())]).collect();
-    is_filled_in(&path, leaf, &Around { kind, live: &live, desired: &leaves(wanted).into_iter().collect() })
+    let around = Around { kind, of: of(kind), live: &live, desired: &leaves(wanted).into_iter().collect() };
+    around.is_filled_in(&path, leaf)
 }
 
 #[test]
 fn what_means_something_is_neither() {
-    for names in [&["spec", "immutable"][..], &["spec", "template", "spec", "enableServiceLinks"]] {
-        assert!(!is_left_out(names, &Leaf::Bool(false)) && !filled("", names, &Leaf::Bool(false), &[], &[]));
+    let links = ["spec", "template", "spec", "enableServiceLinks"];
+    assert!(!is_left_out(of("Deployment"), &links, &Leaf::Bool(false)));
+    for value in [true, false] {
+        assert!(!filled("Deployment", &links, &Leaf::Bool(value), &[], &[]));
     }
-    let restart = ["spec", "template", "spec", "initContainers", "[name=a]", "restartPolicy"];
-    assert!(!filled("", &restart, &text("Always"), &[], &[]));
-    assert!(filled("", &["spec", "replicas"], &Leaf::Integer(1), &[], &[]));
-    assert!(!filled("", &["spec", "replicas"], &Leaf::Integer(2), &[], &[]));
+    assert!(filled("Pod", &["spec", "enableServiceLinks"], &Leaf::Bool(true), &[], &[]));
+    let container = ["spec", "template", "spec", "initContainers", "[name=a]"];
+    let [restart, path] = ["restartPolicy", "terminationMessagePath"].map(|field| [&container[..], &[field]].concat());
+    let wanted: [(&[&str], Leaf); 1] = [(&[&container[..], &["image"]].concat(), text("a"))];
+    assert!(!filled("Deployment", &restart, &text("Always"), &[], &wanted));
+    assert!(filled("Deployment", &path, &text("/dev/termination-log"), &[], &wanted));
+    // Without the container there is none.
+    assert!(!filled("Deployment", &path, &text("/dev/termination-log"), &[], &[]));
+    assert!(filled("Deployment", &["spec", "replicas"], &Leaf::Integer(1), &[], &[]));
+    assert!(!filled("Deployment", &["spec", "replicas"], &Leaf::Integer(2), &[], &[]));
+}
+
+#[test]
+fn zeros_are_left_out_by_their_types() {
+    let left_out = |path: &[&str], leaf: &Leaf| is_left_out(of("Deployment"), path, leaf);
+    assert!(left_out(&["spec", "template", "spec", "hostNetwork"], &Leaf::Bool(false)));
+    assert!(left_out(&["spec", "minReadySeconds"], &Leaf::Integer(0)));
+    assert!(!left_out(&["spec", "minReadySeconds"], &Leaf::Integer(1)));
+    // Pointers in Go.
+    assert!(!left_out(&["spec", "replicas"], &Leaf::Integer(0)));
+    assert!(!left_out(&["spec", "template", "spec", "shareProcessNamespace"], &Leaf::Bool(false)));
+    // Keys of maps.
+    assert!(!left_out(&["metadata", "labels", "paused"], &text("")));
+}
+
+#[test]
+fn the_group_of_a_subject_follows_from_its_kind() {
+    let group = ["subjects", "[0000]", "apiGroup"];
+    let wanted = |kind: &str| filled("RoleBinding", &group, &text(RBAC), &[], &[(&["subjects", "[0000]", "kind"], text(kind))]);
+    assert!(wanted("User") && wanted("Group") && !wanted("ServiceAccount"));
+}
+
+#[test]
+fn one_bound_of_a_limit_follows_from_another() {
+    let at = |bound: &'static str| ["spec", "limits", "[0000]", bound, "cpu"];
+    let of = |kind: &str, bound: &'static str, wanted: &[(&'static str, &str)]| {
+        let paths: Vec<([&str; 5], Leaf)> = wanted.iter().map(|(bound, amount)| (at(bound), text(amount))).collect();
+        let mut all: Vec<(&[&str], Leaf)> = paths.iter().map(|(path, leaf)| (&path[..], leaf.clone())).collect();
+        all.push((&["spec", "limits", "[0000]", "type"], text(kind)));
+        filled("LimitRange", &at(bound), &text("1"), &[], &all)
+    };
+    assert!(of("Container", "default", &[("max", "1")]) && of("Container", "defaultRequest", &[("max", "1")]));
+    assert!(of("Container", "defaultRequest", &[("min", "1")]) && of("Container", "defaultRequest", &[("max", "2"), ("default", "1")]));
+    assert!(!of("Container", "defaultRequest", &[("min", "1"), ("max", "2")]) && !of("Container", "max", &[("default", "1")]));
+    assert!(!of("Pod", "default", &[("max", "1")]));
 }
 
 #[test]
