@@ -127,6 +127,11 @@ impl Failure {
         self.code() == 409 && self.reason() == "AlreadyExists"
     }
 
+    /// The object breaks a rule of its kind.
+    pub(crate) fn is_invalid(&self) -> bool {
+        self.code() == 422
+    }
+
     /// Another write came first, or another manager owns a field.
     pub(crate) fn is_conflict(&self) -> bool {
         self.code() == 409 && !self.is_there_already()

@@ -4,6 +4,7 @@
 //! `[name=web]`, those of other lists `[0003]`. Kind, name, namespace and our marks are not in it; the version of the API is.
 
 pub(crate) mod arrange;
+pub(crate) mod cleared;
 pub(crate) mod desired;
 pub(crate) mod fields;
 pub(crate) mod filled;
@@ -14,4 +15,5 @@ pub(crate) mod project;
 pub(crate) mod quantity;
 pub(crate) mod references;
 pub(crate) mod segment;
+pub(crate) mod unions;
 pub(crate) mod write;

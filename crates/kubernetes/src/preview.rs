@@ -3,10 +3,11 @@
 
 mod anew;
 
+mod dry_run;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
-use http::Method;
 use serde_json::Value;
 use stratos_engine::compare::{Difference, FieldChange};
 use stratos_engine::desired::document::{Document, Leaf};
@@ -15,8 +16,7 @@ use stratos_engine::desired::resource::Resource as Desired;
 use stratos_engine::platform::{ObservedResource, PlatformError, PlatformErrorKind, Preview};
 
 use crate::again::again;
-use crate::apply::{APPLY, conflict, is_by_hand, marked};
-use crate::connection::Content;
+use crate::apply::{conflict, is_by_hand, marked};
 use crate::definitions::{Definitions, is_definition};
 use crate::entry::{self, Stays};
 use crate::failure::Failure;
@@ -24,11 +24,12 @@ use crate::kind::{GroupKind, Resource};
 use crate::marks;
 use crate::names;
 use crate::object::arrange::Arranged;
-use crate::object::live::{Live, MANAGER, Meta};
+use crate::object::live::{Live, Meta};
 use crate::object::project::{self, View};
 use crate::object::write;
 use crate::observe::version;
 use crate::platform::KubernetesPlatform;
+use dry_run::DryRun;
 
 /// Asks about all differences that are changes in place, as many at once as the connection allows. Definitions are first: a resource whose
 /// definition changes cannot be tried before that is written.
@@ -180,14 +181,12 @@ impl Asked<'_> {
 
     async fn answer(&self) -> Result<Answer, PlatformError> {
         let Some(object) = self.object() else { return Ok(Answer::Nothing) };
-        let mut cleared = object.clone();
-        write::clear_unions(&mut cleared, &self.desired.document, self.before);
-        let content = Content { kind: APPLY, bytes: cleared.to_string().into_bytes() };
+        let (kind, path) = (self.kind(), self.path(&self.desired.id.name));
+        let (declared, before) = (&self.desired.document, self.before);
+        let asked = DryRun { connection: &self.platform.connection, path: &path, kind: &kind, object: &object, declared, before };
         let mut force = self.platform.config.force_conflicts || self.platform.is_ours_alone(&self.desired.id);
         loop {
-            let path = self.path(&self.desired.id.name);
-            let path = format!("{path}?fieldManager={MANAGER}&force={force}&dryRun=All&fieldValidation=Strict");
-            match again(|| self.platform.connection.send(Method::PATCH, &path, "application/json", Some(&content))).await {
+            match again(|| asked.send(force)).await {
                 Ok(answer) => {
                     let live = Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error).error(self.attempted()))?;
                     return Ok(self.stored(live));
@@ -298,7 +297,7 @@ impl Asked<'_> {
         let stays = look(&unmanaged, Some(&stays));
         let stored = look(&unmanaged, Some(&desired.document));
         // Only what stays as it is: another value is none that anybody asked us to write.
-        let stays = stays.leaves().iter().filter(|(path, leaf)| before.get(path) == Some(leaf));
+        let stays = dry_run::in_whole_lists(&stays, before, &desired.document);
         let stored = stored.with(stays.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
         // References stay what they are: the live name that was sent for them is none.
         let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));

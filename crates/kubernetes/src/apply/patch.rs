@@ -10,8 +10,8 @@ use super::{Answer, Call, Found};
 use crate::entry::{self, Stays};
 use crate::failure::Failure;
 use crate::marks;
+use crate::object::cleared::Cleared;
 use crate::object::live::{Live, MANAGER, Managed, RESTARTER, Writer};
-use crate::object::write;
 
 /// What a server-side apply is sent as. JSON is YAML.
 pub(crate) const APPLY: &str = "application/apply-patch+yaml";
@@ -52,22 +52,26 @@ impl Call<'_> {
     pub(super) async fn update(&self, found: &Found, live: &Live, before: &Document) -> Result<Answer, Answer> {
         self.prepare(found).await?;
         self.hand_replicas_over(found, live).await?;
-        let (moved, taken_over);
+        let cleared = Cleared::new(&found.kind, &self.desired()?.document, before, live);
+        let adopted = self.change.reason == stratos_engine::plan::change::Reason::Adopted;
+        let takes_all = adopted || self.platform.config.force_conflicts;
+        if let (false, Some(failure)) = (takes_all, cleared.conflict(live)) {
+            return Err(self.not_applied(&failure));
+        }
+        let (moved, owned);
         let mut live = live;
-        if live.must_be_taken_over() {
+        if live.must_be_taken_over() || cleared.must_be_owned(live) {
             // Entries of two versions never become one.
             if entry::outdated(live, &found.resource).is_some() {
                 moved = self.move_entry(found, live).await?;
                 live = &moved;
             }
-            taken_over = self.take_over(found, live).await?;
-            live = &taken_over;
+            owned = self.own(found, live, &cleared).await?;
+            live = &owned;
         }
         let mut object = self.object(found, &live.meta.name, Some(live))?;
-        write::clear_unions(&mut object, &self.desired()?.document, before);
-        let adopted = self.change.reason == stratos_engine::plan::change::Reason::Adopted;
         // It is written over this very version: nobody else comes in between.
-        let mut force = adopted || self.platform.config.force_conflicts || !live.has_other_writers();
+        let mut force = takes_all || !live.has_other_writers();
         let mut is_outdated = entry::outdated(live, &found.resource).is_some();
         loop {
             let path = format!("{}?fieldManager={MANAGER}&force={force}&fieldValidation=Strict", found.path(&live.meta.name));
@@ -108,11 +112,13 @@ impl Call<'_> {
         conflict(failure, &self.attempted).map_or_else(|| self.unwritten(failure), Answer::Failed)
     }
 
-    /// Makes everything that is ours to say managed by our apply: what others hold, it cannot remove.
-    async fn take_over(&self, found: &Found, live: &Live) -> Result<Live, Answer> {
+    /// Makes everything that is ours to say, and the fields that go, managed by our apply: it cannot remove anything else. This writes
+    /// `metadata.managedFields` alone, and over the version that was read.
+    async fn own(&self, found: &Found, live: &Live, cleared: &Cleared) -> Result<Live, Answer> {
+        let managed_fields = cleared.owned(live.taken_over(&found.resource.api_version));
         let patch = json!([
             { "op": "test", "path": "/metadata/uid", "value": live.meta.uid },
-            { "op": "replace", "path": "/metadata/managedFields", "value": live.taken_over(&found.resource.api_version) },
+            { "op": "replace", "path": "/metadata/managedFields", "value": managed_fields },
             { "op": "replace", "path": "/metadata/resourceVersion", "value": live.meta.resource_version },
         ]);
         let path = format!("{}?fieldManager={MANAGER}", found.path(&live.meta.name));

@@ -18,7 +18,7 @@ use super::arrange::Arranged;
 use super::desired::{At, BASE64, leaves};
 use super::fields::{FieldSet, Step};
 use super::live::Live;
-use super::{filled, lists, references, segment};
+use super::{filled, lists, references, segment, unions};
 use crate::kind::GroupKind;
 use crate::marks;
 use crate::types::Type;
@@ -81,6 +81,7 @@ pub(crate) fn project_arranged(live: &Live, arranged: &Arranged<'_>, view: &View
     projector.ours(&live.ours(), body);
     projector.filled_in();
     projector.wanted(body);
+    projector.going(body);
     projector.order(body);
     for (list, order) in arranged.orders() {
         projector.put(&[list.as_slice(), &[segment::ORDER.to_owned()]].concat(), Leaf::Text(order.into()));
@@ -287,6 +288,21 @@ impl Projector<'_> {
             }
         }
         self.fill();
+    }
+
+    /// Live fields that must go for what is declared, also where nobody has written them: they are part of the difference. They are looked
+    /// for only where something differs, and are the same before and after our manager owns them.
+    fn going(&mut self, body: &Value) {
+        let (Some(desired), true) = (self.view.desired, self.of.is_known()) else { return };
+        if self.leaves.iter().eq(desired.leaves().iter().map(|(path, leaf)| (path, leaf))) {
+            return;
+        }
+        for mut member in unions::going(desired, self.leaves.keys(), body) {
+            let segments: Vec<&str> = member.iter().map(String::as_str).collect();
+            let Some(value) = at(body, &segments) else { continue };
+            let of = self.of.along(segments.iter().copied());
+            self.put_all(&mut member, of, value);
+        }
     }
 
     /// What has something in it now is not empty: an element of which we said the keys alone, and of which more is wanted.

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use stratos_engine::desired::document::{Document, Leaf};
 
+use super::cleared::Cleared;
 use super::desired::BASE64;
-use super::project;
+use super::lists;
 use super::segment::{self, Element};
 
 /// Makes the texts of leaves whole: secrets and references.
@@ -48,36 +49,73 @@ fn close_gaps(value: &mut Value) {
     }
 }
 
-/// Says openly that members of unions go: of what is one or the other, server-side apply would leave the one before behind, empty,
-/// and the server refuses both. `before` is the document of what is live.
-pub(crate) fn clear_unions(object: &mut Value, document: &Document, before: &Document) {
-    let removed = before.leaves().iter().map(|(path, _)| path).filter(|path| document.get(path).is_none());
-    for path in removed {
+/// A live object as our server-side apply would leave it, for a dry run that does not apply: without the fields that are ours to say
+/// and not declared any more (`before`), without those that go beside them, and with what is declared (`object`).
+pub(crate) fn merged(live: &Value, object: &Value, declared: &Document, before: &Document, cleared: &Cleared) -> Value {
+    let mut out = live.clone();
+    for (path, _) in before.leaves().iter().filter(|(path, _)| declared.get(path).is_none()) {
         let segments: Vec<&str> = path.segments().collect();
-        let Some(member) = (1..segments.len()).find(|i| is_member(segments[i - 1], &segments, *i)) else { continue };
-        let member = &segments[..=member];
-        let parent_stays = project::at(object, &member[..member.len() - 1]).is_some_and(Value::is_object);
-        if parent_stays && project::at(object, member).is_none() {
-            put(object, member, Value::Null);
+        // Labels and annotations are ours one by one.
+        let from = if segments[0] == "metadata" { segments.len() } else { 1 };
+        let is_declared =
+            |prefix: &[&str]| declared.leaves().iter().any(|(path, _)| path.segments().take(prefix.len()).eq(prefix.iter().copied()));
+        let gone = (from..=segments.len()).map(|length| &segments[..length]).find(|prefix| !is_declared(prefix));
+        gone.into_iter().for_each(|gone| remove(&mut out, gone));
+    }
+    cleared.paths().for_each(|path| remove(&mut out, &path));
+    merge(&mut out, object, &mut vec![]);
+    out
+}
+
+fn remove(at: &mut Value, path: &[&str]) {
+    match (path, at) {
+        ([last], Value::Object(map)) => drop(map.remove(*last)),
+        ([last], Value::Array(list)) => {
+            if let Some(element @ (Element::With(_) | Element::Is(_))) = segment::parse(last) {
+                let found = segment::find(list, &element).cloned();
+                list.retain(|item| Some(item) != found.as_ref());
+            }
         }
+        ([first, rest @ ..], Value::Object(map)) => map.get_mut(*first).into_iter().for_each(|below| remove(below, rest)),
+        ([first, rest @ ..], Value::Array(list)) => {
+            if let Some(Element::With(pairs)) = segment::parse(first) {
+                let is_meant = |item: &&mut Value| pairs.iter().all(|(key, value)| item.get(key) == Some(value));
+                list.iter_mut().filter(is_meant).for_each(|item| remove(item, rest));
+            }
+        }
+        _ => {}
     }
 }
 
-/// Whether the field at a place in a path is one of several of which only one may be there.
-fn is_member(within: &str, segments: &[&str], place: usize) -> bool {
-    let field = segments[place];
-    if [segment::EMPTY_OBJECT, segment::ORDER].contains(&field) {
-        return false;
-    }
-    let list = place.checked_sub(2).and_then(|i| segments.get(i)).copied().unwrap_or_default();
-    match within {
-        "strategy" | "updateStrategy" => field == "rollingUpdate",
-        "readinessProbe" | "livenessProbe" | "startupProbe" | "preStop" | "postStart" => {
-            ["httpGet", "tcpSocket", "exec", "grpc", "sleep"].contains(&field)
+/// Writes a declared value over a live one. A keyed list gets the declared order, with the elements of others behind.
+fn merge(live: &mut Value, declared: &Value, names: &mut Vec<String>) {
+    match (live, declared) {
+        (Value::Object(live), Value::Object(declared)) => {
+            for (name, value) in declared {
+                names.push(name.clone());
+                merge(live.entry(name.clone()).or_insert(Value::Null), value, names);
+                names.pop();
+            }
         }
-        element if element.starts_with("[name=") && list == "volumes" => true,
-        element if element.starts_with("[name=") && list == "env" => field == "valueFrom",
-        _ => false,
+        (live @ Value::Array(_), Value::Array(declared)) => {
+            let keys = lists::keys(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut others = live.as_array_mut().map(std::mem::take).unwrap_or_default();
+            let each = declared.iter().map(|value| {
+                let is_same = |item: &Value| keys.is_some_and(|keys| keys.iter().all(|key| item.get(key) == value.get(key)));
+                let found = others.iter().position(is_same).map(|at| others.remove(at));
+                found.map_or_else(
+                    || value.clone(),
+                    |mut item| {
+                        merge(&mut item, value, names);
+                        item
+                    },
+                )
+            });
+            let mut out: Vec<Value> = each.collect();
+            out.extend(others.into_iter().filter(|_| keys.is_some()));
+            *live = Value::Array(out);
+        }
+        (live, declared) => *live = declared.clone(),
     }
 }
 
@@ -230,28 +268,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_one_or_the_other_is_cleared_of_the_one_before() {
-        let probe = |handler: &str| json!({ "name": "web", "readinessProbe": { handler: { "port": 1 } } });
-        let before = both(&deployment(json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1 } }), probe("httpGet")));
-        let after = deployment(json!({ "type": "Recreate" }), probe("tcpSocket"));
-        let mut object = written(&after);
-        clear_unions(&mut object, &both(&after), &before);
-        assert_eq!(object["spec"]["strategy"], json!({ "type": "Recreate", "rollingUpdate": null }));
-        let probe = &object["spec"]["template"]["spec"]["containers"][0]["readinessProbe"];
-        assert_eq!(*probe, json!({ "tcpSocket": { "port": 1 }, "httpGet": null }));
-        // That there was nothing in a volume is no field of it.
-        let pod =
-            |volume: Value| json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web" }, "spec": { "volumes": [volume] } });
-        let (empty, filled) = (pod(json!({ "name": "v" })), pod(json!({ "name": "v", "configMap": { "name": "c" } })));
-        let before: Document = [(Path::new(["spec", "volumes", "[name=v]", "{}"]), Leaf::Bool(true))].into_iter().collect();
-        let mut object = written(&filled);
-        clear_unions(&mut object, &both(&filled), &before);
-        assert_eq!(object["spec"]["volumes"], filled["spec"]["volumes"]);
-        clear_unions(&mut object, &both(&filled), &both(&empty));
-        assert_eq!(object["spec"]["volumes"], json!([{ "name": "v", "configMap": { "name": "c" }, "emptyDir": null }]));
-        // Nothing to do where nothing goes.
-        let mut same = written(&after);
-        clear_unions(&mut same, &both(&after), &both(&after));
-        assert_eq!(same, written(&after));
+    fn a_change_is_laid_over_a_live_object_and_others_keep_their_elements() {
+        let env = |names: &[&str]| names.iter().map(|name| json!({ "name": name, "value": "1" })).collect::<Vec<_>>();
+        let probe = json!({ "periodSeconds": 10, "httpGet": { "port": 1, "path": "/" } });
+        let mut live = deployment(
+            json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1 } }),
+            json!({ "name": "web", "image": "web:1", "args": ["a", "b"], "env": env(&["A", "THEIRS", "B"]), "readinessProbe": probe }),
+        );
+        live["metadata"]["labels"] = json!({ "theirs": "1", "ours": "1" });
+        let mut ours = deployment(json!({}), json!({ "name": "web", "image": "web:1", "args": ["a", "b"], "env": env(&["A", "B"]) }));
+        ours["metadata"]["labels"] = json!({ "ours": "1" });
+        let declared =
+            deployment(json!({ "type": "Recreate" }), json!({ "name": "web", "image": "web:2", "args": ["c"], "env": env(&["B"]) }));
+        let (before, wanted) = (both(&ours), both(&declared));
+        let kind = crate::kind::GroupKind::parse("Deployment.apps");
+        let read = crate::object::live::Live::parse(live.to_string().as_bytes()).unwrap();
+        let cleared = Cleared::new(&kind, &wanted, &before, &read);
+        let merged = merged(&live, &written(&declared), &wanted, &before, &cleared);
+        assert_eq!(merged["spec"]["strategy"], json!({ "type": "Recreate" }));
+        let container = json!({ "name": "web", "image": "web:2", "args": ["c"], "env": env(&["B", "THEIRS"]), "readinessProbe": probe });
+        assert_eq!(merged["spec"]["template"]["spec"]["containers"], json!([container]));
+        assert_eq!(merged["metadata"]["labels"], json!({ "theirs": "1" }));
     }
 }

@@ -28,6 +28,7 @@ mod rights;
 mod subject;
 mod support;
 mod types;
+mod unions;
 mod user;
 
 use subject::KubernetesSubject;

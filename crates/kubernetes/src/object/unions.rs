@@ -1,0 +1,291 @@
+//! Fields of which only one may be there, and the live ones that a change must remove beside those that it declares.
+//!
+//! Server-side apply removes a field together with everything in it as soon as one field in it was ours. It leaves a field of which
+//! we never wrote anything: the API server has filled it in (`strategy.rollingUpdate` of a Deployment that declares no strategy,
+//! `emptyDir` of a volume without a source). With `strategy: { type: Recreate }` the API server then refuses both. So these fields
+//! have to be found on the live object.
+//!
+//! Source: validation and defaulting of `k8s.io/kubernetes` (1.34), and `x-kubernetes-unions` in its OpenAPI v3. Unions in lists
+//! without keys (projections, `envFrom`, metrics, subjects, the backends of an Ingress's rules) are not here: such a list is replaced
+//! as a whole.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+use stratos_engine::desired::document::{Document, Leaf};
+use stratos_engine::desired::path::Path;
+
+use super::project;
+use super::segment;
+
+/// How the fields of one object exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Union {
+    /// Only one of these may be there.
+    OneOf(&'static [&'static str]),
+    /// Only one of all fields but these may be there.
+    OneBeside(&'static [&'static str]),
+    /// The value of one field says which others may be there.
+    By(&'static Discriminator),
+    /// Two names of one field: the API server fills in the one with the value of the other.
+    Alias { name: &'static str, alias: &'static str },
+}
+
+/// A field that says which other fields may be there.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Discriminator {
+    field: &'static str,
+    /// The value that the API server fills in.
+    default: &'static str,
+    /// A field, and the value that it goes with.
+    members: &'static [(&'static str, &'static str)],
+}
+
+const HANDLERS: &[&str] = &["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
+
+/// The sources of a PersistentVolume (`PersistentVolumeSource`).
+const VOLUMES: &[&str] = &[
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "csi",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "glusterfs",
+    "hostPath",
+    "iscsi",
+    "local",
+    "nfs",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "storageos",
+    "vsphereVolume",
+];
+
+const STRATEGY: Discriminator = Discriminator { field: "type", default: "RollingUpdate", members: &[("rollingUpdate", "RollingUpdate")] };
+const PROFILE: Discriminator = Discriminator { field: "type", default: "", members: &[("localhostProfile", "Localhost")] };
+const PRIORITY: Discriminator = Discriminator { field: "type", default: "", members: &[("exempt", "Exempt"), ("limited", "Limited")] };
+const LIMIT: Discriminator = Discriminator { field: "type", default: "", members: &[("queuing", "Queue")] };
+const AFFINITY: Discriminator =
+    Discriminator { field: "sessionAffinity", default: "None", members: &[("sessionAffinityConfig", "ClientIP")] };
+const CONVERSION: Discriminator = Discriminator { field: "strategy", default: "None", members: &[("webhook", "Webhook")] };
+
+/// The union that a field takes part in, as a member of it or as its discriminator.
+fn union(object: &[&str], field: &str) -> Option<Union> {
+    let one_of = |members: &'static [&'static str]| members.contains(&field).then_some(Union::OneOf(members));
+    let by = |of: &'static Discriminator| (of.field == field).then_some(Union::By(of));
+    match object {
+        _ if object.contains(&"openAPIV3Schema") => None,
+        ["metadata" | "data" | "stringData" | "binaryData" | "status", ..] => None,
+        ["spec"] => {
+            one_of(VOLUMES).or_else(|| one_of(&["minAvailable", "maxUnavailable"])).or_else(|| by(&AFFINITY)).or_else(|| by(&PRIORITY))
+        }
+        ["spec", "strategy" | "updateStrategy"] => by(&STRATEGY),
+        ["spec", "limited", "limitResponse"] => by(&LIMIT),
+        ["spec", "conversion"] => by(&CONVERSION),
+        ["spec", "defaultBackend"] => one_of(&["service", "resource"]),
+        ["spec", "defaultBackend", "service", "port"] => one_of(&["name", "number"]),
+        [.., "clientConfig"] => one_of(&["service", "url"]),
+        [.., "livenessProbe" | "readinessProbe" | "startupProbe" | "preStop" | "postStart"] => one_of(HANDLERS),
+        [.., "securityContext", "seccompProfile" | "appArmorProfile"] => by(&PROFILE),
+        [.., "spec", "volumes", element] if is_element(element) => is_field(field).then_some(Union::OneBeside(&["name"])),
+        [.., "env", element] if is_element(element) => one_of(&["value", "valueFrom"]),
+        [.., "env", element, "valueFrom"] if is_element(element) => is_field(field).then_some(Union::OneBeside(&[])),
+        [.., "template", "spec"] if ["serviceAccountName", "serviceAccount"].contains(&field) => {
+            Some(Union::Alias { name: "serviceAccountName", alias: "serviceAccount" })
+        }
+        _ => None,
+    }
+}
+
+fn is_element(segment: &str) -> bool {
+    segment.starts_with('[')
+}
+
+fn is_field(segment: &str) -> bool {
+    ![segment::EMPTY_OBJECT, segment::EMPTY_LIST, segment::ORDER].contains(&segment)
+}
+
+/// The live fields that have to go for what is declared, whoever wrote them. `before` has the paths that are ours to say. Each is a
+/// path as in documents: `spec`, `strategy`, `rollingUpdate`.
+pub(crate) fn going<'a>(declared: &Document, before: impl Iterator<Item = &'a Path>, live: &Value) -> Vec<Vec<String>> {
+    let before: BTreeSet<&Path> = before.collect();
+    let gone = before.iter().copied().filter(|path| declared.get(path).is_none());
+    let mut unions: BTreeSet<(Vec<&str>, Union)> = BTreeSet::new();
+    for path in declared.leaves().iter().map(|(path, _)| path).chain(gone) {
+        let segments: Vec<&str> = path.segments().collect();
+        let found = (1..segments.len()).filter_map(|at| Some((segments[..at].to_vec(), union(&segments[..at], segments[at])?)));
+        unions.extend(found);
+    }
+    let mut out: Vec<Vec<String>> = Vec::new();
+    for (object, union) in unions {
+        let Some(there) = project::at(live, &object).and_then(Value::as_object) else { continue };
+        let around = Around { declared, before: &before, object: &object, there };
+        let members = around.going(union);
+        out.extend(members.into_iter().map(|member| object.iter().copied().chain([member]).map(str::to_owned).collect()));
+    }
+    out
+}
+
+/// Whether anything that is declared takes part in a union.
+pub(crate) fn has_any(declared: &Document) -> bool {
+    declared.leaves().iter().any(|(path, _)| {
+        let segments: Vec<&str> = path.segments().collect();
+        (1..segments.len()).any(|at| union(&segments[..at], segments[at]).is_some())
+    })
+}
+
+/// One object with a union.
+struct Around<'a> {
+    declared: &'a Document,
+    before: &'a BTreeSet<&'a Path>,
+    object: &'a [&'a str],
+    /// The live object.
+    there: &'a Map<String, Value>,
+}
+
+impl<'a> Around<'a> {
+    fn going(&self, union: Union) -> Vec<&'a str> {
+        match union {
+            Union::OneOf(members) => self.beside(|field| members.contains(&field)),
+            Union::OneBeside(others) => self.beside(|field| !others.contains(&field)),
+            Union::By(by) => {
+                let value = match self.declares(by.field) {
+                    Some(Leaf::Text(value)) => value,
+                    None if self.loses(by.field) => by.default,
+                    // It is not known, or another manager says it.
+                    _ => return vec![],
+                };
+                let goes = |field: &&str| by.members.iter().any(|(member, of)| member == field && *of != value);
+                self.fields().filter(goes).collect()
+            }
+            Union::Alias { name, alias } => self.fields().filter(|field| self.is_stale(field, name, alias)).collect(),
+        }
+    }
+
+    /// The live members that are not declared, beside one that is.
+    fn beside(&self, is_member: impl Fn(&str) -> bool) -> Vec<&'a str> {
+        let members: Vec<&str> = self.fields().filter(|field| is_member(field)).collect();
+        let declares_one = self.below().any(|field| is_field(field) && is_member(field));
+        members.into_iter().filter(|member| declares_one && !self.below().any(|field| field == *member)).collect()
+    }
+
+    /// `name` takes precedence over its alias; and where one of both is removed, the other would bring it back.
+    fn is_stale(&self, field: &str, name: &str, alias: &str) -> bool {
+        let other = match field {
+            _ if field == name => alias,
+            _ if field == alias => name,
+            _ => return false,
+        };
+        match (self.declares(field), self.declares(other)) {
+            (Some(_), _) => false,
+            (None, Some(Leaf::Text(value))) => field == name && self.there.get(field).and_then(Value::as_str) != Some(value),
+            (None, Some(_)) => false,
+            (None, None) => self.loses(other),
+        }
+    }
+
+    fn fields(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.there.keys().map(String::as_str)
+    }
+
+    /// The declared fields of the object.
+    fn below(&self) -> impl Iterator<Item = &str> {
+        let count = self.object.len();
+        let is_within = move |path: &&Path| path.segments().take(count).eq(self.object.iter().copied());
+        self.declared.leaves().iter().map(|(path, _)| path).filter(is_within).filter_map(move |path| path.segments().nth(count))
+    }
+
+    fn path(&self, field: &str) -> Path {
+        Path::new(self.object.iter().copied().chain([field]))
+    }
+
+    fn declares(&self, field: &str) -> Option<&Leaf> {
+        self.declared.get(&self.path(field))
+    }
+
+    /// Whether it was ours to say, and is not declared any more.
+    fn loses(&self, field: &str) -> bool {
+        self.before.contains(&self.path(field)) && self.declares(field).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::object::desired::{Identity, document};
+
+    fn object(spec: &Value) -> Value {
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" }, "spec": spec })
+    }
+
+    /// The fields that go where one specification is ours to say, one is live, and one is declared.
+    fn gone(ours: &Value, live: &Value, declared: &Value) -> Vec<String> {
+        let document = |spec: &Value| document(&Identity::of(&object(spec)).unwrap(), &object(spec)).unwrap();
+        let (ours, declared) = (document(ours), document(declared));
+        let gone = going(&declared, ours.leaves().iter().map(|(path, _)| path), &object(live));
+        gone.iter().map(|path| path[1..].join(".")).collect()
+    }
+
+    #[test]
+    fn nothing_goes_where_nothing_is_declared() {
+        let live = json!({ "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1 } } });
+        assert_eq!(gone(&json!({}), &json!({}), &json!({})), [""; 0]);
+        assert_eq!(gone(&json!({}), &live, &json!({})), [""; 0]);
+        assert_eq!(gone(&live, &live, &live), [""; 0]);
+    }
+
+    #[test]
+    fn a_live_member_goes_beside_a_declared_one_whoever_wrote_it() {
+        let live = json!({ "strategy": { "type": "RollingUpdate", "rollingUpdate": { "maxSurge": 1 } } });
+        assert_eq!(gone(&json!({}), &live, &json!({ "strategy": { "type": "Recreate" } })), ["strategy.rollingUpdate"]);
+        assert_eq!(gone(&json!({}), &live, &json!({ "strategy": { "rollingUpdate": { "maxSurge": 2 } } })), [""; 0]);
+        let pod = |volume: Value, probe: Value| {
+            let container = json!({ "name": "web", "readinessProbe": probe });
+            json!({ "template": { "spec": { "volumes": [volume], "containers": [container] } } })
+        };
+        let live = pod(json!({ "name": "v", "emptyDir": {} }), json!({ "periodSeconds": 1, "httpGet": { "port": 1, "path": "/" } }));
+        let wanted = pod(json!({ "name": "v", "configMap": { "name": "c" } }), json!({ "tcpSocket": { "port": 1 } }));
+        let members = ["template.spec.containers.[name=web].readinessProbe.httpGet", "template.spec.volumes.[name=v].emptyDir"];
+        assert_eq!(gone(&json!({}), &live, &wanted), members);
+        // A volume without a source gets one, and a probe without a handler is not ours to complete.
+        assert_eq!(gone(&json!({}), &live, &pod(json!({ "name": "v" }), json!({ "periodSeconds": 2 }))), [""; 0]);
+    }
+
+    #[test]
+    fn a_discriminator_that_is_removed_has_its_default() {
+        let live = json!({ "sessionAffinity": "ClientIP", "sessionAffinityConfig": { "clientIP": { "timeoutSeconds": 1 } } });
+        let ours = json!({ "sessionAffinity": "ClientIP" });
+        assert_eq!(gone(&ours, &live, &json!({})), ["sessionAffinityConfig"]);
+        // Another manager says it.
+        assert_eq!(gone(&json!({}), &live, &json!({})), [""; 0]);
+    }
+
+    #[test]
+    fn the_other_name_of_a_field_does_not_bring_it_back() {
+        let pod = |spec: Value| json!({ "template": { "spec": spec } });
+        let live = pod(json!({ "serviceAccountName": "a", "serviceAccount": "a" }));
+        let (new, old) = (|name: &str| pod(json!({ "serviceAccountName": name })), |name: &str| pod(json!({ "serviceAccount": name })));
+        assert_eq!(gone(&new("a"), &live, &pod(json!({}))), ["template.spec.serviceAccount"]);
+        assert_eq!(gone(&old("a"), &live, &pod(json!({}))), ["template.spec.serviceAccountName"]);
+        assert_eq!(gone(&old("a"), &live, &old("b")), ["template.spec.serviceAccountName"]);
+        assert_eq!(gone(&old("a"), &live, &old("a")), [""; 0]);
+        assert_eq!(gone(&new("a"), &live, &new("b")), [""; 0]);
+    }
+
+    #[test]
+    fn names_of_properties_and_keys_of_maps_are_no_unions() {
+        let live = json!({ "versions": [{ "openAPIV3Schema": { "properties": { "clientConfig": { "url": {}, "service": {} } } } }] });
+        let wanted = json!({ "versions": [{ "openAPIV3Schema": { "properties": { "clientConfig": { "url": { "type": "string" } } } } }] });
+        assert_eq!(gone(&json!({}), &live, &wanted), [""; 0]);
+    }
+}
