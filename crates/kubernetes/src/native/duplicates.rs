@@ -69,9 +69,9 @@ pub(super) enum Types<'s> {
 /// How the elements of a list are told apart.
 enum Matched {
     /// By these keys, each with the value that it has where none is written.
-    ByKeys(Vec<(String, Option<Value>)>),
-    ByValue,
-    ByPlace,
+    Keys(Vec<(String, Option<Value>)>),
+    Itself,
+    Place,
 }
 
 impl<'s> Types<'s> {
@@ -117,17 +117,17 @@ impl<'s> Types<'s> {
     /// How the list to which these names lead is matched.
     fn matched(self, names: &[&str]) -> Matched {
         match self {
-            Self::Unknown => Matched::ByPlace,
+            Self::Unknown => Matched::Place,
             Self::BuiltIn => built_in(names),
             Self::Schema(schema) => match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
-                Some("set") => Matched::ByValue,
+                Some("set") => Matched::Itself,
                 Some("map") => {
                     let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten();
                     let properties = schema.pointer("/items/properties");
                     let default = |key: &str| properties?.get(key)?.get("default").cloned();
-                    Matched::ByKeys(keys.filter_map(Value::as_str).map(|key| (key.to_owned(), default(key))).collect())
+                    Matched::Keys(keys.filter_map(Value::as_str).map(|key| (key.to_owned(), default(key))).collect())
                 }
-                _ => Matched::ByPlace,
+                _ => Matched::Place,
             },
         }
     }
@@ -136,12 +136,12 @@ impl<'s> Types<'s> {
 /// The only place that asks how lists of the kinds that come with every cluster are matched.
 fn built_in(names: &[&str]) -> Matched {
     if names == ["metadata", "finalizers"] {
-        return Matched::ByValue;
+        return Matched::Itself;
     }
     let default = |key: &str| (key == "protocol").then(|| Value::from("TCP"));
     match lists::keys(names) {
-        Some(keys) => Matched::ByKeys(keys.iter().map(|key| ((*key).to_owned(), default(key))).collect()),
-        None => Matched::ByPlace,
+        Some(keys) => Matched::Keys(keys.iter().map(|key| ((*key).to_owned(), default(key))).collect()),
+        None => Matched::Place,
     }
 }
 
@@ -185,7 +185,7 @@ fn within<'v>(value: &'v Value, types: Types<'_>, at: &mut Vec<String>, names: &
 /// The names of the keys of each element, and its keys as a segment. None where it is matched by its place.
 fn elements(list: &[Value], matched: &Matched) -> Vec<Option<(Vec<String>, String)>> {
     let element = |item: &Value| match (matched, item) {
-        (Matched::ByKeys(keys), Value::Object(map)) if !is_removed(map) => {
+        (Matched::Keys(keys), Value::Object(map)) if !is_removed(map) => {
             let written = |(key, default): &(String, Option<Value>)| {
                 let value = map.get(key).filter(|value| !value.is_null()).or(default.as_ref())?;
                 Some((key.clone(), value.clone()))
@@ -195,7 +195,7 @@ fn elements(list: &[Value], matched: &Matched) -> Vec<Option<(Vec<String>, Strin
             let segment = segment::element(&with_keys, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
             Some((names, segment))
         }
-        (Matched::ByValue, item) => Some((Vec::new(), item.to_string())),
+        (Matched::Itself, item) => Some((Vec::new(), item.to_string())),
         _ => None,
     };
     list.iter().map(element).collect()
