@@ -15,6 +15,7 @@
 pub mod crash;
 pub mod fields;
 pub mod health;
+pub mod live;
 pub mod ownership;
 pub mod plans;
 pub mod secrets;
@@ -107,6 +108,20 @@ pub trait Subject: Send + Sync + Sized + 'static {
 
     /// Everything that someone who may look at the platform, but may not read secrets, can see of it.
     async fn dump(&self) -> String;
+
+    /// A field of an app as another client than ours reads it (`kubectl`, `docker inspect`, `/proc`). The error says why none
+    /// reads it here.
+    ///
+    /// | fields | value |
+    /// |---|---|
+    /// | `replicas`, `rollout.max_surge` | number |
+    /// | `ports`, `ports.publish` | list of numbers |
+    /// | `env` | map from name to text |
+    /// | `files`, `files.mode` | map from path to content, and from path to four octal digits |
+    /// | `health.http` | the path |
+    /// | `resources.cpu_limit`, `resources.memory` | thousandths of a CPU; bytes |
+    /// | `volumes` | list of the paths in the app |
+    async fn read(&self, app: &str, field: Field) -> Result<serde_json::Value, String>;
 
     /// What can be seen of one object, for telling whether it was touched; None where there is none.
     async fn state(&self, id: &ResourceId) -> Option<String>;

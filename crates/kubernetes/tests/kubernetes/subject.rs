@@ -25,6 +25,7 @@ use stratos_test_platforms::{Cluster, ReservedCpus, unique_name};
 
 use crate::edit;
 use crate::proxy::Proxy;
+use crate::read;
 use crate::support::{TestConnector, Way, client, config, dev};
 
 /// A namespace of the shared cluster.
@@ -270,6 +271,11 @@ impl Subject for KubernetesSubject {
             secret["data"] = json!(null);
         }
         out + &secrets.to_string()
+    }
+
+    async fn read(&self, app: &str, field: Field) -> Result<Value, String> {
+        let (namespace, app) = (self.namespace.clone(), app.to_owned());
+        tokio::task::spawn_blocking(move || read::field(&namespace, &app, field)).await.unwrap()
     }
 
     async fn state(&self, id: &ResourceId) -> Option<String> {

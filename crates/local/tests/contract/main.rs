@@ -1,5 +1,6 @@
 //! The conformance suite, against real supervisors and real processes.
 
+use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -212,6 +213,27 @@ impl Subject for LocalSubject {
         out + &format!("{sink:?}")
     }
 
+    async fn read(&self, app: &str, field: Field) -> Result<Value, String> {
+        let processes = instances(&self.folder(), app);
+        let variables = processes.first().ok_or("no instance runs")?;
+        let root = PathBuf::from(&variables["STRATOS_FILES"]);
+        // The files that the contract declares.
+        let declared = ["/etc/web/app.conf", "/etc/web/other.conf"];
+        let files = declared.into_iter().map(|path| (path.to_owned(), root.join(path.trim_start_matches('/'))));
+        Ok(match field {
+            Field::Replicas => processes.len().into(),
+            Field::PortsPublish => listening(),
+            Field::Env => json!(variables),
+            Field::Files => files.filter_map(|(path, at)| Some((path, Value::from(std::fs::read_to_string(at).ok()?)))).collect(),
+            Field::FilesMode => {
+                use std::os::unix::fs::PermissionsExt;
+                let mode = |at| Some(Value::from(format!("{:04o}", std::fs::metadata(at).ok()?.permissions().mode() & 0o7777)));
+                files.filter_map(|(path, at): (String, PathBuf)| Some((path, mode(at)?))).collect()
+            }
+            _ => return Err("a process does not show it".into()),
+        })
+    }
+
     async fn state(&self, id: &ResourceId) -> Option<String> {
         let mut sink = Sink::default();
         let scope = Scope { owner: Owner { project: "nobody".into(), environment: dev() }, apps: None };
@@ -220,6 +242,33 @@ impl Subject for LocalSubject {
         // A roll-out that has begun goes on by itself: nobody touched it.
         found.map(|resource| format!("{:?}", ObservedResource { rollout: RolloutState::Done, ..*resource }))
     }
+}
+
+/// The variables of each instance of an app that runs in a folder, from `/proc`.
+fn instances(folder: &FilePath, app: &str) -> Vec<BTreeMap<String, String>> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let variables = |process: std::fs::DirEntry| {
+        let bytes = std::fs::read(process.path().join("environ")).ok()?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Some(text.split('\0').filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    };
+    let is_of = |variables: &BTreeMap<String, String>| {
+        let value = |name: &str| variables.get(name).map(String::as_str).unwrap_or_default();
+        FilePath::new(value("STRATOS_FILES")).starts_with(folder) && value("STRATOS_INSTANCE").contains(app)
+    };
+    processes.filter_map(variables).filter(is_of).collect()
+}
+
+/// The ports of 127.0.0.1 that somebody listens on.
+fn listening() -> Value {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let (address, port) = words.next()?.split_once(':')?;
+        let is_listening = words.nth(1)? == "0A";
+        (is_listening && ["0100007F", "00000000"].contains(&address)).then(|| u16::from_str_radix(port, 16).ok()).flatten()
+    };
+    table.lines().filter_map(port).map(Value::from).collect()
 }
 
 /// All files, but for those that are closed to everyone else because they hold a secret that somebody asked for.

@@ -377,6 +377,13 @@ impl Subject for DockerSubject {
         out + &format!("{networks:?}\n{volumes:?}")
     }
 
+    async fn read(&self, app: &str, field: Field) -> Result<Value, String> {
+        let containers = self.of(&self.live(app)).await;
+        let name = |container: &ContainerInspectResponse| container.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned();
+        let names: Vec<String> = containers.iter().map(name).filter(|name| !name.ends_with(".proxy")).collect();
+        tokio::task::spawn_blocking(move || read(&names, field)).await.unwrap()
+    }
+
     async fn state(&self, id: &ResourceId) -> Option<String> {
         if &*id.kind == "volume" {
             let name = format!("{}-1", id.name);
@@ -390,4 +397,35 @@ impl Subject for DockerSubject {
         let all: Vec<String> = containers.into_iter().map(one).collect();
         (!all.is_empty()).then(|| all.join("\n"))
     }
+}
+
+/// A field of these containers as the command line of Docker shows it.
+fn read(names: &[String], field: Field) -> Result<Value, String> {
+    let first = names.first().ok_or("there is no container")?;
+    let inspect = |what: &str| -> Value { serde_json::from_str(&engines().docker(0, &["inspect", "--format", what, first])).unwrap() };
+    let exec = |words: &[&str]| engines().docker(0, &[&["exec", first, "/bin/busybox"], words].concat());
+    // The files that the contract declares.
+    let declared = ["/etc/web/app.conf", "/etc/web/other.conf"];
+    let there =
+        declared.into_iter().filter(|path| engines().try_docker(0, &["exec", first, "/bin/busybox", "test", "-e", path]).status.success());
+    Ok(match field {
+        Field::Replicas => names.len().into(),
+        Field::Env => variables(&inspect("{{json .Config.Env}}")),
+        Field::Files => there.map(|path| (path.to_owned(), Value::from(exec(&["cat", path])))).collect(),
+        Field::FilesMode => there.map(|path| (path.to_owned(), Value::from(format!("0{}", exec(&["stat", "-c", "%a", path]))))).collect(),
+        Field::ResourcesCpuLimit => inspect("{{json .HostConfig.NanoCpus}}").as_u64().map(|nano| nano / 1_000_000).into(),
+        Field::ResourcesMemory => inspect("{{json .HostConfig.Memory}}"),
+        Field::Volumes => {
+            let mounts = inspect("{{json .Mounts}}");
+            mounts.as_array().into_iter().flatten().map(|mount| mount["Destination"].clone()).collect()
+        }
+        _ => return Err("docker inspect does not show it in these terms".into()),
+    })
+}
+
+/// `NAME=value` lines as a map.
+fn variables(lines: &Value) -> Value {
+    let pair =
+        |line: &Value| line.as_str().and_then(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), Value::from(value)));
+    lines.as_array().into_iter().flatten().filter_map(pair).collect()
 }

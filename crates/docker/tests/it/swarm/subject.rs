@@ -12,6 +12,7 @@ use bollard::query_parameters::{
     InspectServiceOptions, ListConfigsOptions, ListNetworksOptions, ListSecretsOptions, ListServicesOptions, ListTasksOptions,
     UpdateServiceOptions,
 };
+use serde_json::Value;
 use stratos_docker::config::{DockerOptions, EnvironmentConfig, SwarmOptions};
 use stratos_docker::endpoint::Endpoint;
 use stratos_docker::swarm::SwarmPlatform;
@@ -330,6 +331,11 @@ impl Subject for SwarmSubject {
         format!("{services:?}\n{tasks:?}\n{configs:?}\n{secrets:?}\n{networks:?}")
     }
 
+    async fn read(&self, app: &str, field: Field) -> Result<Value, String> {
+        let name = self.service(app);
+        tokio::task::spawn_blocking(move || read(&name, field)).await.unwrap()
+    }
+
     async fn state(&self, id: &ResourceId) -> Option<String> {
         let engine = engine();
         match &*id.kind {
@@ -360,4 +366,40 @@ fn hide_variables(task: Option<&mut bollard::models::TaskSpec>) {
     if let Some(inside) = task.and_then(|task| task.container_spec.as_mut()) {
         (inside.env, inside.args) = (None, None);
     }
+}
+
+/// A field of a service as the command line of Docker shows it.
+fn read(name: &str, field: Field) -> Result<Value, String> {
+    let json = |words: &[&str]| -> Value { serde_json::from_str(&swarm().docker(0, words)).unwrap() };
+    let spec = json(&["service", "inspect", "--format", "{{json .Spec}}", name]);
+    let container = &spec["TaskTemplate"]["ContainerSpec"];
+    let limits = &spec["TaskTemplate"]["Resources"]["Limits"];
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let content = |config: &Value| {
+        let config = json(&["config", "inspect", "--format", "{{json .Spec.Data}}", config["ConfigName"].as_str().unwrap_or_default()]);
+        use base64::Engine as _;
+        let bytes = base64::engine::general_purpose::STANDARD.decode(config.as_str().unwrap_or_default()).unwrap();
+        Value::from(String::from_utf8(bytes).unwrap())
+    };
+    let files = |value: &dyn Fn(&Value) -> Value| -> Value {
+        let path = |config: &Value| config["File"]["Name"].as_str().unwrap_or_default().to_owned();
+        list(&container["Configs"]).iter().map(|config| (path(config), value(config))).collect()
+    };
+    Ok(match field {
+        Field::Replicas => spec["Mode"]["Replicated"]["Replicas"].clone(),
+        Field::PortsPublish => list(&spec["EndpointSpec"]["Ports"]).iter().map(|port| port["PublishedPort"].clone()).collect(),
+        Field::Env => {
+            let pair = |line: &Value| {
+                line.as_str().and_then(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), Value::from(value)))
+            };
+            list(&container["Env"]).iter().filter_map(pair).collect()
+        }
+        Field::Files => files(&content),
+        Field::FilesMode => files(&|config| format!("{:04o}", config["File"]["Mode"].as_u64().unwrap_or_default()).into()),
+        Field::ResourcesCpuLimit => limits["NanoCPUs"].as_u64().map(|nano| nano / 1_000_000).into(),
+        Field::ResourcesMemory => limits["MemoryBytes"].clone(),
+        Field::Volumes => list(&container["Mounts"]).iter().map(|mount| mount["Target"].clone()).collect(),
+        Field::RolloutMaxSurge => spec["UpdateConfig"]["Parallelism"].clone(),
+        _ => return Err("docker service inspect does not show it in these terms".into()),
+    })
 }

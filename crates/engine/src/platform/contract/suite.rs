@@ -20,6 +20,7 @@ macro_rules! contract_suite {
                 failing_health, a_crash_loop, a_missing_image_or_command, what_never_settles_is_given_up, a_taken_port, a_missing_network,
                 a_rollback_is_a_failure, a_restart_of_what_is_broken_is_no_success, dependencies_come_first,
                 dependents_of_a_failure_are_skipped, bound_apps_follow);
+            $crate::contract_suite!(@cases $subject, live: another_client_reads_what_is_declared);
             $crate::contract_suite!(@cases $subject, secrets:
                 secret_values_are_nowhere, errors_tell_no_secret, a_rotated_secret_is_seen,
                 a_missing_value_is_not_verified, a_secret_edited_by_hand_is_repaired, a_secret_beside_an_address);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use super::world::Leases;
 use super::{Effect, Fault, Key, MemoryConnector, Quirks, World};
@@ -158,9 +159,48 @@ impl Subject for MemorySubject {
         self.world.to_json()
     }
 
+    async fn read(&self, app: &str, field: Field) -> Result<Value, String> {
+        let world: Value = serde_json::from_str(&self.world.to_json()).map_err(|error| error.to_string())?;
+        read(&world["places"][PLACE], app, field)
+    }
+
     async fn state(&self, id: &ResourceId) -> Option<String> {
         self.world.describe(PLACE, &Key::of(id))
     }
+}
+
+/// A field in the server's own JSON.
+fn read(objects: &Value, app: &str, field: Field) -> Result<Value, String> {
+    let objects = objects.as_object().ok_or("there is nothing")?;
+    let of = |key: &str| objects.iter().filter(|(name, _)| name.starts_with(key)).map(|(_, object)| object).collect::<Vec<_>>();
+    let service = objects.iter().find(|(key, _)| key.starts_with("service") && key.ends_with(&format!("-{app}")));
+    let spec = &service.ok_or("there is no service")?.1["spec"];
+    let list = |name: &str| spec[name].as_array().cloned().unwrap_or_default();
+    let pairs = |name: &str, key: &str, value: &dyn Fn(&Value) -> Value| -> Value {
+        list(name).iter().map(|item| (item[key].as_str().unwrap_or_default().to_owned(), value(item))).collect()
+    };
+    let content = |file: &Value| {
+        let configs = of("config");
+        let source = configs.iter().find(|config| config["attributes"]["id"] == file["source"]);
+        source.map_or(Value::Null, |config| config["spec"]["data"].clone())
+    };
+    Ok(match field {
+        Field::Replicas => spec["replicas"].clone(),
+        Field::Ports => list("ports").iter().map(|port| port["target"].clone()).collect(),
+        Field::PortsPublish => list("ports").iter().map(|port| port["published"].clone()).collect(),
+        Field::Env => pairs("env", "name", &|variable| variable["value"].clone()),
+        Field::Files => pairs("files", "path", &content),
+        Field::FilesMode => pairs("files", "path", &|file| format!("{:04o}", file["mode"].as_u64().unwrap_or_default()).into()),
+        Field::HealthHttp => spec["ready"]["http"].clone(),
+        Field::ResourcesMemory => {
+            let text = spec["limits"]["memory"].as_str().unwrap_or_default();
+            let mebibytes = text.strip_suffix("Mi").and_then(|number| number.parse::<u64>().ok());
+            mebibytes.map_or(Value::Null, |number| (number << 20).into())
+        }
+        Field::Volumes => list("mounts").iter().map(|mount| mount["target"].clone()).collect(),
+        Field::RolloutMaxSurge => spec["update"]["max_surge"].clone(),
+        _ => return Err("the server's JSON does not show it in these terms".into()),
+    })
 }
 
 #[async_trait]
@@ -215,6 +255,9 @@ impl Subject for OpenMemorySubject {
     }
     async fn dump(&self) -> String {
         self.0.dump().await
+    }
+    async fn read(&self, app: &str, field: Field) -> Result<Value, String> {
+        self.0.read(app, field).await
     }
     async fn state(&self, id: &ResourceId) -> Option<String> {
         self.0.state(id).await
