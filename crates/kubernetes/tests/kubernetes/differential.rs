@@ -4,7 +4,7 @@
 //! The truth is what the server itself would store: the object before is applied by hand in a namespace beside, and a dry run of
 //! the object after says whether it would be another one. What differs only in how it is spelled is no other one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
@@ -29,6 +29,7 @@ use stratos_test_platforms::Cluster;
 
 use crate::case::Manifests;
 use crate::generate::{self, Pair};
+use crate::stored::Reader;
 use crate::subject::ask;
 use crate::support::{Place, client};
 
@@ -163,11 +164,19 @@ struct Counts {
     false_unchanged: Vec<String>,
     false_changed: Vec<String>,
     false_previewed: Vec<String>,
+    /// Declared fields that the live objects do not hold.
+    lost: Vec<String>,
 }
 
 /// Objects as one text of documents.
 fn text<'b>(objects: impl Iterator<Item = &'b Value>) -> String {
     objects.map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// Each declared field that the live objects do not hold.
+async fn lost(cluster: &'static Cluster, namespace: &str, text: String) -> Vec<String> {
+    let namespace = namespace.to_owned();
+    tokio::task::spawn_blocking(move || Reader::new(cluster, &namespace).compare_text(&text).lost).await.unwrap()
 }
 
 async fn compare(cluster: &'static Cluster, pairs: Vec<Pair>) -> Vec<(&'static str, Counts)> {
@@ -176,11 +185,12 @@ async fn compare(cluster: &'static Cluster, pairs: Vec<Pair>) -> Vec<(&'static s
     let admin = client(cluster.kubeconfig()).await;
     manifests.write(&text(pairs.iter().map(|pair| &pair.before)));
     manifests.apply(Policy::default()).await;
+    let lost = lost(cluster, &declared.namespace, text(pairs.iter().map(|pair| &pair.before))).await;
     manifests.write(&text(pairs.iter().map(|pair| &pair.after)));
     let agreed = Policy { allow_delete: true, delete_data: true, ..Policy::default() };
     let local = changed(&manifests.plan(false, agreed).await);
     let previewed = changed(&manifests.plan(true, agreed).await);
-    let mut out = Vec::new();
+    let mut out = vec![("all", Counts { lost, ..Counts::default() })];
     for pair in pairs {
         let told = |of: &str| format!("{of}\n    before {}\n    after  {}", pair.before, pair.after);
         let mut counts = Counts { pairs: 1, ..Counts::default() };
@@ -214,25 +224,29 @@ async fn what_the_server_would_store_differs_just_where_the_difference_is_made_h
     let compared: Vec<_> = futures::stream::iter(compared).buffer_unordered(AT_ONCE).collect().await;
     let mut kinds: BTreeMap<&str, Counts> = BTreeMap::new();
     for (kind, one) in compared.into_iter().flatten() {
-        for name in [kind, "all"] {
+        for name in BTreeSet::from([kind, "all"]) {
             let all = kinds.entry(name).or_default();
             all.pairs += one.pairs;
             all.same += one.same;
             all.false_unchanged.extend(one.false_unchanged.iter().cloned());
             all.false_changed.extend(one.false_changed.iter().cloned());
             all.false_previewed.extend(one.false_previewed.iter().cloned());
+            all.lost.extend(one.lost.iter().cloned());
         }
     }
     println!("kind                     pairs  the same  false unchanged  false changed  after the dry run");
     for (kind, counts) in &kinds {
-        let Counts { pairs, same, false_unchanged, false_changed, false_previewed } = counts;
+        let Counts { pairs, same, false_unchanged, false_changed, false_previewed, lost: _ } = counts;
         let (unchanged, changed, previewed) = (false_unchanged.len(), false_changed.len(), false_previewed.len());
         println!("{kind:24} {pairs:5}  {same:8}  {unchanged:15}  {changed:13}  {previewed:17}");
     }
     let all = &kinds["all"];
-    for (what, found) in
-        [("false unchanged", &all.false_unchanged), ("false changed", &all.false_changed), ("after the dry run", &all.false_previewed)]
-    {
+    for (what, found) in [
+        ("false unchanged", &all.false_unchanged),
+        ("false changed", &all.false_changed),
+        ("after the dry run", &all.false_previewed),
+        ("not live", &all.lost),
+    ] {
         found.iter().take(number("STRATOS_TEST_SHOWN", 12)).for_each(|one| println!("{what}: {one}"));
     }
     assert!(
@@ -242,6 +256,7 @@ async fn what_the_server_would_store_differs_just_where_the_difference_is_made_h
         all.pairs
     );
     assert_eq!(all.false_unchanged.len(), 0);
+    assert_eq!(all.lost.len(), 0);
     // A default in a definition's schema is not known here: the dry run tells that it stays.
     let custom = &kinds["Gadget"];
     assert!((all.false_changed.len() - custom.false_changed.len()) * 100 <= all.same, "{} of {}", all.false_changed.len(), all.same);

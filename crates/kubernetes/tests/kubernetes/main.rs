@@ -26,6 +26,7 @@ mod proxy;
 mod read;
 mod record;
 mod rights;
+mod stored;
 mod subject;
 mod support;
 mod types;

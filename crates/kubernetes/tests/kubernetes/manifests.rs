@@ -18,6 +18,7 @@ use stratos_kubernetes::Helm;
 use stratos_test_platforms::Cluster;
 use zeroize::Zeroizing;
 
+use crate::stored::{Compared, Reader};
 use crate::support::{self, TestConnector, Way};
 
 pub fn cluster() -> &'static Cluster {
@@ -147,38 +148,52 @@ impl Live {
         }
         Ok(out)
     }
+
+    /// The files beside the live objects.
+    pub async fn compared(&self) -> Compared {
+        let (folder, namespace) = (self.folder.path().join("k8s"), self.namespace.clone());
+        tokio::task::spawn_blocking(move || Reader::new(cluster(), &namespace).compare(&folder)).await.unwrap()
+    }
+
+    /// Destroys all of it, which leaves nothing of what a plan made.
+    pub async fn destroyed(&self, plan: &Plan) -> Result<(), String> {
+        let destroy = Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() };
+        let (gone, applied) = self.apply(destroy).await?;
+        let told = format!("{:?}, held {:?}, notes {:?}", applied.verdict(), gone.held, applied.notes);
+        // A namespace goes when everything in it has gone.
+        let deadline = Instant::now() + support::LIMIT;
+        loop {
+            let left = self.left(plan).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("this is left: {left} ({told})"));
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
 }
 
 fn secrets(password: &str) -> Secrets {
     Secrets::new([("db".to_owned(), Ok(Zeroizing::new(password.to_owned())))])
 }
 
-/// How many objects there were.
-async fn there_and_back(folder: &Path) -> Result<usize, String> {
+/// How many objects there were, and the reasons for which some are stored as something else.
+async fn there_and_back(folder: &Path) -> Result<Compared, String> {
     let live = Live::of(folder);
     let (plan, _) = live.apply(Policy::default()).await?;
     live.unchanged("right after an apply").await?;
+    let compared = live.compared().await;
+    compared.nothing_lost()?;
     // An annotation and a label of somebody else's are none of our business.
     let first = &plan.changes[0].id;
     let within = first.namespace.as_deref().unwrap_or(&live.namespace).to_owned();
     let kind = first.kind.to_lowercase();
     live.kubectl(&["annotate", &kind, &first.name, "somebody/note=x", "--namespace", &within]).await?;
     live.unchanged("after a note of somebody else's").await?;
-    let destroy = Policy { destroy: true, allow_delete: true, delete_data: true, ..Policy::default() };
-    let (gone, applied) = live.apply(destroy).await?;
-    let told = format!("{:?}, held {:?}, notes {:?}", applied.verdict(), gone.held, applied.notes);
-    // A namespace goes when everything in it has gone.
-    let deadline = Instant::now() + support::LIMIT;
-    loop {
-        let left = live.left(&plan).await?;
-        if left.is_empty() {
-            return Ok(plan.changes.len());
-        }
-        if Instant::now() > deadline {
-            return Err(format!("this is left: {left} ({told})"));
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    live.destroyed(&plan).await?;
+    Ok(compared)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +209,7 @@ async fn all_folders_are_planned_empty_right_after_an_apply() {
     let results: Vec<_> = futures::stream::iter(folders).map(run).buffered(6).collect().await;
     let failed: Vec<String> = results.iter().filter_map(|result| result.clone().err()).collect();
     assert!(failed.is_empty(), "{} of {} folders:\n{}", failed.len(), results.len(), failed.join("\n"));
-    let objects: usize = results.iter().flatten().sum();
+    let objects: usize = results.iter().flatten().map(|compared| compared.objects).sum();
     assert!(!only.is_empty() || results.len() >= 20 && objects >= 80, "{} folders, {objects} objects", results.len());
 }
 
