@@ -23,6 +23,7 @@ mod live;
 mod logs;
 mod manifests;
 mod proxy;
+mod public;
 mod read;
 mod record;
 mod rights;
