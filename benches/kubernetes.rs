@@ -22,7 +22,7 @@ use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
-use stratos_test_platforms::{Cluster, eventually};
+use stratos_test_platforms::{Cluster, eventually_within};
 
 /// As in the program.
 #[global_allocator]
@@ -153,7 +153,7 @@ impl<'a> Bench<'a> {
             list["metadata"]["resourceVersion"].as_str().expect("a version").to_owned()
         };
         let (mut last, mut since) = (latest(), Instant::now());
-        eventually(AT_REST_WITHIN, || {
+        eventually_within(AT_REST_WITHIN, "the cluster is at rest", || {
             let now = latest();
             if now != last {
                 (last, since) = (now, Instant::now());

@@ -29,4 +29,4 @@ pub use private::{PASSWORD, PrivateRegistry, USER};
 pub use program::image_of;
 pub use servers::{Servers, VARIABLE as SERVERS_VARIABLE};
 pub use shared::{ReservedCpus, free_port, unique_name};
-pub use wait::{Look, PATIENCE, eventually, eventually_async};
+pub use wait::{Look, PATIENCE, eventually, eventually_async, eventually_within};

@@ -46,9 +46,9 @@ impl<T, E: Display> Look for Result<T, E> {
 
 /// How long to wait until the next look at something that was first looked at then.
 #[track_caller]
-fn pause(what: &str, began: Instant, instead: &str) -> Duration {
+fn pause(limit: Duration, what: &str, began: Instant, instead: &str) -> Duration {
     let passed = began.elapsed();
-    assert!(passed < PATIENCE, "not within {PATIENCE:?}: {what}: {instead}");
+    assert!(passed < limit, "not within {limit:?}: {what}: {instead}");
     (passed / 4).clamp(PAUSES.0, PAUSES.1)
 }
 
@@ -57,13 +57,22 @@ fn pause(what: &str, began: Instant, instead: &str) -> Duration {
 /// # Panics
 /// When it is not there after [`PATIENCE`].
 #[track_caller]
+pub fn eventually<L: Look>(what: &str, look: impl FnMut() -> L) -> L::Found {
+    eventually_within(PATIENCE, what, look)
+}
+
+/// The same, for something that may take another time.
+///
+/// # Panics
+/// When it is not there after `limit`.
+#[track_caller]
 #[expect(clippy::disallowed_methods, reason = "this is the condition with a deadline, for tests that have no runtime")]
-pub fn eventually<L: Look>(what: &str, mut look: impl FnMut() -> L) -> L::Found {
+pub fn eventually_within<L: Look>(limit: Duration, what: &str, mut look: impl FnMut() -> L) -> L::Found {
     let began = Instant::now();
     loop {
         match look().found() {
             Ok(found) => return found,
-            Err(instead) => std::thread::sleep(pause(what, began, &instead)),
+            Err(instead) => std::thread::sleep(pause(limit, what, began, &instead)),
         }
     }
 }
@@ -80,7 +89,7 @@ where
     loop {
         match look().await.found() {
             Ok(found) => return found,
-            Err(instead) => tokio::time::sleep(pause(what, began, &instead)).await,
+            Err(instead) => tokio::time::sleep(pause(PATIENCE, what, began, &instead)).await,
         }
     }
 }

@@ -26,7 +26,8 @@ pub async fn pin_chosen(request: &Request<'_>, chosen: &mut [ChosenEnvironment])
             Some((change.desired.as_mut()?, before.map(|live| &live.document)))
         })
     });
-    pin(request, changes.flat_map(|(desired, live)| unpinned(desired, live)), &asked).await
+    let images = changes.flat_map(|(desired, live)| unpinned(desired, live)).collect();
+    pin(request, images, &asked).await
 }
 
 /// The same for what differs, before the platform is asked what it would store: a dry run has to send what an apply would.
@@ -35,12 +36,14 @@ pub async fn pin_differing(request: &Request<'_>, differences: &mut Differences)
         Difference::Differs { desired, observed, .. } => Some((desired, &observed.document)),
         _ => None,
     });
-    pin(request, differing.flat_map(|(desired, live)| unpinned(desired, Some(live))), &Unpinned::new()).await
+    let images = differing.flat_map(|(desired, live)| unpinned(desired, Some(live))).collect();
+    pin(request, images, &Unpinned::new()).await
 }
 
 /// Pins all images of these resources to what the registry says now.
 pub async fn refresh(request: &Request<'_>, resources: &mut [Resource]) -> Unpinned {
-    pin(request, resources.iter_mut().flat_map(|resource| unpinned(resource, None)), &Unpinned::new()).await
+    let images = resources.iter_mut().flat_map(|resource| unpinned(resource, None)).collect();
+    pin(request, images, &Unpinned::new()).await
 }
 
 /// The images of a resource that a registry is to be asked about. A tag that is live already stays at the digest that is live; one that is
@@ -63,7 +66,7 @@ fn unpinned<'a>(desired: &'a mut Resource, live: Option<&'a Document>) -> impl I
 }
 
 /// Pins images to what the registry says now, asking for each reference once, and never for those that it did not tell before.
-async fn pin(request: &Request<'_>, unpinned: impl Iterator<Item = &mut Image>, asked: &Unpinned) -> Unpinned {
+async fn pin(request: &Request<'_>, unpinned: Vec<&mut Image>, asked: &Unpinned) -> Unpinned {
     let Some(registry) = request.registry else { return Unpinned::new() };
     let mut images: BTreeMap<Arc<str>, Vec<&mut Image>> = BTreeMap::new();
     for image in unpinned {

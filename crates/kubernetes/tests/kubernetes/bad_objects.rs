@@ -252,7 +252,8 @@ const NEW: &str = "size: { type: integer }, tint: { type: string, default: green
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resource_whose_version_moves_is_the_same_object() {
     const GROUP: &str = "bo-version.example";
-    let steps: [(&[(&str, bool, &str)], &str, &str, &str); 6] = [
+    type Versions<'a> = &'a [(&'a str, bool, &'a str)];
+    let steps: [(Versions<'_>, &str, &str, &str); 6] = [
         (&[("v1alpha1", true, OLD)], "v1alpha1", "size: 1, old: x", r#"{"old":"x","size":1}"#),
         (&[("v1alpha1", true, OLD), ("v1", true, NEW)], "v1", "size: 1", r#"{"size":1,"tint":"green"}"#),
         // Its version before cannot hold it.

@@ -266,7 +266,7 @@ pub fn change(difference: &Difference) -> Change {
         Difference::Missing(desired) => (None, Some(desired), Action::Create, Reason::NotFound),
         Difference::Differs { desired, observed, .. } => (Some(observed), Some(desired), Action::Update, Reason::Differs),
         Difference::Taken { desired, observed } => (Some(observed), Some(desired), Action::Update, Reason::Adopted),
-        Difference::Refused { desired, why } => panic!("{} is refused: {why}", desired.id),
+        Difference::Refused { desired, why, .. } => panic!("{} is refused: {why}", desired.id),
         Difference::Undeclared(observed) => (Some(observed), None, Action::Delete, Reason::NoLongerDeclared),
     };
     let id = desired.map_or_else(|| difference.id().clone(), |d| d.id.clone());
