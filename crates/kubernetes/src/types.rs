@@ -81,6 +81,7 @@ struct List {
     item: Type,
     /// The keys of its elements; a list without any is replaced as a whole, or a set.
     keys: Option<&'static [&'static str]>,
+    is_set: bool,
 }
 
 #[derive(Debug, Default)]
@@ -140,6 +141,16 @@ impl Type {
             Self::List(place) => TABLE.lists[usize::from(place)].keys,
             _ => None,
         }
+    }
+
+    /// Whether its elements are told apart by themselves.
+    pub(crate) fn is_set(self) -> bool {
+        matches!(self, Self::List(place) if TABLE.lists[usize::from(place)].is_set)
+    }
+
+    /// The value that the server puts for a key where an element of this type is written without it: `protocol` of a port is `TCP`.
+    pub(crate) fn key_default(self, key: &str) -> Option<Value> {
+        self.about(key).filter(|field| field.is_dropped).and_then(Field::default)
     }
 
     /// The type at the end of a path.
@@ -258,7 +269,7 @@ impl Table {
             let (item, matching) = split_last(inner, &[" by ", " set"]);
             let keys = matching.strip_prefix(" by ").map(|keys| &*keys.split(',').collect::<Vec<_>>().leak());
             let item = self.read(item, places, known);
-            self.lists.push(List { item, keys });
+            self.lists.push(List { item, keys, is_set: matching == " set" });
             Type::List(place(self.lists.len()))
         } else if let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
             let value = self.read(inner.strip_suffix(" atomic").unwrap_or(inner), places, known);

@@ -12,7 +12,7 @@ use super::patch::Patches;
 use super::{Wrong, sentence};
 use crate::kind::GroupKind;
 use crate::object::segment::{self, place};
-use crate::object::{leaf, lists};
+use crate::types::Type;
 
 /// Two elements of one list that are the same to the API.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,8 +58,8 @@ impl Duplicate {
 /// The types of a value, as far as they say how lists are matched.
 #[derive(Clone, Copy)]
 pub(super) enum Types<'s> {
-    /// Of a kind that comes with every cluster, or of any object's `metadata`.
-    BuiltIn,
+    /// By the types of the kinds that come with every cluster, or of any object's `metadata`.
+    Of(Type),
     /// By the schema of a definition.
     Schema(&'s Value),
     /// Nothing is known.
@@ -77,10 +77,11 @@ enum Matched {
 impl<'s> Types<'s> {
     /// Those of an object. `definitions` are the objects among which its kind may be defined.
     pub(super) fn of(api_version: &str, kind: &str, definitions: impl Iterator<Item = &'s Value>) -> Self {
-        let group_kind = GroupKind::of(api_version, kind);
-        if leaf::is_known(&group_kind.group) {
-            return Self::BuiltIn;
+        let of = Type::of(api_version, kind);
+        if of.is_known() {
+            return Self::Of(of);
         }
+        let group_kind = GroupKind::of(api_version, kind);
         let (_, version) = crate::kind::split_api_version(api_version);
         let schema = |definition: &'s Value| {
             let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str);
@@ -96,29 +97,33 @@ impl<'s> Types<'s> {
 
     fn field(self, name: &str, at: &[String]) -> Self {
         match self {
-            _ if name == "metadata" && at.is_empty() => Self::BuiltIn,
-            // A schema has fields of any name.
-            Self::BuiltIn if name == "openAPIV3Schema" => Self::Unknown,
+            Self::Of(of) => Self::Of(of.field(name)),
+            _ if name == "metadata" && at.is_empty() => Self::Of(Type::Custom.field(name)),
             Self::Schema(schema) => {
                 let property = schema.get("properties").and_then(|properties| properties.get(name));
                 property.or_else(|| schema.get("additionalProperties")).map_or(Self::Unknown, Self::Schema)
             }
-            other => other,
+            Self::Unknown => Self::Unknown,
         }
     }
 
     fn items(self) -> Self {
         match self {
+            Self::Of(of) => Self::Of(of.item()),
             Self::Schema(schema) => schema.get("items").map_or(Self::Unknown, Self::Schema),
-            other => other,
+            Self::Unknown => Self::Unknown,
         }
     }
 
-    /// How the list to which these names lead is matched.
-    fn matched(self, names: &[&str]) -> Matched {
+    /// How a list of this type is matched.
+    fn matched(self) -> Matched {
         match self {
             Self::Unknown => Matched::Place,
-            Self::BuiltIn => built_in(names),
+            Self::Of(of) if of.is_set() => Matched::Itself,
+            Self::Of(of) => {
+                let keys = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), of.item().key_default(key))).collect();
+                of.keys().map_or(Matched::Place, |names| Matched::Keys(keys(names)))
+            }
             Self::Schema(schema) => match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
                 Some("set") => Matched::Itself,
                 Some("map") => {
@@ -133,39 +138,25 @@ impl<'s> Types<'s> {
     }
 }
 
-/// The only place that asks how lists of the kinds that come with every cluster are matched.
-fn built_in(names: &[&str]) -> Matched {
-    if names == ["metadata", "finalizers"] {
-        return Matched::Itself;
-    }
-    let default = |key: &str| (key == "protocol").then(|| Value::from("TCP"));
-    match lists::keys(names) {
-        Some(keys) => Matched::Keys(keys.iter().map(|key| ((*key).to_owned(), default(key))).collect()),
-        None => Matched::Place,
-    }
-}
-
 /// All duplicates of an object, or of a patch: an element that a patch removes may be there again, with another content.
 pub(super) fn of(object: &Value, types: Types<'_>) -> Vec<Duplicate> {
     let mut out = Vec::new();
-    within(object, types, &mut Vec::new(), &mut Vec::new(), &mut out);
+    within(object, types, &mut Vec::new(), &mut out);
     out
 }
 
-fn within<'v>(value: &'v Value, types: Types<'_>, at: &mut Vec<String>, names: &mut Vec<&'v str>, out: &mut Vec<Duplicate>) {
+fn within(value: &Value, types: Types<'_>, at: &mut Vec<String>, out: &mut Vec<Duplicate>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
                 let types = types.field(key, at);
                 at.push(key.clone());
-                names.push(key);
-                within(value, types, at, names, out);
+                within(value, types, at, out);
                 at.pop();
-                names.pop();
             }
         }
         Value::Array(list) => {
-            let elements = elements(list, &types.matched(names));
+            let elements = elements(list, &types.matched());
             for (index, item) in list.iter().enumerate() {
                 if let Some((keys, element)) = &elements[index]
                     && let Some(first) =
@@ -174,7 +165,7 @@ fn within<'v>(value: &'v Value, types: Types<'_>, at: &mut Vec<String>, names: &
                     out.push(Duplicate { list: at.clone(), element: element.clone(), keys: keys.clone(), first, second: index });
                 }
                 at.push(place(index));
-                within(item, types.items(), at, names, out);
+                within(item, types.items(), at, out);
                 at.pop();
             }
         }

@@ -15,7 +15,7 @@ use super::{check, merge, sentence, yaml};
 use crate::config::EnvironmentConfig;
 use crate::kind::GroupKind;
 use crate::object::desired::Wrong;
-use crate::object::leaf;
+use crate::types::Type;
 
 /// The patches of a part, and what came of them.
 #[derive(Default)]
@@ -118,12 +118,12 @@ impl<'a> Patches<'a> {
             if !same_group || !same_namespace {
                 continue;
             }
-            let known = leaf::is_known(&kind.group);
-            if !patch.used.replace(true) && known {
-                self.problems.borrow_mut().extend(patch.duplicates());
+            let of = Type::of_object(&object);
+            if !patch.used.replace(true) && of.is_known() {
+                self.problems.borrow_mut().extend(patch.duplicates(of));
             }
             let mut patched = object.clone();
-            let done = merge::merge(&mut patched, &patch.value, known).and_then(|()| unchanged(&object, &patched));
+            let done = merge::merge(&mut patched, &patch.value, of).and_then(|()| unchanged(&object, &patched));
             match done {
                 Ok(()) => {
                     object = patched;
@@ -170,13 +170,13 @@ impl<'a> Patches<'a> {
 }
 
 impl Patch<'_> {
-    /// Elements that it has twice, which would become one.
-    fn duplicates(&self) -> Vec<Diagnostic> {
+    /// Elements that it has twice, which would become one. It is laid on an object of this type.
+    fn duplicates(&self, of: Type) -> Vec<Diagnostic> {
         let diagnostic = |duplicate: Duplicate| {
             let first = self.file.span(self.tree.place(&duplicate.first()).0);
             self.diagnostic(&duplicate.wrong()).related_to(first, "first here")
         };
-        duplicates::of(&self.value, Types::BuiltIn).into_iter().map(diagnostic).collect()
+        duplicates::of(&self.value, Types::Of(of)).into_iter().map(diagnostic).collect()
     }
 
     fn diagnostic(&self, wrong: &Wrong) -> Diagnostic {

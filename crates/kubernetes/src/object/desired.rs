@@ -291,7 +291,7 @@ pub(crate) const BASE64: &str = "base64";
 fn with_keys<'m>(map: &'m Map<String, Value>, of: Type, keys: &[&str]) -> Cow<'m, Map<String, Value>> {
     let mut map = Cow::Borrowed(map);
     for key in keys.iter().filter(|key| map.get(**key).is_none_or(Value::is_null)).copied().collect::<Vec<_>>() {
-        if let Some(filled) = of.about(key).filter(|field| field.is_dropped).and_then(Field::default) {
+        if let Some(filled) = of.key_default(key) {
             map.to_mut().insert(key.to_owned(), filled);
         }
     }

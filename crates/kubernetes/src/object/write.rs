@@ -7,8 +7,8 @@ use stratos_engine::desired::document::{Document, Leaf};
 
 use super::cleared::Cleared;
 use super::desired::BASE64;
-use super::lists;
 use super::segment::{self, Element};
+use crate::types::Type;
 
 /// Makes the texts of leaves whole: secrets and references.
 pub(crate) type Whole<'a> = dyn Fn(&Leaf) -> Result<String, String> + Send + Sync + 'a;
@@ -63,7 +63,7 @@ pub(crate) fn merged(live: &Value, object: &Value, declared: &Document, before: 
         gone.into_iter().for_each(|gone| remove(&mut out, gone));
     }
     cleared.paths().for_each(|path| remove(&mut out, &path));
-    merge(&mut out, object, &mut vec![]);
+    merge(&mut out, object, Type::of_object(live));
     out
 }
 
@@ -87,18 +87,16 @@ fn remove(at: &mut Value, path: &[&str]) {
     }
 }
 
-/// Writes a declared value over a live one. A keyed list gets the declared order, with the elements of others behind.
-fn merge(live: &mut Value, declared: &Value, names: &mut Vec<String>) {
+/// Writes a declared value of a type over a live one. A keyed list gets the declared order, with the elements of others behind.
+fn merge(live: &mut Value, declared: &Value, of: Type) {
     match (live, declared) {
-        (Value::Object(live), Value::Object(declared)) => {
+        (Value::Object(live), Value::Object(declared)) if !of.is_atomic() => {
             for (name, value) in declared {
-                names.push(name.clone());
-                merge(live.entry(name.clone()).or_insert(Value::Null), value, names);
-                names.pop();
+                merge(live.entry(name.clone()).or_insert(Value::Null), value, of.field(name));
             }
         }
         (live @ Value::Array(_), Value::Array(declared)) => {
-            let keys = lists::keys(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            let keys = of.keys();
             let mut others = live.as_array_mut().map(std::mem::take).unwrap_or_default();
             let each = declared.iter().map(|value| {
                 let is_same = |item: &Value| keys.is_some_and(|keys| keys.iter().all(|key| item.get(key) == value.get(key)));
@@ -106,13 +104,13 @@ fn merge(live: &mut Value, declared: &Value, names: &mut Vec<String>) {
                 found.map_or_else(
                     || value.clone(),
                     |mut item| {
-                        merge(&mut item, value, names);
+                        merge(&mut item, value, of.item());
                         item
                     },
                 )
             });
             let mut out: Vec<Value> = each.collect();
-            out.extend(others.into_iter().filter(|_| keys.is_some()));
+            out.extend(others.into_iter().filter(|other| keys.is_some() || (of.is_set() && !declared.contains(other))));
             *live = Value::Array(out);
         }
         (live, declared) => *live = declared.clone(),
