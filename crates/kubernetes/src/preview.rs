@@ -181,9 +181,9 @@ impl Asked<'_> {
 
     async fn answer(&self) -> Result<Answer, PlatformError> {
         let Some(object) = self.object() else { return Ok(Answer::Nothing) };
-        let (kind, path) = (self.kind(), self.path(&self.desired.id.name));
+        let path = self.path(&self.desired.id.name);
         let (declared, before) = (&self.desired.document, self.before);
-        let asked = DryRun { connection: &self.platform.connection, path: &path, kind: &kind, object: &object, declared, before };
+        let asked = DryRun { connection: &self.platform.connection, path: &path, object: &object, declared, before };
         let mut force = self.platform.config.force_conflicts || self.platform.is_ours_alone(&self.desired.id);
         loop {
             match again(|| asked.send(force)).await {

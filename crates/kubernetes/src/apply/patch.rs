@@ -52,7 +52,7 @@ impl Call<'_> {
     pub(super) async fn update(&self, found: &Found, live: &Live, before: &Document) -> Result<Answer, Answer> {
         self.prepare(found).await?;
         self.hand_replicas_over(found, live).await?;
-        let cleared = Cleared::new(&found.kind, &self.desired()?.document, before, live);
+        let cleared = Cleared::new(&self.desired()?.document, before, live);
         let adopted = self.change.reason == stratos_engine::plan::change::Reason::Adopted;
         let takes_all = adopted || self.platform.config.force_conflicts;
         if let (false, Some(failure)) = (takes_all, cleared.conflict(live)) {

@@ -8,12 +8,11 @@ use serde_json::Value;
 use stratos_engine::desired::document::Document;
 
 use super::fields::{FieldSet, Step};
-use super::leaf::is_known;
 use super::live::{Live, MANAGER, Managed, Writer};
 use super::segment::{self, Element};
 use super::unions;
 use crate::failure::Failure;
-use crate::kind::GroupKind;
+use crate::types::Type;
 
 /// Live fields that go, by their paths in documents.
 #[derive(Debug, Default, PartialEq)]
@@ -21,11 +20,8 @@ pub(crate) struct Cleared(Vec<Vec<String>>);
 
 impl Cleared {
     /// The fields of a live object that go for what is declared. `before` is the document of the live object.
-    pub(crate) fn new(kind: &GroupKind, declared: &Document, before: &Document, live: &Live) -> Self {
-        if !is_known(&kind.group) {
-            return Self::default();
-        }
-        Self(unions::going(declared, before.leaves().iter().map(|(path, _)| path), &live.body))
+    pub(crate) fn new(declared: &Document, before: &Document, live: &Live) -> Self {
+        Self(unions::going(Type::of_object(&live.body), declared, before.leaves().iter().map(|(path, _)| path), &live.body))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -297,7 +297,7 @@ impl Projector<'_> {
         if self.leaves.iter().eq(desired.leaves().iter().map(|(path, leaf)| (path, leaf))) {
             return;
         }
-        for mut member in unions::going(desired, self.leaves.keys(), body) {
+        for mut member in unions::going(self.of, desired, self.leaves.keys(), body) {
             let segments: Vec<&str> = member.iter().map(String::as_str).collect();
             let Some(value) = at(body, &segments) else { continue };
             let of = self.of.along(segments.iter().copied());

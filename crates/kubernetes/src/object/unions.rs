@@ -5,6 +5,9 @@
 //! `emptyDir` of a volume without a source). With `strategy: { type: Recreate }` the API server then refuses both. So these fields
 //! have to be found on the live object.
 //!
+//! A table by the names of types: a field of the same name in a custom resource, in the schema of a definition or among labels is none
+//! of these.
+//!
 //! Source: validation and defaulting of `k8s.io/kubernetes` (1.34), and `x-kubernetes-unions` in its OpenAPI v3. Unions in lists
 //! without keys (projections, `envFrom`, metrics, subjects, the backends of an Ingress's rules) are not here: such a list is replaced
 //! as a whole.
@@ -17,6 +20,7 @@ use stratos_engine::desired::path::Path;
 
 use super::project;
 use super::segment;
+use crate::types::Type;
 
 /// How the fields of one object exclude each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,36 +81,47 @@ const AFFINITY: Discriminator =
     Discriminator { field: "sessionAffinity", default: "None", members: &[("sessionAffinityConfig", "ClientIP")] };
 const CONVERSION: Discriminator = Discriminator { field: "strategy", default: "None", members: &[("webhook", "Webhook")] };
 
-/// The union that a field takes part in, as a member of it or as its discriminator.
-fn union(object: &[&str], field: &str) -> Option<Union> {
+/// The union that a field of this type takes part in, as a member of it or as its discriminator.
+fn union(of: Type, field: &str) -> Option<Union> {
     let one_of = |members: &'static [&'static str]| members.contains(&field).then_some(Union::OneOf(members));
     let by = |of: &'static Discriminator| (of.field == field).then_some(Union::By(of));
-    match object {
-        _ if object.contains(&"openAPIV3Schema") => None,
-        ["metadata" | "data" | "stringData" | "binaryData" | "status", ..] => None,
-        ["spec"] => {
-            one_of(VOLUMES).or_else(|| one_of(&["minAvailable", "maxUnavailable"])).or_else(|| by(&AFFINITY)).or_else(|| by(&PRIORITY))
-        }
-        ["spec", "strategy" | "updateStrategy"] => by(&STRATEGY),
-        ["spec", "limited", "limitResponse"] => by(&LIMIT),
-        ["spec", "conversion"] => by(&CONVERSION),
-        ["spec", "defaultBackend"] => one_of(&["service", "resource"]),
-        ["spec", "defaultBackend", "service", "port"] => one_of(&["name", "number"]),
-        [.., "clientConfig"] => one_of(&["service", "url"]),
-        [.., "livenessProbe" | "readinessProbe" | "startupProbe" | "preStop" | "postStart"] => one_of(HANDLERS),
-        [.., "securityContext", "seccompProfile" | "appArmorProfile"] => by(&PROFILE),
-        [.., "spec", "volumes", element] if is_element(element) => is_field(field).then_some(Union::OneBeside(&["name"])),
-        [.., "env", element] if is_element(element) => one_of(&["value", "valueFrom"]),
-        [.., "env", element, "valueFrom"] if is_element(element) => is_field(field).then_some(Union::OneBeside(&[])),
-        [.., "template", "spec"] if ["serviceAccountName", "serviceAccount"].contains(&field) => {
+    let (package, name) = of.name()?.split_once('.')?;
+    match (package.split('/').next()?, name) {
+        ("core", "Probe" | "LifecycleHandler") => one_of(HANDLERS),
+        ("core", "Volume") => is_field(field).then_some(Union::OneBeside(&["name"])),
+        ("core", "PersistentVolumeSpec") => one_of(VOLUMES),
+        ("core", "EnvVar") => one_of(&["value", "valueFrom"]),
+        ("core", "EnvVarSource") => is_field(field).then_some(Union::OneBeside(&[])),
+        ("core", "SeccompProfile" | "AppArmorProfile") => by(&PROFILE),
+        ("core", "ServiceSpec") => by(&AFFINITY),
+        ("core", "PodSpec") if ["serviceAccountName", "serviceAccount"].contains(&field) => {
             Some(Union::Alias { name: "serviceAccountName", alias: "serviceAccount" })
         }
+        ("apps", "DeploymentStrategy" | "DaemonSetUpdateStrategy" | "StatefulSetUpdateStrategy") => by(&STRATEGY),
+        ("policy", "PodDisruptionBudgetSpec") => one_of(&["minAvailable", "maxUnavailable"]),
+        ("networking", "IngressBackend") => one_of(&["service", "resource"]),
+        ("networking", "ServiceBackendPort") => one_of(&["name", "number"]),
+        ("flowcontrol", "PriorityLevelConfigurationSpec") => by(&PRIORITY),
+        ("flowcontrol", "LimitResponse") => by(&LIMIT),
+        ("apiextensions", "CustomResourceConversion") => by(&CONVERSION),
+        ("admissionregistration" | "apiextensions", "WebhookClientConfig") => one_of(&["service", "url"]),
         _ => None,
     }
 }
 
-fn is_element(segment: &str) -> bool {
-    segment.starts_with('[')
+/// The unions on the path of a field of an object of this type, each with the count of the segments that lead to it.
+fn unions(of: Type, segments: &[&str]) -> Vec<(usize, Union)> {
+    let mut out = Vec::new();
+    let mut within = of;
+    for (at, segment) in segments.iter().enumerate() {
+        out.extend(union(within, segment).map(|union| (at, union)));
+        // A list without keys is replaced as a whole.
+        if matches!(segment::parse(segment), Some(segment::Element::At(_))) {
+            break;
+        }
+        within = within.step(segment);
+    }
+    out
 }
 
 fn is_field(segment: &str) -> bool {
@@ -114,18 +129,17 @@ fn is_field(segment: &str) -> bool {
 }
 
 /// The live fields that have to go for what is declared, whoever wrote them. `before` has the paths that are ours to say. Each is a
-/// path as in documents: `spec`, `strategy`, `rollingUpdate`.
-pub(crate) fn going<'a>(declared: &Document, before: impl Iterator<Item = &'a Path>, live: &Value) -> Vec<Vec<String>> {
+/// path as in documents: `spec`, `strategy`, `rollingUpdate`. `of` is the type of the object.
+pub(crate) fn going<'a>(of: Type, declared: &Document, before: impl Iterator<Item = &'a Path>, live: &Value) -> Vec<Vec<String>> {
     let before: BTreeSet<&Path> = before.collect();
     let gone = before.iter().copied().filter(|path| declared.get(path).is_none());
-    let mut unions: BTreeSet<(Vec<&str>, Union)> = BTreeSet::new();
+    let mut found: BTreeSet<(Vec<&str>, Union)> = BTreeSet::new();
     for path in declared.leaves().iter().map(|(path, _)| path).chain(gone) {
         let segments: Vec<&str> = path.segments().collect();
-        let found = (1..segments.len()).filter_map(|at| Some((segments[..at].to_vec(), union(&segments[..at], segments[at])?)));
-        unions.extend(found);
+        found.extend(unions(of, &segments).into_iter().map(|(at, union)| (segments[..at].to_vec(), union)));
     }
     let mut out: Vec<Vec<String>> = Vec::new();
-    for (object, union) in unions {
+    for (object, union) in found {
         let Some(there) = project::at(live, &object).and_then(Value::as_object) else { continue };
         let around = Around { declared, before: &before, object: &object, there };
         let members = around.going(union);
@@ -134,12 +148,9 @@ pub(crate) fn going<'a>(declared: &Document, before: impl Iterator<Item = &'a Pa
     out
 }
 
-/// Whether anything that is declared takes part in a union.
-pub(crate) fn has_any(declared: &Document) -> bool {
-    declared.leaves().iter().any(|(path, _)| {
-        let segments: Vec<&str> = path.segments().collect();
-        (1..segments.len()).any(|at| union(&segments[..at], segments[at]).is_some())
-    })
+/// Whether anything that is declared takes part in a union. `of` is the type of the object.
+pub(crate) fn has_any(of: Type, declared: &Document) -> bool {
+    declared.leaves().iter().any(|(path, _)| !unions(of, &path.segments().collect::<Vec<_>>()).is_empty())
 }
 
 /// One object with a union.
@@ -228,12 +239,18 @@ mod tests {
         json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" }, "spec": spec })
     }
 
-    /// The fields that go where one specification is ours to say, one is live, and one is declared.
-    fn gone(ours: &Value, live: &Value, declared: &Value) -> Vec<String> {
-        let document = |spec: &Value| document(&Identity::of(&object(spec)).unwrap(), &object(spec)).unwrap();
+    /// The fields that go where one object is ours to say, one is live, and one is declared.
+    fn gone_of(ours: &Value, live: &Value, declared: &Value) -> Vec<String> {
+        let document = |object: &Value| document(&Identity::of(object).unwrap(), object).unwrap();
         let (ours, declared) = (document(ours), document(declared));
-        let gone = going(&declared, ours.leaves().iter().map(|(path, _)| path), &object(live));
-        gone.iter().map(|path| path[1..].join(".")).collect()
+        let gone = going(Type::of_object(live), &declared, ours.leaves().iter().map(|(path, _)| path), live);
+        gone.iter().map(|path| path.join(".")).collect()
+    }
+
+    /// The same of Deployments, by their specifications.
+    fn gone(ours: &Value, live: &Value, declared: &Value) -> Vec<String> {
+        let gone = gone_of(&object(ours), &object(live), &object(declared));
+        gone.iter().map(|path| path.strip_prefix("spec.").unwrap_or(path).to_owned()).collect()
     }
 
     #[test]
@@ -263,11 +280,12 @@ mod tests {
 
     #[test]
     fn a_discriminator_that_is_removed_has_its_default() {
-        let live = json!({ "sessionAffinity": "ClientIP", "sessionAffinityConfig": { "clientIP": { "timeoutSeconds": 1 } } });
-        let ours = json!({ "sessionAffinity": "ClientIP" });
-        assert_eq!(gone(&ours, &live, &json!({})), ["sessionAffinityConfig"]);
+        let service = |spec: Value| json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" }, "spec": spec });
+        let live = service(json!({ "sessionAffinity": "ClientIP", "sessionAffinityConfig": { "clientIP": { "timeoutSeconds": 1 } } }));
+        let ours = service(json!({ "sessionAffinity": "ClientIP" }));
+        assert_eq!(gone_of(&ours, &live, &service(json!({}))), ["spec.sessionAffinityConfig"]);
         // Another manager says it.
-        assert_eq!(gone(&json!({}), &live, &json!({})), [""; 0]);
+        assert_eq!(gone_of(&service(json!({})), &live, &service(json!({}))), [""; 0]);
     }
 
     #[test]
@@ -282,10 +300,45 @@ mod tests {
         assert_eq!(gone(&new("a"), &live, &new("b")), [""; 0]);
     }
 
+    /// A kind, where something is that looks like a union, what is there, and what is declared in its place.
     #[test]
-    fn names_of_properties_and_keys_of_maps_are_no_unions() {
-        let live = json!({ "versions": [{ "openAPIV3Schema": { "properties": { "clientConfig": { "url": {}, "service": {} } } } }] });
-        let wanted = json!({ "versions": [{ "openAPIV3Schema": { "properties": { "clientConfig": { "url": { "type": "string" } } } } }] });
-        assert_eq!(gone(&json!({}), &live, &wanted), [""; 0]);
+    fn fields_of_other_types_that_have_the_same_names_are_no_unions() {
+        let (url, service) = (json!({ "url": "https://a" }), json!({ "service": { "name": "a" } }));
+        let (recreate, rolling) = (json!({ "type": "Recreate" }), json!({ "type": "RollingUpdate", "rollingUpdate": {} }));
+        let (tcp, http) = (json!({ "tcpSocket": { "port": 1 } }), json!({ "httpGet": { "port": 1 } }));
+        let (config, empty) = (json!({ "name": "v", "configMap": { "name": "c" } }), json!({ "name": "v", "emptyDir": {} }));
+        let text = |key: &str| json!({ key: "x" });
+        let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+        let schema = &["spec", "versions", "[0]", "schema", "openAPIV3Schema"];
+        let within = |path: &[&'static str]| [&schema[..], path].concat();
+        let custom = ("operator.example/v1", "Thing");
+        let cases = [
+            (definition, within(&["properties", "clientConfig"]), service.clone(), url.clone()),
+            (definition, within(&["default", "strategy"]), rolling.clone(), recreate.clone()),
+            (definition, within(&["example", "readinessProbe"]), http.clone(), tcp.clone()),
+            (custom, vec!["spec", "clientConfig"], service, url),
+            (custom, vec!["spec", "strategy"], rolling, recreate),
+            (custom, vec!["spec", "template", "spec", "readinessProbe"], http, tcp),
+            (custom, vec!["spec", "volumes", "[0]"], empty, config),
+            (custom, vec!["spec"], json!({ "minAvailable": 1 }), json!({ "maxUnavailable": 1 })),
+            (custom, vec!["spec", "template", "spec"], text("serviceAccount"), text("serviceAccountName")),
+            (("apps/v1", "Deployment"), vec!["spec"], json!({ "minAvailable": 1 }), json!({ "maxUnavailable": 1 })),
+            (("v1", "ConfigMap"), vec!["data"], text("url"), text("service")),
+            (("v1", "ConfigMap"), vec!["metadata", "labels"], text("httpGet"), text("tcpSocket")),
+            (("v1", "ConfigMap"), vec!["metadata", "annotations"], text("minAvailable"), text("maxUnavailable")),
+            (("v1", "Service"), vec!["spec", "selector"], text("serviceAccount"), text("serviceAccountName")),
+        ];
+        for ((api_version, kind), path, live, declared) in cases {
+            let whole = |value: &Value| {
+                let around = |value, segment: &&str| if *segment == "[0]" { json!([value]) } else { json!({ *segment: value }) };
+                let mut object = path.iter().rev().fold(value.clone(), around);
+                object["apiVersion"] = api_version.into();
+                object["kind"] = kind.into();
+                object["metadata"]["name"] = "a".into();
+                object
+            };
+            let (live, declared) = (whole(&live), whole(&declared));
+            assert_eq!(gone_of(&live, &live, &declared), [""; 0], "{kind} {path:?}");
+        }
     }
 }

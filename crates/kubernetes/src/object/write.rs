@@ -279,9 +279,8 @@ mod tests {
         let declared =
             deployment(json!({ "type": "Recreate" }), json!({ "name": "web", "image": "web:2", "args": ["c"], "env": env(&["B"]) }));
         let (before, wanted) = (both(&ours), both(&declared));
-        let kind = crate::kind::GroupKind::parse("Deployment.apps");
         let read = crate::object::live::Live::parse(live.to_string().as_bytes()).unwrap();
-        let cleared = Cleared::new(&kind, &wanted, &before, &read);
+        let cleared = Cleared::new(&wanted, &before, &read);
         let merged = merged(&live, &written(&declared), &wanted, &before, &cleared);
         assert_eq!(merged["spec"]["strategy"], json!({ "type": "Recreate" }));
         let container = json!({ "name": "web", "image": "web:2", "args": ["c"], "env": env(&["B", "THEIRS"]), "readinessProbe": probe });

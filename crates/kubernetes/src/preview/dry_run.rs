@@ -11,17 +11,16 @@ use stratos_engine::desired::path::Path;
 use crate::apply::APPLY;
 use crate::connection::{Answer, Connection, Content};
 use crate::failure::Failure;
-use crate::kind::GroupKind;
 use crate::object::cleared::Cleared;
 use crate::object::live::{Live, MANAGER};
 use crate::object::{segment, unions, write};
+use crate::types::Type;
 
 /// A change that the cluster is asked about.
 pub(super) struct DryRun<'a> {
     pub(super) connection: &'a Connection,
     /// The path of the object.
     pub(super) path: &'a str,
-    pub(super) kind: &'a GroupKind,
     /// The object that an apply would send.
     pub(super) object: &'a Value,
     pub(super) declared: &'a Document,
@@ -39,13 +38,13 @@ impl DryRun<'_> {
         let applied = self.patch(&query, APPLY, self.object).await;
         let live = match &applied {
             Ok(answer) => Live::parse(&answer.body).ok(),
-            Err(failure) if failure.is_invalid() && unions::has_any(self.declared) => {
+            Err(failure) if failure.is_invalid() && unions::has_any(Type::of_object(self.object), self.declared) => {
                 self.connection.find(self.path).await.ok().flatten().and_then(|body| Live::parse(&body).ok())
             }
             Err(_) => None,
         };
         let Some(live) = live else { return applied };
-        let cleared = Cleared::new(self.kind, self.declared, self.before, &live);
+        let cleared = Cleared::new(self.declared, self.before, &live);
         if cleared.is_empty() {
             return applied;
         }
