@@ -13,7 +13,7 @@ use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::platform::ObservedResource;
 
 use crate::kind::GroupKind;
-use crate::object::leaf;
+use crate::types::is_built_in;
 
 const DEFINITION: &str = "CustomResourceDefinition.apiextensions.k8s.io";
 /// What may be an operator, and what reaches one: its conversion and its webhooks are asked while a resource is deleted.
@@ -32,7 +32,7 @@ pub(crate) fn serve(found: &mut BTreeMap<ResourceId, Box<ObservedResource>>) {
         }
     }
     for live in found.values_mut() {
-        let is_custom = !leaf::is_known(&GroupKind::parse(&live.id.kind).group);
+        let is_custom = !is_built_in(&GroupKind::parse(&live.id.kind));
         let Some(marks) = live.ownership.marks().filter(|_| is_custom || &*live.id.kind == DEFINITION) else { continue };
         let apps: BTreeSet<&Name> = definitions.get(&*live.id.kind).into_iter().chain([&marks.app]).collect();
         live.deleted_before = apps.into_iter().filter_map(|app| serving.get(app)).flatten().cloned().collect();

@@ -108,7 +108,7 @@ static KINDS: [Shape; 33] = [
 pub(crate) fn of(kind: &GroupKind) -> &'static Shape {
     let text = kind.to_string();
     let known = KINDS.iter().find(|shape| shape.kind == text);
-    known.unwrap_or(if crate::object::leaf::is_known(&kind.group) { &Shape::UNKNOWN } else { &CUSTOM })
+    known.unwrap_or(if crate::types::is_built_in(kind) { &Shape::UNKNOWN } else { &CUSTOM })
 }
 
 /// The order in which kinds are made; deletion is in reverse. What others need comes first, what judges others last.

@@ -18,12 +18,18 @@
 //! A field that the table lacks is of an unknown type, of which nothing is assumed. The same goes for custom resources, but for their
 //! `metadata`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use crate::kind::{GroupKind, split_api_version};
 use crate::object::segment;
+
+/// Whether a kind comes with every cluster: the table has it, in whatever version.
+pub(crate) fn is_built_in(kind: &GroupKind) -> bool {
+    TABLE.names.contains(&(kind.group.as_str(), kind.kind.as_str()))
+}
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +98,8 @@ struct Table {
     maps: Vec<Type>,
     /// By `apiVersion` and kind, as `v1 Service`.
     kinds: HashMap<&'static str, Type>,
+    /// The same without their versions: group and kind.
+    names: HashSet<(&'static str, &'static str)>,
     metadata: Option<Type>,
 }
 
@@ -229,6 +237,7 @@ impl Table {
                     let found = rest.rsplit_once(' ').and_then(|(name, of)| Some((name, *places.get(of)?)));
                     let Some((name, place)) = found else { continue };
                     out.kinds.insert(name, Type::Struct(place));
+                    out.names.extend(name.split_once(' ').map(|(api_version, kind)| (split_api_version(api_version).0, kind)));
                     structure = usize::from(place);
                 }
                 Some(("type", _)) => {

@@ -8,7 +8,7 @@ use stratos_engine::manifest::suggest;
 use super::yaml::{Entry, Node, Tree};
 use crate::marks;
 use crate::object::desired::Identity;
-use crate::object::leaf;
+use crate::types::Type;
 
 /// Fields of `metadata` that people write.
 const METADATA: [&str; 6] = ["name", "namespace", "labels", "annotations", "finalizers", "ownerReferences"];
@@ -45,7 +45,7 @@ pub(super) fn object(identity: &Identity, tree: &Tree) -> Vec<Problem> {
     for entry in tree.entries().iter().filter(|entry| config_map && ["data", "binaryData"].contains(&entry.key.as_str())) {
         texts(entry, &mut out);
     }
-    if leaf::is_known(&identity.group_kind().group) {
+    if Type::of(&identity.api_version, &identity.kind).is_known() {
         within(tree, &mut out);
     }
     out

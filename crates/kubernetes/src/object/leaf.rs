@@ -6,28 +6,6 @@ use stratos_engine::desired::document::Leaf;
 use super::quantity;
 use crate::types::Type;
 
-/// Whether the kinds of a group come with every cluster.
-pub(crate) fn is_known(group: &str) -> bool {
-    group.is_empty() || !group.contains('.') || group.ends_with(".k8s.io") && KNOWN_GROUPS.contains(&group)
-}
-
-/// Groups that come with every cluster, of those that have a domain.
-const KNOWN_GROUPS: [&str; 13] = [
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "rbac.authorization.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-];
-
 /// A number.
 pub(crate) fn number(number: &Number) -> Leaf {
     match number.as_i64() {
@@ -82,11 +60,5 @@ mod tests {
         assert_eq!(scalar(Type::Float, &json!(0.25)), Some(Leaf::Number("0.25".into())));
         assert_eq!(scalar(Type::Image, &json!("web:1")), Some(Leaf::image("web:1")));
         assert_eq!(scalar(Type::Unknown, &json!({})), None);
-    }
-
-    #[test]
-    fn groups_of_custom_resources_are_not_known() {
-        assert!(is_known("") && is_known("apps") && is_known("networking.k8s.io"));
-        assert!(!is_known("gateway.networking.k8s.io") && !is_known("cert-manager.io") && !is_known("snapshot.storage.k8s.io"));
     }
 }

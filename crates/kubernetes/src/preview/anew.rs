@@ -11,10 +11,10 @@ use crate::apply::APPLY;
 use crate::connection::Content;
 use crate::failure::Failure;
 use crate::kind::GroupKind;
-use crate::object::leaf::is_known;
 use crate::object::live::MANAGER;
 use crate::object::segment;
 use crate::shape;
+use crate::types::is_built_in;
 
 /// Kinds that are never replaced because a dry run says so: what they hold goes with them.
 const KEPT: [&str; 4] = ["PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition.apiextensions.k8s.io"];
@@ -22,7 +22,7 @@ const KEPT: [&str; 4] = ["PersistentVolumeClaim", "PersistentVolume", "Namespace
 /// How something is made anew. What goes with an object that an operator serves (a database, a bucket) is its operator's to say: it is
 /// kept until somebody agrees.
 pub(super) fn replacement(kind: &GroupKind) -> Replacement {
-    if is_known(&kind.group) { shape::ANEW } else { shape::LOSES_DATA }
+    if is_built_in(kind) { shape::ANEW } else { shape::LOSES_DATA }
 }
 
 /// Whether nothing is wrong but that fields can be set only once, in the words that most kinds have for it.

@@ -16,6 +16,23 @@ fn nothing_is_known_of_a_kind_that_the_table_lacks() {
     assert_eq!(Type::of("apps/v9", "Deployment"), Type::Custom);
 }
 
+/// A group's name tells nothing: gateway.networking.k8s.io is installed, resource.k8s.io comes with the cluster.
+#[test]
+fn a_kind_comes_with_every_cluster_where_the_table_has_it() {
+    let known = ["Service", "Deployment.apps", "Ingress.networking.k8s.io", "ResourceClaim.resource.k8s.io", "DeviceClass.resource.k8s.io"];
+    let custom = [
+        "Deployment",
+        "Gateway.gateway.networking.k8s.io",
+        "VolumeSnapshot.snapshot.storage.k8s.io",
+        "Certificate.cert-manager.io",
+        "Other.networking.k8s.io",
+        "Ingress.extensions",
+    ];
+    for (kind, expected) in known.into_iter().map(|kind| (kind, true)).chain(custom.into_iter().map(|kind| (kind, false))) {
+        assert_eq!(is_built_in(&GroupKind::parse(kind)), expected, "{kind}");
+    }
+}
+
 #[test]
 fn each_line_of_the_table_is_read() {
     let text = include_str!("table.txt");
