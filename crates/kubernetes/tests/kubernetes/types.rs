@@ -293,7 +293,8 @@ fn without_what_is_chosen(mut live: Value, name: &str) -> Value {
         }
         if is_job {
             spec.remove("selector");
-            spec["template"]["metadata"].as_object_mut().unwrap().remove("labels");
+            // Labels alone are in it, which name this Job.
+            spec["template"].as_object_mut().unwrap().remove("metadata");
         }
     }
     let ports = live.pointer_mut("/spec/ports").and_then(Value::as_array_mut);

@@ -477,6 +477,8 @@ pub fn persistent_volumes(prefix: &str, shift: usize) -> Vec<Value> {
     let one = |place: usize| {
         let spec = json!({
             "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
+            // No claim of another test gets it.
+            "storageClassName": "unions-volumes",
             "nodeAffinity": { "required": { "nodeSelectorTerms": [term] } },
         });
         let spec = with(spec, &sources[(place + shift) % sources.len()]);
