@@ -332,3 +332,52 @@ async fn what_is_filled_in_can_be_written_out_and_left_out_again() {
     second.manifests.write(&text(&second));
     second.nothing().await;
 }
+
+/// Keyed lists whose order means something are stored as they are written, and another order is a change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyed_list_whose_order_means_something_is_stored_in_the_order_of_the_file() {
+    let mut place = Place::new("order").await;
+    let name = place.manifests.name.clone();
+    let webhook = |of: &str| {
+        let rules =
+            json!([{ "apiGroups": ["types-order.example"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["nothing"] }]);
+        json!({ "name": format!("{of}.types-order.example"), "clientConfig": { "url": "https://nowhere.example" }, "rules": rules,
+            "failurePolicy": "Ignore", "sideEffects": "None", "admissionReviewVersions": ["v1"] })
+    };
+    let objects = |is_turned: bool| -> Vec<Value> {
+        let order = |mut list: Vec<Value>| {
+            if is_turned {
+                list.reverse();
+            }
+            Value::from(list)
+        };
+        // A variable may use earlier ones alone.
+        let variables = if is_turned {
+            json!([{ "name": "a", "expression": "1" }, { "name": "z", "expression": "variables.a" }])
+        } else {
+            json!([{ "name": "z", "expression": "1" }, { "name": "a", "expression": "variables.z" }])
+        };
+        let constraints = json!({ "resourceRules": [{ "apiGroups": ["types-order.example"], "apiVersions": ["v1"], "operations": ["CREATE"],
+            "resources": ["nothing"] }] });
+        let hosts = order(vec![json!({ "ip": "10.0.0.2", "hostnames": ["a"] }), json!({ "ip": "10.0.0.1", "hostnames": ["a"] })]);
+        let env = order(vec![json!({ "name": "B", "value": "1" }), json!({ "name": "A", "value": "2" })]);
+        let container = |name: &str| json!({ "name": name, "image": "registry.example/a:1", "env": env });
+        vec![
+            json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "metadata": { "name": name },
+                "webhooks": order(vec![webhook("z"), webhook("b"), webhook("a")]) }),
+            json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": { "name": name },
+                "spec": { "failurePolicy": "Ignore", "matchConstraints": constraints, "variables": variables,
+                    "validations": [{ "expression": "variables.a == 1 && variables.z == 1" }] } }),
+            json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" }, "spec": { "replicas": 0,
+                "selector": { "matchLabels": { "app": "web" } }, "template": { "metadata": { "labels": { "app": "web" } }, "spec": {
+                    "hostAliases": hosts, "initContainers": order(vec![container("z"), container("a")]),
+                    "containers": order(vec![container("y"), container("b")]) } } } }),
+        ]
+    };
+    place.holds(&objects(false)).await;
+    let changed = place.holds(&objects(true)).await;
+    let of = |kind: &str| changed.iter().filter(|change| change.starts_with(kind) && change.contains("(order)")).count();
+    let lists = (of("MutatingWebhookConfiguration"), of("ValidatingAdmissionPolicy"), of("Deployment"));
+    assert_eq!(lists, (1, 1, 7), "{changed:#?}");
+    assert_eq!(changed.len(), 1 + 3 + 7, "{changed:#?}");
+}
