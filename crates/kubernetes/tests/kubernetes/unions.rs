@@ -414,12 +414,12 @@ async fn another_source_of_a_persistent_volume_is_refused_for_what_it_is() {
     tokio::task::block_in_place(|| cluster.apply_yaml("{apiVersion: v1, kind: Namespace, metadata: {name: unions-volumes}}"));
     let manifests = Manifests::new(cluster.kubeconfig(), "unions-volumes");
     let agreed = Policy { allow_delete: true, delete_data: true, ..Policy::default() };
-    let first = table::persistent_volumes("ours-", 0);
+    let first = table::persistent_volumes("unions-volumes-", 0);
     manifests.write(&text(&first));
     manifests.apply(agreed).await;
     assert_eq!(told(&manifests.plan(true, agreed).await), [""; 0]);
     for shift in 1..first.len() {
-        manifests.write(&text(&table::persistent_volumes("ours-", shift)));
+        manifests.write(&text(&table::persistent_volumes("unions-volumes-", shift)));
         let plan = manifests.plan(true, agreed).await;
         let replaced = plan.changes.iter().filter(|change| matches!(change.action, Action::Replace(_))).count();
         let held: Vec<String> = plan.held.iter().map(|held| format!("{:?}", held.why)).collect();
