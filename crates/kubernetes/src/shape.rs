@@ -89,10 +89,9 @@ static KINDS: [Shape; 33] = [
     },
     Shape { kind: "PriorityClass.scheduling.k8s.io", replaces: &[("value", AT_REST), ("preemptionPolicy", AT_REST)], ..Shape::UNKNOWN },
     Shape { kind: "RuntimeClass.node.k8s.io", replaces: &[("handler", AT_REST)], ..Shape::UNKNOWN },
-    // All objects of its kind go with it.
+    // All objects of its kind go with it: what cannot change in place is refused, and never a replacement.
     Shape {
         kind: "CustomResourceDefinition.apiextensions.k8s.io",
-        replaces: &[("spec.group", LOSES_DATA), ("spec.scope", LOSES_DATA), ("spec.names.plural", LOSES_DATA)],
         holds_data: true,
         has_health: true,
         precedes_writes: true,
