@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::connection::{Connection, Content};
 use crate::failure::Failure;
 use crate::kind::{Resource, split_api_version};
-use crate::object::live::{Live, MANAGER};
+use crate::object::live::{Live, MANAGER, Managed, Writer};
 
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -38,29 +38,51 @@ pub(crate) fn outdated<'a>(live: &'a Live, resource: &Resource) -> Option<&'a st
 pub(crate) async fn try_to_move(connection: &Connection, resource: &Resource, path: &str, live: &Live) -> Result<(), Stays> {
     refuse_conversions(connection, resource, live).await?;
     let tried = send(connection, resource, path, live, "&dryRun=All").await?;
-    // The server drops all entries where one of them cannot be translated.
-    let left = tried.meta.managed_fields.len();
-    if left == live.meta.managed_fields.len() {
-        return Ok(());
+    let lost: Vec<&Managed> = live.meta.managed_fields.iter().filter(|managed| !is_left(managed, &tried)).collect();
+    if lost.is_empty() { Ok(()) } else { Err(Stays::Blocked(cannot_hold(resource, &lost))) }
+}
+
+/// Whether an entry is still there. The server drops one whose version it does not serve any more, and all of them where one of them cannot
+/// be translated.
+fn is_left(managed: &Managed, tried: &Live) -> bool {
+    let is_it = |other: &&Managed| {
+        (&managed.manager, &managed.operation, &managed.subresource) == (&other.manager, &other.operation, &other.subresource)
+            && (managed.writer() == Writer::Us || managed.api_version == other.api_version)
+    };
+    tried.meta.managed_fields.iter().any(|other| is_it(&other))
+}
+
+/// Why entries would be lost, and the way out.
+fn cannot_hold(resource: &Resource, lost: &[&Managed]) -> String {
+    let version = &resource.api_version;
+    let others = lost.iter().filter(|managed| managed.writer() != Writer::Us && managed.api_version != *version);
+    let others: Vec<String> = others.map(|managed| format!("{} in {}", managed.manager, managed.api_version)).collect();
+    if others.is_empty() {
+        return format!(
+            "the cluster drops the entries in `metadata.managedFields` when ours is moved to {version}: remove them \
+             (`kubectl edit --show-managed-fields`), and apply again"
+        );
     }
-    let is_other = |version: &&str| *version != resource.api_version;
-    let versions = live.meta.managed_fields.iter().map(|managed| (&*managed.manager, &*managed.api_version));
-    let others: Vec<String> = versions
-        .filter(|(manager, version)| *manager != MANAGER && is_other(version))
-        .map(|(manager, version)| format!("{manager} in {version}"))
-        .collect();
-    Err(Stays::Blocked(format!(
-        "others have written the object in a version that cannot hold it ({}): they must write it in {} first, or their entries in \
+    format!(
+        "others have written the object in a version that cannot hold it ({}): they must write it in {version} first, or their entries in \
          `metadata.managedFields` must be removed",
-        others.join(", "),
-        resource.api_version
-    )))
+        others.join(", ")
+    )
 }
 
 /// Moves our entry to the version of `resource`, and returns the object as it is then.
+///
+/// The server fills in the defaults of that version at once, and takes them for values that this write has set: that entry goes again, or an
+/// apply of other values would be a conflict with ourselves.
 pub(crate) async fn move_to(connection: &Connection, resource: &Resource, path: &str, live: &Live) -> Result<Live, Stays> {
     try_to_move(connection, resource, path, live).await?;
-    Ok(send(connection, resource, path, live, "").await?)
+    let mut moved = send(connection, resource, path, live, "").await?;
+    let is_filled_in = |managed: &Managed| managed.manager == MANAGER && managed.operation == "Update" && managed.subresource.is_empty();
+    if live.meta.managed_fields.iter().any(is_filled_in) || !moved.meta.managed_fields.iter().any(is_filled_in) {
+        return Ok(moved);
+    }
+    moved.meta.managed_fields.retain(|managed| !is_filled_in(managed));
+    Ok(send(connection, resource, path, &moved, "").await?)
 }
 
 async fn send(connection: &Connection, resource: &Resource, path: &str, live: &Live, more: &str) -> Result<Live, Failure> {
