@@ -7,6 +7,7 @@ use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 
 use super::body::content;
 use super::{Answer, Call, Found};
+use crate::connection;
 use crate::entry::{self, Stays};
 use crate::failure::Failure;
 use crate::marks;
@@ -78,6 +79,7 @@ impl Call<'_> {
             match self.send(found, &path, &object, is_outdated).await {
                 Ok(answer) => {
                     self.tell(&answer.warnings);
+                    let answer = if is_outdated { self.again(found, &mut object, answer).await } else { answer };
                     return self.done(found, &answer.body).await;
                 }
                 Err(failure) if !force && is_by_hand(&failure) => force = true,
@@ -89,6 +91,18 @@ impl Call<'_> {
                 Err(failure) => return Err(self.without_secrets(self.not_applied(&failure))),
             }
         }
+    }
+
+    /// Sends the object once more. Our entry was of another version: the server has translated the object to that version and back, which may
+    /// bring lists into another order (`metrics` of a HorizontalPodAutoscaler). Nothing is forced, and the first write stands by itself.
+    async fn again(&self, found: &Found, object: &mut serde_json::Value, first: connection::Answer) -> connection::Answer {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            // A controller may have written its status in between.
+            metadata.remove("resourceVersion");
+        }
+        let path = found.path(object["metadata"]["name"].as_str().unwrap_or_default());
+        let path = format!("{path}?fieldManager={MANAGER}&force=false&fieldValidation=Strict");
+        self.send(found, &path, object, false).await.unwrap_or(first)
     }
 
     /// Moves our entry among the managers of fields to the version that is written.
