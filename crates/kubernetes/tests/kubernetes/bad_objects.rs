@@ -253,14 +253,15 @@ const NEW: &str = "size: { type: integer }, tint: { type: string, default: green
 async fn a_resource_whose_version_moves_is_the_same_object() {
     const GROUP: &str = "bo-version.example";
     type Versions<'a> = &'a [(&'a str, bool, &'a str)];
-    let steps: [(Versions<'_>, &str, &str, &str); 6] = [
+    let steps: [(Versions<'_>, &str, &str, &str); 7] = [
         (&[("v1alpha1", true, OLD)], "v1alpha1", "size: 1, old: x", r#"{"old":"x","size":1}"#),
         (&[("v1alpha1", true, OLD), ("v1", true, NEW)], "v1", "size: 1", r#"{"size":1,"tint":"green"}"#),
         // Its version before cannot hold it.
         (&[("v1alpha1", false, OLD), ("v1", true, NEW)], "v1", "size: 2, tint: red", r#"{"size":2,"tint":"red"}"#),
         (&[("v1", true, NEW)], "v1", "size: 3, tint: red", r#"{"size":3,"tint":"red"}"#),
         // And back, and to another one at once.
-        (&[("v1", true, NEW), ("v1alpha1", true, OLD)], "v1alpha1", "size: 3, old: y", r#"{"old":"y","size":3}"#),
+        (&[("v1", true, NEW), ("v1alpha1", true, OLD)], "v1alpha1", "size: 3, old: 'y'", r#"{"old":"y","size":3}"#),
+        (&[("v1alpha1", false, OLD), ("v2", true, NEW)], "v2", "size: 4", r#"{"size":4,"tint":"green"}"#),
         (&[("v1alpha1", false, OLD), ("v2", true, NEW)], "v2", "tint: blue", r#"{"tint":"blue"}"#),
     ];
     let mut user = Declared::new("bo-version");
@@ -290,15 +291,86 @@ async fn a_resource_whose_version_moves_is_the_same_object() {
 async fn objects_of_one_kind_in_two_versions_are_each_read_in_their_own() {
     const GROUP: &str = "bo-versions.example";
     let mut user = Declared::new("bo-versions");
-    let new = NEW.replace(", default: green", "");
+    // What the stored version does not have, the server drops.
+    let new = format!("{OLD}, tint: {{ type: string }}");
     let both = definition("plants", "Plant", GROUP, &[("v1alpha1", true, OLD), ("v1", true, &new)]);
     let two = |old: &str, tint: &str| {
         custom(GROUP, "v1", "Plant", &format!("tint: {tint}"))
             + &custom(GROUP, "v1alpha1", "Plant", &format!("old: {old}")).replace("one", "two")
     };
     user.says(&(both.clone() + &two("x", "red"))).converge().await;
-    user.says(&(both.clone() + &two("y", "blue")));
-    assert_eq!(user.converge().await.changes.len(), 2);
+    // YAML reads a bare `y` as a flag.
+    user.says(&(both.clone() + &two("'y'", "blue")));
+    let plan = user.converge().await;
+    assert_eq!(changes(&plan), ["update Plant.bo-versions.example/one", "update Plant.bo-versions.example/two"]);
+    user.destroy().await;
+}
+
+/// A HorizontalPodAutoscaler that scales on the load of the CPU.
+fn scaler(name: &str, version: &str, maximum: u8, load: &[(&str, u8)]) -> String {
+    let load: Vec<String> = match version {
+        "v1" => load.iter().map(|(_, value)| format!("targetCPUUtilizationPercentage: {value}")).collect(),
+        _ => {
+            let metric = |(of, value): &(&str, u8)| {
+                format!("{{ type: Resource, resource: {{ name: {of}, target: {{ type: Utilization, averageUtilization: {value} }} }} }}")
+            };
+            vec![format!("metrics: [{}]", load.iter().map(metric).collect::<Vec<_>>().join(", "))]
+        }
+    };
+    format!(
+        "apiVersion: autoscaling/{version}\nkind: HorizontalPodAutoscaler\nmetadata: {{ name: {name} }}\nspec: {{ maxReplicas: {maximum}, \
+         scaleTargetRef: {{ apiVersion: apps/v1, kind: Deployment, name: web }}, {} }}\n---\n",
+        load.join(", ")
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_of_a_built_in_kind_in_two_versions_are_each_read_in_their_own() {
+    let mut user = Declared::new("bo-scalers");
+    let both = |maximum: u8, load: u8| {
+        scaler("old", "v1", maximum, &[("cpu", load)]) + &scaler("new", "v2", maximum, &[("cpu", load), ("memory", 60)])
+    };
+    user.says(&both(3, 50)).converge().await;
+    user.says(&both(4, 70));
+    let plan = user.converge().await;
+    let both = ["new", "old"].map(|name| format!("update HorizontalPodAutoscaler.autoscaling/{name}"));
+    assert_eq!(changes(&plan), both);
+    assert_eq!(applied_versions(&user, "hpa/old") + " " + &applied_versions(&user, "hpa/new"), "autoscaling/v1 autoscaling/v2");
+    user.destroy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scaler_moves_to_another_version_and_then_gains_what_the_one_before_cannot_say() {
+    type Load = [(&'static str, u8)];
+    // By name, what they scale on in the end.
+    const ENDS: [(&str, &Load); 5] = [
+        ("appended", &[("cpu", 50), ("memory", 60)]),
+        ("changed", &[("cpu", 40), ("memory", 60)]),
+        ("exchanged", &[("memory", 60)]),
+        ("prepended", &[("memory", 60), ("cpu", 50)]),
+        ("same", &[("cpu", 50)]),
+    ];
+    const CPU: &Load = &[("cpu", 50)];
+    let mut user = Declared::new("bo-scaler-moves");
+    let all = |version: &str, load: &dyn Fn(&'static Load) -> &'static Load| -> String {
+        ENDS.iter().map(|(name, end)| scaler(name, version, 3, load(end))).collect()
+    };
+    let check = |user: &Declared, version: &str, load: &dyn Fn(&'static Load) -> &'static Load| {
+        for (name, end) in ENDS {
+            let what = format!("hpa.v2.autoscaling/{name}");
+            assert_eq!(applied_versions(user, &what), format!("autoscaling/{version}"), "{name}");
+            let path = "--output=jsonpath={range .spec.metrics[*]}{.resource.name}={.resource.target.averageUtilization} {end}";
+            let expected: Vec<String> = load(end).iter().map(|(of, value)| format!("{of}={value}")).collect();
+            assert_eq!(user.kubectl(&["get", &what, path]).trim(), expected.join(" "), "{name}");
+        }
+    };
+    // In two steps, in one, and back.
+    let steps: [(&str, &dyn Fn(&'static Load) -> &'static Load); 6] =
+        [("v1", &|_| CPU), ("v2", &|_| CPU), ("v2", &|end| end), ("v2", &|_| CPU), ("v1", &|_| CPU), ("v2", &|end| end)];
+    for (version, load) in steps {
+        user.says(&all(version, load)).converge().await;
+        check(&user, version, load);
+    }
     user.destroy().await;
 }
 
@@ -368,6 +440,29 @@ async fn an_entry_of_another_version_is_not_moved_where_fields_may_have_other_na
     ]);
     user.destroy().await;
     undefine("plants.bo-webhook.example");
+}
+
+/// A schema says that each element is there once; nothing else knows it of a kind of somebody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_element_twice_in_a_set_stops_that_object_alone() {
+    const GROUP: &str = "bo-set.example";
+    define("plants", "Plant", GROUP, "tags: { type: array, x-kubernetes-list-type: set, items: { type: string } }");
+    let mut user = Declared::new("bo-set");
+    let plant = |name: &str, tags: &str| custom(GROUP, "v1", "Plant", &format!("tags: [{tags}]")).replace("one", name);
+    user.says(&(config_map("b") + &plant("there", "a"))).converge().await;
+    user.says(&(config_map("c") + &plant("there", "a, a") + &plant("new", "b, b")));
+    let plan = user.plan().await;
+    assert!(refused(&plan)["there"].contains(".spec.tags: duplicate entries for key"), "{:#?}", brief(&plan));
+    assert_eq!(changes(&plan), ["create Plant.bo-set.example/new", "update ConfigMap/good"]);
+    let applied = user.apply(&plan).await;
+    let results = results(&applied);
+    assert!(matches!(results["good"], ChangeResult::Done), "{}", told(&plan, &applied));
+    match &results["new"] {
+        ChangeResult::Failed { why, .. } => assert!(why.contains(".spec.tags: duplicate entries for key"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    user.destroy().await;
+    undefine("plants.bo-set.example");
 }
 
 /// From now on a webhook that does not answer converts a kind.
@@ -560,11 +655,15 @@ async fn claims_volumes_definitions_and_namespaces_are_never_replaced_for_a_refu
             .replace("plural: keeps", &format!("plural: keeps, listKind: {list}"))
     };
     let versions = |version: &str| definition("holds", "Hold", "bo-kept.example", &[(version, true, SIZE)]);
-    user.says(&(claim("2Gi") + &volume("/a") + &names("KeepList") + &versions("v1"))).converge().await;
-    user.says(&(claim("1Gi") + &volume("/b") + &names("KeepList") + &versions("v2")));
+    let scope = |scope: &str| {
+        definition("scopes", "Scope", "bo-kept.example", &[("v1", true, SIZE)]).replace("scope: Namespaced", &format!("scope: {scope}"))
+    };
+    user.says(&(claim("2Gi") + &volume("/a") + &names("KeepList") + &versions("v1") + &scope("Namespaced"))).converge().await;
+    user.says(&(claim("1Gi") + &volume("/b") + &names("KeepList") + &versions("v2") + &scope("Cluster")));
     let plan = user.plan().await;
     assert!(plan.is_empty(), "{:#?}", brief(&plan));
     let refused = refused(&plan);
-    assert_eq!(refused.keys().collect::<Vec<_>>(), ["bo-kept", "claim", "holds.bo-kept.example"], "{refused:#?}");
+    assert_eq!(refused.keys().collect::<Vec<_>>(), ["bo-kept", "claim", "holds.bo-kept.example", "scopes.bo-kept.example"], "{refused:#?}");
+    assert!(refused["scopes.bo-kept.example"].contains("spec.scope"), "{refused:#?}");
     user.destroy().await;
 }
