@@ -84,6 +84,13 @@ fn elements_of_keyed_lists_are_called_by_their_keys_and_their_order_is_said_wher
         assert!(leaves.iter().any(|leaf| leaf.replace('"', "") == expected.replace('"', "")), "{expected} is not among {leaves:#?}");
     }
     assert!(!leaves.iter().any(|leaf| leaf.starts_with("imagePullSecrets.(order)")));
+    for (kind, is_said) in [("MutatingWebhookConfiguration", true), ("ValidatingWebhookConfiguration", false)] {
+        let webhooks = json!([{ "name": "b.example.com", "sideEffects": "None" }, { "name": "a.example.com", "sideEffects": "None" }]);
+        let leaves = leaves_of(
+            &json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": "a" }, "webhooks": webhooks }),
+        );
+        assert_eq!(leaves.iter().any(|leaf| leaf.starts_with("webhooks.(order)")), is_said, "{leaves:#?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::exceptions::{Exception, SET_BY_SERVER};
+use super::exceptions::{Exception, ORDERED, REVISION, SET_BY_SERVER};
 use super::types::{Type, Types};
 
 /// The result of a comparison.
@@ -70,11 +70,16 @@ impl Walk<'_> {
         if declared["kind"] == "ClusterRole" && declared.contains_key("aggregationRule") && declared.remove("rules").is_some() {
             self.except(Exception::Aggregated);
         }
+        let is_deployment = declared["kind"] == "Deployment";
         let Some(metadata) = declared.get_mut("metadata").and_then(Value::as_object_mut) else { return };
         for field in SET_BY_SERVER {
             if metadata.remove(field).is_some() {
                 self.except(Exception::SetByServer);
             }
+        }
+        let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+        if is_deployment && annotations.and_then(|annotations| annotations.remove(REVISION)).is_some() {
+            self.except(Exception::Revision);
         }
         if live["metadata"]["namespace"].is_null() && metadata.remove("namespace").is_some() {
             self.except(Exception::NoNamespace);
@@ -94,8 +99,7 @@ impl Walk<'_> {
         // A list that Go has as nil is stored as null, in a field without `omitempty`.
         let live = live.filter(|live| !typed || !live.is_null());
         match (declared, live, of) {
-            (Value::Null, None | Some(Value::Null), _) => self.except(Exception::Null),
-            (Value::Null, Some(_), _) if typed => self.except(Exception::Null),
+            (Value::Null, ..) => self.except(Exception::Null),
             (_, None, _) if is_zero(declared, of) => self.zeros.push(self.path.clone()),
             (Value::Object(declared), Some(Value::Object(live)), _) => self.members(declared, live, of),
             (Value::Array(declared), Some(Value::Array(live)), _) => self.elements(declared, live, of),
@@ -135,11 +139,14 @@ impl Walk<'_> {
                 for (index, value) in declared.iter().enumerate() {
                     let same = |other: &Value| keys.iter().all(|key| value[key].is_null() || value[key] == other[key]);
                     let found = live.iter().position(same);
-                    self.within(&index.to_string(), |walk| match found {
-                        None => walk.lost(value, None),
-                        // Elements of others may stand between; those that are declared keep their order.
-                        Some(found) if last.is_some_and(|last| found <= last) => walk.out_of_order(value),
-                        Some(found) => walk.value(value, Some(&live[found]), &walk.types.resolve(of)),
+                    let of = self.types.resolve(of);
+                    self.within(&index.to_string(), |walk| {
+                        let Some(found) = found else { return walk.lost(value, None) };
+                        // Elements of others may stand between those that are declared.
+                        if last.is_some_and(|last| found <= last) {
+                            if is_ordered(&of) { walk.out_of_order(value) } else { walk.except(Exception::Order) }
+                        }
+                        walk.value(value, Some(&live[found]), &of);
                     });
                     last = found.or(last);
                 }
@@ -212,6 +219,10 @@ fn is_zero(value: &Value, of: &Type<'_>) -> bool {
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty() && matches!(of, Type::Map(_)),
     }
+}
+
+fn is_ordered(of: &Type<'_>) -> bool {
+    matches!(of, Type::Struct { name, .. } if ORDERED.iter().any(|ordered| name.ends_with(ordered)))
 }
 
 fn is_image(name: &str, field: &str) -> bool {

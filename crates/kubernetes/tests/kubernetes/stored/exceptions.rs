@@ -16,7 +16,7 @@ pub enum Exception {
     /// A built-in type drops the zero value of a field that is marked `omitempty`: `hostNetwork: false` is not stored. The field
     /// then has no default, or the live object would hold it. Maps with free keys and custom resources drop nothing.
     Zero,
-    /// `null` declares nothing.
+    /// `null` declares nothing: it is not written, and a default fills the field in, also one of a definition's schema.
     Null,
     /// The cluster writes `status`, through a subresource.
     Status,
@@ -28,6 +28,11 @@ pub enum Exception {
     NoNamespace,
     /// The cluster fills in the rules of a ClusterRole that aggregates others.
     Aggregated,
+    /// The Deployment's controller counts its revisions in an annotation, also over what is declared there.
+    Revision,
+    /// Elements that have keys are written in the order of their keys, as the design says, but where their order means something:
+    /// there it is compared ([`ORDERED`]).
+    Order,
     /// An image is pinned: `web:1` is stored as `web:1@sha256:…`.
     Pinned,
 }
@@ -43,3 +48,9 @@ pub const SET_BY_SERVER: [&str; 8] = [
     "selfLink",
     "uid",
 ];
+
+/// The annotation for [`Exception::Revision`].
+pub const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// The types of the elements that are started, filled in, tried or called one after another: see [`Exception::Order`].
+pub const ORDERED: [&str; 4] = [".Container", ".EnvVar", ".ValidationRule", ".MutatingWebhook"];
