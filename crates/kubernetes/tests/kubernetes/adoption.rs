@@ -106,10 +106,10 @@ async fn what_a_tool_of_people_wrote_is_taken_over_field_by_field_and_what_contr
             ("env.[name=OLD].value", is_taken),
             ("containers.[name=old-sidecar].image", is_taken),
             ("metadata.labels.chart", is_taken && by_file),
-            // Of a controller, and defaults of the server.
+            // Of a controller, and defaults of the server. Those of the container that goes are changes: they go with it.
             ("a-controller", false),
             ("annotations.by", false),
-            ("terminationMessagePath", false),
+            ("[name=web].terminationMessagePath", false),
             ("progressDeadlineSeconds", false),
             ("strategy", false),
         ] {

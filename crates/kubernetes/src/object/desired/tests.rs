@@ -89,7 +89,7 @@ fn elements_of_keyed_lists_are_called_by_their_keys_and_their_order_is_said_wher
         let leaves = leaves_of(
             &json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": { "name": "a" }, "webhooks": webhooks }),
         );
-        assert_eq!(leaves.iter().any(|leaf| leaf.starts_with("webhooks.(order)")), is_said, "{leaves:#?}");
+        assert_eq!(leaves.iter().any(|leaf| leaf.contains("(order)")), is_said, "{leaves:#?}");
     }
 }
 

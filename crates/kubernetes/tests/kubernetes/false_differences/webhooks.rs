@@ -82,7 +82,7 @@ async fn what_a_webhook_adds() {
     assert!(spec["containers"][1]["name"] == "sidecar" && spec.to_string().contains("INJECTED"), "{spec:#}");
     case.nothing().await;
     let fields = ["Deployment web: spec.template.spec.containers[name=web].env[name=A].value"];
-    case.other(&WEB.replace("value: x", "value: z"), &fields).await;
+    case.other(&WEB.replace("value: x", "value: v"), &fields).await;
     let spec = case.live("deployment/web")["spec"]["template"]["spec"].clone();
     assert!(spec["containers"][1]["name"] == "sidecar" && spec.to_string().contains("INJECTED"), "{spec:#}");
     // What is declared now is ours, although it is there already: only the value is another one.
