@@ -403,7 +403,11 @@ impl Subject for DockerSubject {
 fn read(names: &[String], field: Field) -> Result<Value, String> {
     let first = names.first().ok_or("there is no container")?;
     let inspect = |what: &str| -> Value { serde_json::from_str(&engines().docker(0, &["inspect", "--format", what, first])).unwrap() };
-    let exec = |words: &[&str]| engines().docker(0, &[&["exec", first, "/bin/busybox"], words].concat());
+    let exec = |words: &[&str]| {
+        let output = engines().try_docker(0, &[&["exec", first, "/bin/busybox"], words].concat());
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
     // The files that the contract declares.
     let declared = ["/etc/web/app.conf", "/etc/web/other.conf"];
     let there =
@@ -412,7 +416,9 @@ fn read(names: &[String], field: Field) -> Result<Value, String> {
         Field::Replicas => names.len().into(),
         Field::Env => variables(&inspect("{{json .Config.Env}}")),
         Field::Files => there.map(|path| (path.to_owned(), Value::from(exec(&["cat", path])))).collect(),
-        Field::FilesMode => there.map(|path| (path.to_owned(), Value::from(format!("0{}", exec(&["stat", "-c", "%a", path]))))).collect(),
+        Field::FilesMode => {
+            there.map(|path| (path.to_owned(), Value::from(format!("0{}", exec(&["stat", "-c", "%a", path]).trim_end())))).collect()
+        }
         Field::ResourcesCpuLimit => inspect("{{json .HostConfig.NanoCpus}}").as_u64().map(|nano| nano / 1_000_000).into(),
         Field::ResourcesMemory => inspect("{{json .HostConfig.Memory}}"),
         Field::Volumes => {
