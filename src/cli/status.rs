@@ -175,7 +175,7 @@ fn color(status: Status) -> Style {
 mod tests {
     use super::*;
 
-    /// What of an app is there, and whether it has health: what is said of it.
+    /// An app's line, by which of its objects are there and whether they have health.
     #[test]
     fn an_app_without_health_is_not_missing() {
         let healthy = || Health { status: Status::Healthy, ..Health::missing("") };

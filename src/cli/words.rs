@@ -244,7 +244,7 @@ impl std::fmt::Display for Counts {
 }
 
 impl Counts {
-    /// What is not done, for a sum: `, 1 refused by the platform, 2 held`.
+    /// The changes that are not done, for a sum: `, 1 refused by the platform, 2 held`.
     pub fn not_done(&self) -> String {
         let counted = |count: usize, word: &str| if count > 0 { format!(", {count} {word}") } else { String::new() };
         counted(self.refused, "refused by the platform") + &counted(self.held, "held")

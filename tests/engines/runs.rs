@@ -139,7 +139,7 @@ fn what_the_cluster_would_refuse_is_no_success_and_is_said() {
     stratos(&place, &["destroy", "--yes"], 0);
 }
 
-/// What has no health of its own is there, also where it is all that an app has.
+/// An object without health of its own is there, also where an app has only such objects.
 #[test]
 fn an_app_of_objects_without_health_is_not_missing() {
     let cluster = Cluster::shared_api_only();

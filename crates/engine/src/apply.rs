@@ -28,8 +28,8 @@ use crate::platform::PlatformError;
 pub struct ApplyOptions {
     /// At most this many changes at once in each environment.
     pub concurrency: usize,
-    /// Write one change after the other without waiting for health. What has to be healthy before another change can be written at
-    /// all (the definition of a kind) is waited for all the same, and so is an environment before one that comes after it.
+    /// Write one change after the other without waiting for health. A resource that has to be healthy before another change can be
+    /// written at all (the definition of a kind) is waited for all the same, and so is an environment before one that comes after it.
     pub no_wait: bool,
     /// Start nothing new after the first failure.
     pub fail_fast: bool,

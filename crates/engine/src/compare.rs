@@ -206,7 +206,7 @@ impl Differences {
         }
     }
 
-    /// Takes what comes after what, as the platform says. What the other one needs itself stays before it.
+    /// Takes the order of resources that the platform has found. A resource that the other one itself needs stays before it.
     pub fn take_needs(&mut self, mut needs: BTreeMap<ResourceId, ResourceId>) {
         let needed: HashMap<ResourceId, Vec<ResourceId>> = self
             .differences
@@ -280,7 +280,7 @@ impl Difference {
         }
     }
 
-    /// What should be, where something should.
+    /// The desired resource, where there is one.
     pub fn desired(&self) -> Option<&Resource> {
         match self {
             Self::Missing(desired) | Self::Differs { desired, .. } | Self::Refused { desired, .. } | Self::Taken { desired, .. } => {

@@ -45,7 +45,7 @@ pub struct Desired {
     pub degraded: Vec<String>,
 }
 
-/// What the apps declare that a request is not about (`--app`): nothing of it is deleted, whosever label is on it.
+/// Resources that apps outside of a request (`--app`) declare: none of them is deleted, whosever label is on it.
 #[derive(Debug, Default)]
 pub struct Others {
     /// By resource, under its name now and before: the app that declares it.
@@ -118,7 +118,7 @@ impl Desired {
     }
 }
 
-/// What the apps outside of a selection declare.
+/// The resources that apps outside of a selection declare.
 pub fn others(rendered: &Rendered, manifest: &Manifest, platform: &dyn Platform, selection: &BTreeSet<Name>) -> Others {
     let owner = owner(manifest, &rendered.environment);
     let contexts = contexts(rendered, manifest, &owner);

@@ -214,7 +214,7 @@ impl Plan {
         self.changes.is_empty()
     }
 
-    /// What the platform would refuse, as its dry run says: a mistake of the manifest, and no success.
+    /// How many changes the platform would refuse, by its dry run: each is a mistake of the manifest, and no success.
     pub fn refused(&self) -> usize {
         self.held.iter().filter(|held| held.is_refused()).count()
     }
@@ -236,9 +236,9 @@ pub struct Compared {
     pub observed: Observed,
     /// Whether the manifest declares any app there.
     pub has_apps: bool,
-    /// What the platform would refuse because somebody else has set fields of it.
+    /// Resources that the platform would refuse because somebody else has set fields of them.
     pub conflicts: BTreeSet<ResourceId>,
-    /// What the apps declare that are not planned.
+    /// The resources that apps outside of this plan declare.
     pub others: Others,
 }
 

@@ -262,9 +262,9 @@ pub struct Preview {
     pub stored: BTreeMap<ResourceId, Document>,
     /// What it would not change in place, and how it is made anew instead.
     pub anew: BTreeMap<ResourceId, Replacement>,
-    /// What it would refuse, and why, also of what is not there yet: held, while everything else is planned.
+    /// Resources that it would refuse, and why, also those that are not there yet: held, while everything else is planned.
     pub refused: BTreeMap<ResourceId, String>,
-    /// What comes after another change of the same plan, which only the platform knows: an object after the definition of its kind.
+    /// Resources after another change of the same plan, which only the platform knows: an object after the definition of its kind.
     pub needs: BTreeMap<ResourceId, ResourceId>,
     /// Those of the refused ones that are right, and have fields that somebody else has set: no mistake of the manifest.
     pub conflicts: BTreeSet<ResourceId>,
@@ -296,8 +296,8 @@ pub struct ObservedResource {
     pub depends_on: Vec<ResourceId>,
     /// It has run and is gone, and nothing is to be done where its document is what should be: whose it is counts no more.
     pub is_over: bool,
-    /// What serves its deletion: an operator that does what its finalizers wait for. Where both are deleted, it goes first; nothing else
-    /// follows from it.
+    /// Operators that serve its deletion, by doing what its finalizers wait for. Where both are deleted, this resource goes first; nothing
+    /// else follows from it.
     pub deleted_before: Vec<ResourceId>,
     /// The state of its last roll-out, where the platform tells it with the object.
     pub rollout: RolloutState,

@@ -233,7 +233,7 @@ impl Call<'_> {
         }
     }
 
-    /// What we sent could not be converted to be stored: nothing is.
+    /// The object that we sent could not be converted to be stored: nothing is stored.
     fn is_unconverted(&self, failure: &Failure) -> bool {
         let sent = self.change.desired.as_ref().and_then(|desired| version(&desired.document));
         sent.is_some_and(|sent| failure.is_unconverted_from(sent))

@@ -51,7 +51,7 @@ pub(crate) struct Places {
 pub(crate) struct Ran {
     /// Its id, as annotations list it.
     pub(crate) id: String,
-    /// What it was: the digest of its document without digests of images, which the plan of a Job that is gone does not know.
+    /// The digest of its document without digests of images, which the plan of a Job that is gone does not know.
     pub(crate) digest: String,
 }
 

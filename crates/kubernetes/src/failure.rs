@@ -14,14 +14,14 @@ const UNDISCOVERED: &str = "could not be discovered: its server does not answer 
 /// What the server says, before the name, of a webhook that it could not ask.
 const WEBHOOK: &str = "failed calling webhook";
 
-/// What the server says when it cannot translate the objects of a kind between two versions, since the webhook of the kind's definition
-/// does not do it. Lists say it with the status 429, reads and writes with 500.
+/// The server's words where it cannot translate the objects of a kind between two versions, since the webhook of the kind's definition
+/// does not do it. The status is 429 for lists, 500 for reads and writes.
 const CONVERSION: &str = "conversion webhook for ";
 
-/// What the server says of a list whose cache is not filled yet.
+/// The server's words about a list whose cache is not filled yet.
 const INITIALIZING: &str = "storage is (re)initializing";
 
-/// What the server says of an object that does not fit the schema of its kind, whatever is live.
+/// The server's words about an object that does not fit the schema of its kind, whatever is live.
 const TYPED_PATCH: &str = "failed to create typed patch object";
 
 /// Answers with a status of the server's own trouble (5xx, 429) that are refusals all the same: they are made of the request, before
@@ -112,7 +112,7 @@ impl Failure {
         let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let why = if status.message.is_empty() { code.to_string() } else { status.message.clone() };
         let kind = kind_of(code, &status);
-        // The server gave up waiting for its own store: what it had begun may go on. What is refused has not begun.
+        // The server gave up waiting for its own store: what it had begun may go on. A refused request has not begun.
         let lost = code.is_server_error() && code != StatusCode::SERVICE_UNAVAILABLE && !is_refusal(&status.message);
         Self { status: Some(Box::new(status)), kind, why, retry_after: seconds.map(Duration::from_secs), lost }
     }

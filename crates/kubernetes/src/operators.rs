@@ -16,7 +16,7 @@ use crate::kind::GroupKind;
 use crate::types::is_built_in;
 
 const DEFINITION: &str = "CustomResourceDefinition.apiextensions.k8s.io";
-/// What may be an operator, and what reaches one: its conversion and its webhooks are asked while a resource is deleted.
+/// Kinds that may be an operator, or lead to one: an operator's conversion and webhooks are asked while a resource is deleted.
 const SERVING: [&str; 6] = ["Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicaSet.apps", "Pod", "Service"];
 
 /// Notes beside each custom resource and each definition what serves its deletion.

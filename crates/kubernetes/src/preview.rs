@@ -1,5 +1,5 @@
 //! The server's own dry run of what differs: what it would store, with its defaults and what admission makes of it; and who
-//! else holds a field with another value, before anything is written. What the server refuses is said of that object alone.
+//! else holds a field with another value, before anything is written. A refusal is said of its object alone.
 
 mod anew;
 
@@ -100,8 +100,8 @@ enum Served {
     Unknown,
 }
 
-/// Asks about one difference. What is not there yet is not tried, since its namespace or its ServiceAccount may be part of the same plan; its
-/// kind must be there.
+/// Asks about one difference. An object that is not there yet is not tried, since its namespace or its ServiceAccount may be part of the
+/// same plan; its kind must be there.
 async fn look(platform: &KubernetesPlatform, difference: &Difference, definitions: &Definitions) -> Result<Answer, PlatformError> {
     let (desired, in_place) = match difference {
         Difference::Differs { desired, observed, fields, .. } => {
@@ -136,7 +136,7 @@ async fn served(platform: &KubernetesPlatform, desired: &Desired, definitions: &
     }
 }
 
-/// What there is to say of a kind that the cluster does not have in a version.
+/// The message about a kind that the cluster does not have in a version.
 pub(crate) fn unserved(kind: &GroupKind, version: Option<&str>, served: &[String]) -> String {
     let version = version.map(|version| format!(" in the version {version}")).unwrap_or_default();
     let others = if served.is_empty() { String::new() } else { format!(" (it serves {})", served.join(", ")) };
@@ -220,7 +220,7 @@ impl Asked<'_> {
         Some(marked(platform, desired, resource, self.namespace(), None, object))
     }
 
-    /// What a refusal means: whatever its status code, it is about this object.
+    /// The answer that a refusal leads to: whatever its status code, it is about this object.
     async fn refused(&self, failure: &Failure, object: &Value) -> Result<Answer, PlatformError> {
         let conflict = conflict(failure, &self.attempted());
         let answer = if conflict.is_some() { Answer::Conflict } else { Answer::Refused };
@@ -249,7 +249,7 @@ impl Asked<'_> {
             if let Some(before) = entry::outdated(&live, &self.resource).filter(|_| failure.is_of_an_entry()) {
                 return self.outdated(failure, &live, before).await;
             }
-            // What people wrote by hand is taken over first, which no dry run can do: the cluster sees both as it is.
+            // Fields that people wrote by hand are taken over first, which no dry run can do: the cluster sees both as it is.
             if [PlatformErrorKind::Rejected, PlatformErrorKind::Denied].contains(&error.kind) && live.must_be_taken_over() {
                 return Ok(Answer::Nothing);
             }
@@ -274,17 +274,17 @@ impl Asked<'_> {
         }
     }
 
-    /// What the server would store.
+    /// The answer with the document that the server would store.
     fn stored(&self, mut live: Live) -> Answer {
         let (kind, before, desired) = (&self.kind(), self.before, self.desired);
         // Nothing is written yet: that the object is as we wrote it must not be taken from this.
         live.meta.annotations.remove(marks::SPECIFICATION);
         let arranged = Arranged::new(&live, &desired.document).into_owned();
-        // What is not known to be stored is not written in place of what is declared.
+        // A document that is not known to be the stored one does not replace the declared one.
         if arranged.is_unclear {
             return Answer::Nothing;
         }
-        // What is not declared and stays is filled in by the server, or held by another manager. What people hold will be gone.
+        // Undeclared fields that stay are filled in by the server, or owned by another manager. Those that people own will be gone.
         let look = |live: &Live, desired: Option<&Document>| {
             let view = View { kind, desired, refers: &[], fingerprints: &BTreeMap::new() };
             project::project_arranged(live, &arranged, &view).document

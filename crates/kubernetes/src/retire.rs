@@ -97,7 +97,7 @@ fn stays(attempted: &str, why: String, live: &Live) -> PlatformError {
     PlatformError::new(PlatformErrorKind::Internal, attempted, why).with_hint(hint)
 }
 
-/// What the conditions of a namespace say that is in the way of its deletion.
+/// The messages of a namespace's conditions about what is in the way of its deletion.
 pub(crate) fn conditions(live: &Live) -> Option<String> {
     let conditions = live.body.get("status").and_then(|status| status.get("conditions")).and_then(Value::as_array)?;
     let true_ones = conditions.iter().filter(|condition| condition.get("status").is_some_and(|status| status == "True"));
@@ -124,7 +124,7 @@ struct ItemName {
     labels: Option<marks::Map>,
 }
 
-/// What is in the namespace.
+/// The content of the namespace.
 enum Held {
     Nothing,
     /// An app of ours, which `--app` has left out.
@@ -172,7 +172,7 @@ async fn content(platform: &KubernetesPlatform, owner: &Owner) -> Result<Held, F
 mod tests {
     use super::*;
 
-    /// What the conditions of a namespace say: what is told of one that stays.
+    /// The messages of a namespace's conditions: they are reported where it stays.
     #[test]
     fn a_namespace_that_stays_says_what_its_conditions_say() {
         let namespace = |conditions: Value| {

@@ -196,7 +196,7 @@ impl Type {
         self.structure().is_some_and(|structure| structure.is_atomic)
     }
 
-    /// What is filled in at a place of this kind, and not at all places of its type. `names` leads there, without places in lists.
+    /// The default at a place of this kind, which not all places of its type have. `names` leads there, without places in lists.
     pub(crate) fn filled_in(self, names: &[&str]) -> Option<Value> {
         let is_there = |path: &str| path.split('.').eq(names.iter().copied());
         let (_, json) = self.structure()?.defaults.iter().find(|(path, _)| is_there(path))?;
@@ -212,7 +212,7 @@ impl Type {
 }
 
 impl Field {
-    /// What is there where nobody writes the field.
+    /// The value of the field where it is not written.
     pub(crate) fn default(&self) -> Option<Value> {
         self.default.and_then(|json| serde_json::from_str(json).ok())
     }

@@ -312,7 +312,7 @@ impl Cluster {
         Mark(length + self.audit_log(length).len() as u64)
     }
 
-    /// What the API server was asked since then, by everyone but the cluster's own parts. Other tests use the cluster at the same
+    /// The requests to the API server since then, of everyone but the cluster's own parts. Other tests use the cluster at the same
     /// time: a test looks at the requests of its own user or in its own namespace.
     ///
     /// # Panics

@@ -103,7 +103,7 @@ impl FaultProxy {
         self.rules.most.load(Ordering::SeqCst)
     }
 
-    /// What was asked for since the last time: `GET /api/v1/pods?limit=500`.
+    /// The requests since the last time: `GET /api/v1/pods?limit=500`.
     pub fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut *lock(&self.rules.seen))
     }
@@ -114,7 +114,7 @@ impl FaultProxy {
     }
 }
 
-/// What happens to requests.
+/// The faults that requests meet, and counts of requests.
 #[derive(Default)]
 struct Rules {
     /// Nothing gets through.
@@ -129,9 +129,9 @@ struct Rules {
     open: AtomicUsize,
     /// So many requests were under way at once.
     most: AtomicUsize,
-    /// What else happens to a request.
+    /// The fault of a test's own, for each request.
     fault: Mutex<Option<Box<Fault>>>,
-    /// What was asked for: method, path and query.
+    /// The requests: method, path and query.
     seen: Mutex<Vec<String>>,
 }
 

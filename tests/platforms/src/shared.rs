@@ -1,4 +1,4 @@
-//! What tests need that share one server with tests of other processes: names, ports and CPUs of their own.
+//! Names, ports and CPUs of their own for tests that share one server with tests of other processes.
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};

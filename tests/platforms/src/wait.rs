@@ -8,12 +8,12 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The shortest and the longest pause between two looks. In between, it is a quarter of the time that has passed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(160));
 
-/// What one look finds.
+/// A look, and the thing that it finds.
 pub trait Look {
-    /// What is looked for.
+    /// The thing that is looked for.
     type Found;
 
-    /// What is looked for, or words for what is there instead.
+    /// The thing that is looked for, or words for what is there instead.
     ///
     /// # Errors
     /// When it is not there yet.

@@ -50,8 +50,8 @@ pub static CONTAINER: Shape = Shape {
     precedes_writes: false,
 };
 
-/// What outlives instances: the volumes of an app under one name, one for each instance or one for all. Their labels are fixed when they
-/// are made.
+/// The kind of an app's volumes, which outlive its instances. The volumes under one name are one for each instance or one for all. Their
+/// labels are fixed when they are made.
 pub static VOLUME: Shape = Shape { replaces: &[("owner", FIXED)], kind: "volume", holds_data: true, ..Shape::UNKNOWN };
 
 const FIXED: Replacement = Replacement { order: ReplaceOrder::DeleteFirst, downtime: true, loses_data: true };

@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// What is declared and does not change is judged too; with `no_wait` only what is waited for all the same.
+    /// Declared resources that do not change are judged too; with `no_wait` only those that are waited for all the same.
     fn watch_unchanged(&mut self) {
         let wanted = |id: &&ResourceId| !self.options.no_wait || self.is_waited_for(id);
         let unchanged = self.plan.judged.iter().map(|judged| &judged.id).filter(|id| !self.index.contains_key(id));

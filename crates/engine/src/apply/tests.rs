@@ -343,7 +343,7 @@ async fn an_environment_is_not_begun_while_the_one_before_it_is_not_healthy() {
     }
 }
 
-/// What an app behind another one waits for, and what it does not: whether it is written, and how long that takes.
+/// An app that depends on an unhealthy one: whether it is written with and without `no_wait`, and how long that takes.
 #[tokio::test(start_paused = true)]
 async fn no_wait_writes_on_and_a_wait_ends_with_the_roll_out_timeout() {
     let text = |image: &str| {

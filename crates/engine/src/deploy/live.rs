@@ -55,8 +55,8 @@ pub fn scope(request: &Request<'_>, owner: Owner) -> Scope {
     Scope { owner, apps: (!request.apps.is_empty()).then_some(apps) }
 }
 
-/// Forgets what is ours and out of scope, however it came in (as something needed): it must not be pruned. What is declared in the
-/// scope stays, whichever app's label is on it.
+/// Forgets what is ours and out of scope, however it came in (as something needed): it must not be pruned. A resource that is declared
+/// in the scope stays, whichever app's label is on it.
 fn keep_scope(observed: &mut Observed, scope: &Scope, wanted: &Wanted<'_>) {
     let Some(apps) = &scope.apps else { return };
     let is_declared = |id: &ResourceId| wanted.get(id).is_some_and(Option::is_some);

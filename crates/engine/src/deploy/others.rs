@@ -51,7 +51,7 @@ fn concerns_others(difference: &Difference) -> bool {
 async fn declared(request: &Request<'_>, connected: &mut Connected) -> Others {
     let unknown =
         |report: &Report| Others { unknown: report.diagnostics.first().map(|problem| problem.message.clone()), ..Others::default() };
-    // What is destroyed was never rendered.
+    // For a request to destroy, the apps were never rendered.
     if request.policy.destroy {
         match rendered(request, connected) {
             Ok(rendered) => connected.rendered = rendered,

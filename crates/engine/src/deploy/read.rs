@@ -41,7 +41,7 @@ pub struct ChosenEnvironment {
     left_out: BTreeSet<Name>,
     degraded: Vec<String>,
     unrefreshed: Unpinned,
-    /// What no registry told of what differs.
+    /// References in differing resources that no registry gave a digest for.
     pub(super) unpinned: Unpinned,
 }
 

@@ -69,7 +69,7 @@ async fn add_ended(
     Ok(())
 }
 
-/// What these apps declare that has health, each with its app; and those of them that declare anything.
+/// The declared resources of these apps that have health, each with its app; and those of the apps that declare anything.
 async fn declared(
     request: &Request<'_>,
     name: &Name,

@@ -185,7 +185,7 @@ fn an_object_that_moves_between_apps_is_relabelled_where_that_is_possible() {
     }
 }
 
-/// What the apps declare that `--app` leaves out: what becomes of the rest of an app.
+/// A live resource of an app may be declared by one that `--app` leaves out: whether the rest of the first app is deleted.
 #[test]
 fn what_another_app_declares_is_not_deleted() {
     let config = resource(&CONFIG, "x", &[]);
@@ -230,7 +230,7 @@ fn a_saved_deletion_is_stale_when_another_app_has_the_object() {
     assert_eq!(changes[0].judge(Some(&after), Some(&after)), Verdict::AlreadyDone);
 }
 
-/// What a dry run refuses is a mistake; what others have set is not, and is told apart.
+/// A change that a dry run refuses is a mistake; one of fields that others have set is not, and is told apart.
 #[test]
 fn a_conflict_with_others_is_held_and_not_refused() {
     let before = resource(&CONFIG, "x", &[("value", "1")]);

@@ -151,7 +151,7 @@ impl Kubeconfig {
     }
 }
 
-/// What one file names twice. In different files the first one counts.
+/// The kind and the name of an entry that one file has twice. Of entries in different files the first one counts.
 fn twice(file: &kube::config::Kubeconfig) -> Option<(&'static str, String)> {
     fn second<'f>(mut names: impl Iterator<Item = &'f String>) -> Option<String> {
         let mut seen = BTreeSet::new();

@@ -93,7 +93,7 @@ pub(super) fn metadata(tree: &Tree, out: &mut Vec<Problem>) {
     }
 }
 
-/// What the server takes as a name of any kind (`path.IsValidPathSegmentName`). `..` would lead a request elsewhere.
+/// Whether the server accepts the name, for an object of any kind (`path.IsValidPathSegmentName`). `..` would lead a request elsewhere.
 fn is_path_segment(name: &str) -> bool {
     ![".", ".."].contains(&name) && !name.contains(['/', '%'])
 }

@@ -197,7 +197,7 @@ fn is_removed(element: &Map<String, Value>) -> bool {
     element.get("$patch").is_some_and(|directive| directive == "delete" || directive == "replace")
 }
 
-/// What an object has twice after its patches, each where it is written.
+/// Reports the elements that an object's lists have twice after its patches, each where it is written.
 pub(super) fn check(id: &ResourceId, manifest: &Manifest<'_>, patches: &Patches<'_>, types: Types<'_>, problems: &mut Vec<Diagnostic>) {
     let found = of(&manifest.object, types);
     if found.is_empty() {

@@ -38,7 +38,7 @@ const SILENT: [&str; 3] = ["ConfigMap", "Secret", DEFINITION];
 const ANNOTATIONS: [(&str, &str, &str); 3] = [
     // The token controller deletes a Secret whose account is not there.
     ("Secret", "kubernetes.io/service-account.name", "ServiceAccount"),
-    // What `storageClassName` and `ingressClassName` were before they were fields: both still count.
+    // Annotations from before `storageClassName` and `ingressClassName` were fields: both still count.
     ("PersistentVolumeClaim", "volume.beta.kubernetes.io/storage-class", "StorageClass.storage.k8s.io"),
     ("Ingress.networking.k8s.io", "kubernetes.io/ingress.class", "IngressClass.networking.k8s.io"),
 ];
@@ -114,7 +114,7 @@ impl Order {
         found.into_iter().filter(before).cloned().collect()
     }
 
-    /// What its annotations name.
+    /// The objects that its annotations name.
     fn annotated<'o>(&'o self, id: &ResourceId, object: &Value) -> impl Iterator<Item = &'o ResourceId> {
         let annotations = object.pointer("/metadata/annotations");
         let named = ANNOTATIONS.iter().filter(|(of, ..)| *of == &*id.kind).filter_map(move |(_, annotation, kind)| {

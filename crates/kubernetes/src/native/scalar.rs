@@ -11,8 +11,8 @@ use serde_json::{Number, Value};
 /// Why a scalar cannot be sent.
 pub(super) type Unsayable = String;
 
-/// The value of a scalar that `read` was made of, which stands at `at`. What is quoted, in a block, or has a tag says itself that it is
-/// what was read.
+/// The value of a scalar that `read` was made of, which stands at `at`. A scalar that is quoted, in a block, or has a tag is what was
+/// read.
 pub(super) fn value(text: &str, at: Range<usize>, read: Value) -> Result<Value, Unsayable> {
     match plain(text, at, &read) {
         Some(plain) => resolved(plain),
@@ -40,7 +40,7 @@ fn ends_with_tag(before: &str) -> bool {
     words.skip_while(|word| word.starts_with('&')).take(1).any(|word| word.starts_with('!'))
 }
 
-/// Whether what comes next is the first line of a block: `key: |-`.
+/// Whether the text ends with a block's header, so that the block's first line is next: `key: |-`.
 fn ends_with_block_header(before: &str) -> bool {
     let Some((lines, indent)) = before.rsplit_once('\n') else { return false };
     let line = lines.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();

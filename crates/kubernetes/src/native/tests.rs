@@ -136,7 +136,7 @@ fn secrets_go_into_secrets_alone() {
     assert!(wrong(half).starts_with("5:8: Secret a, `data.key`: `data` is base64: write"), "{}", wrong(half));
 }
 
-/// What files hold no object: how many resources there are, or what is wrong.
+/// Files that hold no object: how many resources there are, or what is wrong.
 #[test]
 fn a_template_may_render_nothing_and_an_empty_file_beside_others_is_passed_over() {
     const ONE: &str = "{ apiVersion: v1, kind: ConfigMap, metadata: { name: a } }";

@@ -130,7 +130,7 @@ fn unmasked(text: String, hidden: &[&str]) -> String {
     out
 }
 
-/// What was read, and its text: values get their places, and plain scalars their values.
+/// Makes a tree of the nodes that were read of a text: values get their places, and plain scalars their values.
 struct Places<'t> {
     text: &'t str,
     hidden: Vec<&'t str>,

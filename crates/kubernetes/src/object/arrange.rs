@@ -285,7 +285,7 @@ impl Arranger {
     }
 }
 
-/// What a live element of this type says of its keys.
+/// The values that a live element of this type has for its keys.
 fn live(of: Type, keys: &Keys, item: &Value) -> Vec<Option<Leaf>> {
     let one = |key: &Option<String>| match key.as_deref() {
         Some(key) => leaf::scalar(of.field(key), item.get(key)?),

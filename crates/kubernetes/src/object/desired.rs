@@ -174,7 +174,7 @@ impl Writer {
         for (key, value) in map {
             self.field(at, of, key, value)?;
         }
-        // What has nothing in it but what is dropped is there all the same: `emptyDir: { medium: "" }`. An empty map is not.
+        // An object all of whose fields are dropped is there all the same: `emptyDir: { medium: "" }`. An empty map is not.
         if self.out.len() == before && (map.is_empty() || !self.live) && !of.is_map() {
             self.put_empty(at, segment::EMPTY_OBJECT);
         }

@@ -1,7 +1,7 @@
-//! What the server fills in where nobody writes a field, and what it leaves out.
+//! Values that the server fills in where a field is not written, and values that it leaves out.
 //!
-//! The table of types has what is always filled in. What follows from something said beside is here, by type, after the defaulting
-//! functions of `k8s.io/kubernetes` (1.34).
+//! The table of types has the values that are always filled in. Those that follow from a field beside are here, by type, after the
+//! defaulting functions of `k8s.io/kubernetes` (1.34).
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Around<'_> {
         self.default(field).as_ref().is_some_and(is) && self.is_there(parent)
     }
 
-    /// What the table has for a field.
+    /// The default that the table has for a field.
     fn default(&self, field: &[&str]) -> Option<Value> {
         let (name, parent) = field.split_last()?;
         let about = self.of.along(parent.iter().copied()).about(name)?;
@@ -144,7 +144,7 @@ impl Around<'_> {
         })
     }
 
-    /// What a list is filled in with.
+    /// The value that a list is filled in with.
     fn list(&self, list: &[&str]) -> Option<Value> {
         match (self.kind, list) {
             ("NetworkPolicy", ["spec", "policyTypes"]) if self.says(&["spec", "egress"]) => Some(json!(["Ingress", "Egress"])),

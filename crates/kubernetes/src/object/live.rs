@@ -193,8 +193,8 @@ impl Live {
         version.is_none_or(|version| is_same(version) && ours.is_none_or(|ours| ours.api_version == version))
     }
 
-    /// What is ours to say of what another one wrote: everything that hands did, but for labels and annotations, where tools and
-    /// people leave notes; and of these our own marks, whoever wrote them.
+    /// The fields of another manager's entry that are ours to say: everything written by hand, but for labels and annotations, where
+    /// tools and people leave notes; and of these our own marks, whoever wrote them.
     fn ours_to_say(&self, managed: &Managed) -> FieldSet {
         let writer = self.writer(managed);
         if writer == Writer::Us || !managed.subresource.is_empty() || !self.is_of_this_version(managed) {

@@ -19,8 +19,8 @@ use crate::types::is_built_in;
 /// Kinds that are never replaced because a dry run says so: what they hold goes with them.
 const KEPT: [&str; 4] = ["PersistentVolumeClaim", "PersistentVolume", "Namespace", "CustomResourceDefinition.apiextensions.k8s.io"];
 
-/// How something is made anew. What goes with an object that an operator serves (a database, a bucket) is its operator's to say: it is
-/// kept until somebody agrees.
+/// How something is made anew. An operator may delete more with an object that it serves (a database, a bucket): the object is kept
+/// until somebody agrees.
 pub(super) fn replacement(kind: &GroupKind) -> Replacement {
     if is_built_in(kind) { shape::ANEW } else { shape::LOSES_DATA }
 }

@@ -20,7 +20,7 @@ fn deployment(name: &str, spec: &str, container: &str) -> String {
     )
 }
 
-/// What is wrong with a Deployment: its name here, `spec`, more of its container, and what the cluster says of it.
+/// Mistakes in a Deployment: its name here, `spec`, more of its container, and the cluster's words about it.
 const MISTAKES: [(&str, &str, &str, &str); 7] = [
     ("misspelt", "minReadySecs: 5", "", ".spec.minReadySecs: field not declared in schema"),
     ("misspelt-deep", "", "lifecycle: { prestop: {} }", "field not declared in schema"),
@@ -151,7 +151,7 @@ fn notes(plan: &Plan) -> String {
 
 const SIZE: &str = "size: { type: integer, maximum: 5 }";
 
-/// What a definition gains, and a resource that needs it.
+/// Each definition's group, its fields after the change, and a resource that needs the change.
 const GAINS: [(&str, &str, &str); 4] = [
     ("bo-field.example", "size: { type: integer }, speed: { type: integer }", "size: 1, speed: 5"),
     ("bo-maximum.example", "size: { type: integer, maximum: 9 }", "size: 9"),
@@ -291,7 +291,7 @@ async fn a_resource_whose_version_moves_is_the_same_object() {
 async fn objects_of_one_kind_in_two_versions_are_each_read_in_their_own() {
     const GROUP: &str = "bo-versions.example";
     let mut user = Declared::new("bo-versions");
-    // What the stored version does not have, the server drops.
+    // The server drops fields that the stored version does not have.
     let new = format!("{OLD}, tint: {{ type: string }}");
     let both = definition("plants", "Plant", GROUP, &[("v1alpha1", true, OLD), ("v1", true, &new)]);
     let two = |old: &str, tint: &str| {
@@ -591,7 +591,7 @@ async fn a_jobs_changeable_fields_change_in_place() {
             user.converge().await;
             assert_eq!(uid(&user, "job/once"), before, "{labels} {spec}");
         }
-        // What it runs cannot change.
+        // The image that a Job runs cannot change.
         user.says(&job("v: b", "suspend: false").replace("web:1", "web:2"));
         assert_eq!(changes(&user.plan().await), ["replace Job.batch/once"]);
         user.destroy().await;
@@ -627,7 +627,7 @@ async fn what_cannot_change_in_place_is_planned_as_a_replacement_whatever_the_wo
     }
     user.policy.delete_data = true;
     user.converge().await;
-    // What is wrong as a new object, too, is refused.
+    // A change that is wrong in a new object, too, is refused.
     user.says(&(say("example.com/other", "c", "1").replace("port: 80,", "port: 0,")));
     let plan = user.plan().await;
     assert!(refused(&plan)["s"].contains("must be between 1 and 65535") && plan.is_empty(), "{:#?}", brief(&plan));
@@ -635,7 +635,7 @@ async fn what_cannot_change_in_place_is_planned_as_a_replacement_whatever_the_wo
     undefine("plants.bo-words.example");
 }
 
-/// What they hold goes with them.
+/// The data or the objects that they hold would go with them.
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_volumes_definitions_and_namespaces_are_never_replaced_for_a_refusal() {
     let mut user = Declared::new("bo-kept");

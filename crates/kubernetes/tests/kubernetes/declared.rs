@@ -121,7 +121,7 @@ impl Declared {
     }
 }
 
-/// What a plan does: `(action, kind/name)`, sorted.
+/// The changes of a plan, each as `action kind/name`, sorted.
 pub fn changes(plan: &Plan) -> Vec<String> {
     let word = |action: Action| match action {
         Action::Create => "create",
@@ -136,7 +136,7 @@ pub fn changes(plan: &Plan) -> Vec<String> {
     out
 }
 
-/// What a plan blocks since the cluster would refuse it, by name, each with the cluster's words.
+/// The changes that a plan blocks since the cluster would refuse them, by name, each with the cluster's words.
 pub fn refused(plan: &Plan) -> BTreeMap<String, String> {
     let refused = plan.held.iter().filter_map(|held| match &held.why {
         HeldReason::Refused { why } => Some((held.id.name.to_string(), format!("{}: {why}", held.instead_of))),
@@ -145,7 +145,7 @@ pub fn refused(plan: &Plan) -> BTreeMap<String, String> {
     refused.collect()
 }
 
-/// What came of each change, by name.
+/// The result of each change, by name.
 pub fn results(applied: &Applied) -> BTreeMap<String, ChangeResult> {
     applied.changes.iter().map(|report| (report.id.name.to_string(), report.result.clone())).collect()
 }

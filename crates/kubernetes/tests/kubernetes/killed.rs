@@ -96,7 +96,7 @@ async fn a_stream_that_breaks_is_read_on_from_where_it_broke() {
     let mut lines = open(&place, "Pod", "count", &LogOptions { follow: true, ..LogOptions::default() }).await;
     let mut seen = next(&mut lines, 20).await;
     cluster.kill(Part::ApiServer);
-    // What was on its way still comes, and then nothing.
+    // The lines that were on their way still come, and then nothing.
     while let Ok(Some(line)) = tokio::time::timeout(Duration::from_secs(2), lines.next()).await {
         seen.push(line.unwrap_or_else(|error| panic!("{error}")).line);
     }
@@ -139,7 +139,7 @@ async fn an_api_server_that_dies_leaves_the_truth_and_a_second_run_finishes() {
     assert_eq!(applied.verdict(), RunVerdict::Partial, "{}", told(&plan, &applied));
     tokio::task::block_in_place(|| cluster.revive(Part::ApiServer));
 
-    // What it says that it has done is there, and what it says that it has not is not.
+    // An object that is reported as done is there, and one that is reported as failed or skipped is not.
     let there = user.names("deployments,services,serviceaccounts");
     let mut done = 0;
     for report in &applied.changes {

@@ -240,7 +240,7 @@ async fn a_job_that_went_after_its_time_to_live_is_made_again_only_when_it_chang
         eventually(|| async { object(&live, "job/once").await.map_or(Ok(()), |job| Err(job.to_string())) }).await;
         live.unchanged("after its time to live").await.unwrap();
     }
-    // What else is deleted takes nothing of that away.
+    // The deletion of another object takes nothing of that away.
     let alone = job(", labels: { run: second }").split("---").next().unwrap().to_owned();
     let alone = of("ttl", &alone).await;
     alone.apply(Policy { allow_delete: true, ..Policy::default() }).await.unwrap();

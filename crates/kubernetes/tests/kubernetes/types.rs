@@ -281,7 +281,7 @@ async fn keys_that_look_like_places_are_stored_as_they_are_declared() {
 /// Objects that leave to the server all that it fills in. NAME is the name of the place.
 const LEFT_OUT: &str = include_str!("types/left-out.yaml");
 
-/// What only this object of the server's may have, or what is made beside it.
+/// A live object without the values that no other object may have, or that belong to objects made beside it.
 fn without_what_is_chosen(mut live: Value, name: &str) -> Value {
     let object = live.as_object_mut().unwrap();
     object.remove("status");

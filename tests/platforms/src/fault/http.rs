@@ -31,7 +31,7 @@ impl Drop for Server {
 type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, String>> + Send>>;
 type Upstream = dyn Fn(Request<Bytes>) -> Answered + Send + Sync;
 
-/// What every request needs to know.
+/// The way of each request: the server behind the proxy, and the rules.
 struct Way {
     upstream: Box<Upstream>,
     rules: Arc<Rules>,
@@ -58,7 +58,7 @@ impl FaultProxy {
         Self { entrance: Entrance::Socket { folder, _server: Server(server) }, rules }
     }
 
-    /// A port in front of a server that `upstream` asks. Whoever comes by the port is the one that `upstream` is there.
+    /// A port in front of a server that `upstream` asks. A client that comes by the port is the one that `upstream` is there.
     ///
     /// # Panics
     /// When there is no port, or no runtime.

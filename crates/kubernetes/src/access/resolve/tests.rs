@@ -483,7 +483,7 @@ fn a_kubeconfig_that_kubectl_refuses_is_refused() {
         let said = machine.resolve().unwrap_err();
         assert!(!format!("{said:?}").contains("hunter2"));
     }
-    // What is not asked for may be anything, and in another file a name may be there again: the first one counts.
+    // Entries that are not asked for may hold anything, and another file may have the same name again: the first one counts.
     let machine = Machine::new().variable("KUBECONFIG", "ROOT/home/one:ROOT/home/two");
     machine.write("home/one", &kubeconfig(&[("dev", "https://dev")], TOKEN));
     machine.write("home/two", &kubeconfig(&[("dev", "https://other")], TOKEN));

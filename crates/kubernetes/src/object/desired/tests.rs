@@ -210,7 +210,7 @@ mod round_trip {
     }
 
     proptest! {
-        /// Whatever the keys of a custom resource are: what is written is what is sent.
+        /// A custom resource may have any keys: the object that is sent is the one that is written.
         #[test]
         fn any_keys_survive_being_a_document(inner in json()) {
             prop_assume!(!inner.to_string().contains("{{"));

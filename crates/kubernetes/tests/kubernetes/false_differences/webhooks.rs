@@ -72,7 +72,7 @@ impl Case {
     }
 }
 
-/// What Argo CD takes out of a server-side difference by managers, and gets wrong in lists: #23126, gitops-engine #688.
+/// Argo CD takes a webhook's fields out of a server-side difference by managers, and gets lists wrong: #23126, gitops-engine #688.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_webhook_adds() {
     let mut case = Case::new("webhook-adds").await;
@@ -85,7 +85,7 @@ async fn what_a_webhook_adds() {
     case.other(&WEB.replace("value: x", "value: v"), &fields).await;
     let spec = case.live("deployment/web")["spec"]["template"]["spec"].clone();
     assert!(spec["containers"][1]["name"] == "sidecar" && spec.to_string().contains("INJECTED"), "{spec:#}");
-    // What is declared now is ours, although it is there already: only the value is another one.
+    // The variable that is declared now is ours, although it is there already: only the value is another one.
     let declared = WEB.replace("{ name: A, value: x }", "{ name: A, value: v }, { name: INJECTED, value: none }");
     case.other(&declared, &["Deployment web: spec.template.spec.containers[name=web].env[name=INJECTED].value"]).await;
 }

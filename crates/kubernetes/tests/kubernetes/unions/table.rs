@@ -18,7 +18,7 @@ impl Union {
             let places: Vec<(String, Value)> = places.collect();
             let name = |place: &str| format!("{prefix}{}-{from}{place}", self.name);
             let first = (self.object)(&name(""), &places);
-            // What has no place for many is one object for each.
+            // A union without room for many places gives `many`: there is one object for each place then.
             match first["many"].is_null() {
                 true => vec![first],
                 false => {
