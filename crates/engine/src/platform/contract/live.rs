@@ -27,7 +27,7 @@ pub async fn another_client_reads_what_is_declared<S: Subject>(subject: &S) {
         stage.web("cache", 1);
         stage.app::<&str>("web", Body::Web(1), &[]);
         let rows: Vec<Row> = rows.into_iter().filter(|row| is_honoured(subject, row.field)).collect();
-        // A line may stand in two rows, one for each of its fields.
+        // A line may stand in two rows, one for each of its fields. The port `http` comes first: the app listens on `$PORT`.
         let mut lines: Vec<&str> = rows.iter().map(|row| row.line.as_str()).collect();
         lines.sort_unstable();
         lines.dedup();
@@ -69,7 +69,7 @@ fn first<S: Subject>(subject: &S) -> Vec<Row> {
         http(subject),
         row(Field::HealthHttp, HEALTH, json!("/healthz")),
         row(Field::Replicas, "replicas = 2", json!(2)),
-        row(Field::Ports, "ports.admin = 9090", json!([9090])),
+        row(Field::Ports, "ports.metrics = 9090", json!([9090])),
         row(Field::Env, ENV, json!({ "PLAIN": "one", "EMPTY": "", "SPECIAL": "a=b; \"c\" 'd' {e} ü", "LINES": "one\ntwo\n" })),
         row(Field::Files, FILES, json!({ "/etc/web/app.conf": "one\n  two: {}\n" })),
         row(Field::FilesMode, FILES, json!({ "/etc/web/app.conf": "0440" })),
@@ -87,7 +87,7 @@ fn second<S: Subject>(subject: &S) -> Vec<Row> {
         http(subject),
         row(Field::HealthHttp, HEALTH, json!("/healthz")),
         row(Field::Replicas, "replicas = 1", json!(1)),
-        row(Field::Ports, "ports.admin = 9091", json!([9091])),
+        row(Field::Ports, "ports.metrics = 9091", json!([9091])),
         row(Field::Env, "env = { PLAIN = \"\", SPECIAL = \"1000m\" }", json!({ "PLAIN": "", "SPECIAL": "1000m", "EMPTY": null })),
         row(Field::Files, FILES, json!({ "/etc/web/other.conf": "three", "/etc/web/app.conf": null })),
         row(Field::FilesMode, FILES, json!({ "/etc/web/other.conf": "0444" })),
