@@ -3,7 +3,7 @@
 //! 1. Cargo builds every test program.
 //! 2. The programs that need no server run, a few at a time, and after them the examples in the documentation. A failure ends the
 //!    run here.
-//! 3. The shared servers start, and the programs that need them run side by side: most of their tests wait for a server.
+//! 3. The shared servers start, and the programs that need them run (`programs::LANES`).
 //!
 //! `cargo test-all with-servers COMMAND` runs a command while the shared servers are up, in place of the tests. Test programs
 //! that it starts, `cargo test` among them, find the servers by an environment variable.

@@ -57,6 +57,9 @@ fn run(program: &Program, servers: Option<&Path>) -> bool {
     let mut command = Command::new(&program.executable);
     // As Cargo would start it.
     command.current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder).stdin(Stdio::null());
+    if let Some(threads) = program.threads() {
+        command.env("RUST_TEST_THREADS", threads);
+    }
     if let Some(folder) = servers {
         command.env(SERVERS_VARIABLE, folder);
     }
