@@ -55,7 +55,7 @@ impl<'a> User<'a> {
             apps: web("1", ""),
             policy: Policy::default(),
             force_conflicts: false,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(180),
             way: Way::Kubeconfig(cluster.kubeconfig().to_owned()),
         }
     }
