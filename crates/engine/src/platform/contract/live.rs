@@ -24,6 +24,8 @@ pub async fn another_client_reads_what_is_declared<S: Subject>(subject: &S) {
     subject.support(Field::ResourcesCpu);
     for rows in [first(subject), second(subject)] {
         let mut stage = Stage::new(subject);
+        // The volume of an instance that goes.
+        stage.policy.delete_data = true;
         stage.web("cache", 1);
         stage.app::<&str>("web", Body::Web(1), &[]);
         let rows: Vec<Row> = rows.into_iter().filter(|row| is_honoured(subject, row.field)).collect();
