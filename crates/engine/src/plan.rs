@@ -60,7 +60,7 @@ pub struct Judged {
     pub app: Name,
     /// How long it may take to get healthy.
     pub timeout: Duration,
-    /// What needs it cannot even be written before it is healthy.
+    /// An object that depends on this one cannot be written before this one is healthy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub precedes_writes: bool,
 }
