@@ -140,7 +140,8 @@ impl ApplySet {
         Ok(())
     }
 
-    /// The kinds of which there is something of ours in the namespace, as far as they may be looked at.
+    /// The kinds of which there is something of ours in the namespace, as far as they may be looked at. A kind that cannot be read is
+    /// among them where there was a record: something of it may be ours.
     async fn recover(&self, connection: &Connection, discovery: &Discovery) -> Result<Places, Failure> {
         let selector = &marks::selector(&self.owner);
         let kinds = discovery.listable().await?.resources.into_iter();
@@ -148,13 +149,18 @@ impl ApplySet {
         let all = kinds.filter(|(kind, _)| !kind.follows_others()).map(|(kind, resource)| async move {
             let is_member = |live: Live| live.meta.labels.contains_key(marks::APP) && !live.has_controller();
             match lists::read(connection, &resource, Some(&self.namespace), selector, is_member).await {
-                Ok(members) => Ok(members.contains(&true).then_some(kind)),
-                Err(failure) if failure.is_denied() || failure.is_not_found() => Ok(None),
+                Ok(members) => Ok((kind, Some(members.contains(&true)))),
+                Err(failure) if failure.is_denied() || failure.is_not_found() => Ok((kind, Some(false))),
+                Err(failure) if failure.is_of_its_kind() => Ok((kind, None)),
                 Err(failure) => Err(failure),
             }
         });
-        let found: Vec<Option<GroupKind>> = try_join_all(all).await?;
-        Ok(Places { kinds: found.into_iter().flatten().collect(), ..Places::default() })
+        let kinds: Vec<(GroupKind, Option<bool>)> = try_join_all(all).await?;
+        if kinds.iter().all(|(_, is_there)| *is_there != Some(true)) {
+            return Ok(Places::default());
+        }
+        let may_be_there = kinds.into_iter().filter(|(_, is_there)| *is_there != Some(false));
+        Ok(Places { kinds: may_be_there.map(|(kind, _)| kind).collect(), ..Places::default() })
     }
 
     /// Writes just these places down; removes the record where there are none.

@@ -202,16 +202,28 @@ impl Claim {
         let selector = marks::selector(&self.owner);
         let mut left = Places { ran: recorded.ran.clone(), ..Places::default() };
         for kind in &recorded.kinds {
-            let Some(resource) = discovery.find(kind, None).await? else { continue };
+            let resource = match discovery.find(kind, None).await {
+                // Something of it may be there, in any of them.
+                Err(failure) if failure.is_of_its_kind() => {
+                    left.kinds.insert(kind.clone());
+                    left.namespaces.extend(recorded.namespaces.iter().cloned());
+                    continue;
+                }
+                found => found?,
+            };
+            let Some(resource) = resource else { continue };
             let own = [self.namespace.clone()];
             let namespaces: Vec<Option<&str>> = match resource.namespaced {
                 true => own.iter().chain(&recorded.namespaces).map(|namespace| Some(namespace.as_str())).collect(),
                 false => vec![None],
             };
             for namespace in namespaces {
-                let ours = lists::read(&self.connection, &resource, namespace, &selector, |live| live.meta.labels.contains_key(marks::APP))
-                    .await?;
-                if ours.contains(&true) {
+                let is_ours = |live: Live| live.meta.labels.contains_key(marks::APP);
+                let may_be_there = match lists::read(&self.connection, &resource, namespace, &selector, is_ours).await {
+                    Err(failure) if failure.is_of_its_kind() => true,
+                    listed => listed?.contains(&true),
+                };
+                if may_be_there {
                     left.kinds.insert(kind.clone());
                     left.namespaces.extend(namespace.filter(|namespace| **namespace != *self.namespace).map(str::to_owned));
                 }

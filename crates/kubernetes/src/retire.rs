@@ -148,9 +148,10 @@ async fn content(platform: &KubernetesPlatform, owner: &Owner) -> Result<Held, F
         let body = match platform.connection.send(Method::GET, &path, metadata, None).await {
             Ok(answer) => answer.body,
             Err(failure) if failure.is_not_found() => continue,
-            // What may not be seen may be there.
-            Err(failure) if failure.is_denied() => {
-                let why = format!("whether it is empty cannot be told, since its {} may not be listed", resource.plural);
+            // Something may be there of a kind that cannot be seen.
+            Err(failure) if failure.is_denied() || failure.is_of_its_kind() => {
+                let lacks = if failure.is_denied() { "may" } else { "can" };
+                let why = format!("whether it is empty cannot be told, since its {} {lacks} not be listed", resource.plural);
                 other.get_or_insert(why);
                 continue;
             }

@@ -6,6 +6,7 @@ use stratos_engine::plan::{HeldReason, Plan};
 use stratos_engine::platform::contract::stage::{brief, told};
 use stratos_test_platforms::Cluster;
 
+use crate::apart::Apart;
 use crate::declared::{Declared, Digests, changes, refused, results};
 
 fn config_map(value: &str) -> String {
@@ -125,7 +126,7 @@ fn undefine(name: &str) {
 }
 
 /// The versions have a name, whether they are served, and the fields of `spec`; the last one is stored.
-fn definition(plural: &str, kind: &str, group: &str, versions: &[(&str, bool, &str)]) -> String {
+pub fn definition(plural: &str, kind: &str, group: &str, versions: &[(&str, bool, &str)]) -> String {
     let last = versions.len() - 1;
     let version = |(i, (name, served, fields)): (usize, &(&str, bool, &str))| {
         format!(
@@ -418,7 +419,7 @@ async fn an_entry_of_another_version_is_not_moved_where_fields_may_have_other_na
     let mut user = Declared::new("bo-webhook");
     // It is stored as v1, so that reading it as v1 asks no webhook.
     user.says(&(config_map("b") + &custom(GROUP, "v1alpha1", "Plant", "size: 1"))).converge().await;
-    convert_by_webhook("plants.bo-webhook.example");
+    convert_by_webhook(Cluster::shared_api_only(), "plants.bo-webhook.example");
     user.says(&(config_map("c") + &custom(GROUP, "v1", "Plant", "size: 1, tint: red")));
     let plan = user.plan().await;
     let why = refused(&plan).remove("one").unwrap_or_else(|| panic!("{:#?}", brief(&plan)));
@@ -468,10 +469,10 @@ async fn an_element_twice_in_a_set_stops_that_object_alone() {
 }
 
 /// From now on a webhook that does not answer converts a kind.
-fn convert_by_webhook(definition: &str) {
+pub fn convert_by_webhook(cluster: &Cluster, definition: &str) {
     let conversion =
         r#"{"strategy":"Webhook","webhook":{"conversionReviewVersions":["v1"],"clientConfig":{"url":"https://127.0.0.1:1/"}}}"#;
-    Cluster::shared_api_only().kubectl(&[
+    cluster.kubectl(&[
         "patch",
         "crd",
         definition,
@@ -484,12 +485,13 @@ fn convert_by_webhook(definition: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_conversion_is_down_is_a_gap_of_that_kind_and_the_rest_is_planned() {
     const GROUP: &str = "bo-down.example";
-    let cluster = Cluster::shared_api_only();
+    let apart = Apart::get().await;
+    let cluster = apart.cluster;
     cluster.apply_yaml(&definition("hooks", "Hook", GROUP, &[("v1", true, OLD), ("v1alpha1", true, OLD)]));
     cluster.kubectl(&["wait", "--for=condition=Established", "crd/hooks.bo-down.example", "--timeout=60s"]);
-    let mut user = Declared::new("bo-down");
+    let mut user = Declared::in_cluster(cluster, "bo-down");
     user.says(&(config_map("b") + &custom(GROUP, "v1", "Hook", "size: 1"))).converge().await;
-    convert_by_webhook("hooks.bo-down.example");
+    convert_by_webhook(cluster, "hooks.bo-down.example");
     user.says(&(config_map("c") + &custom(GROUP, "v1", "Hook", "size: 2")));
     // The server takes up the definition a moment after it is written.
     let plan = crate::support::eventually(|| async {
@@ -525,7 +527,7 @@ async fn a_kind_whose_conversion_is_down_is_a_gap_of_that_kind_and_the_rest_is_p
     .await;
     user.converge().await;
     user.destroy().await;
-    undefine("hooks.bo-down.example");
+    cluster.kubectl(&["delete", "crd", "hooks.bo-down.example"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,7 @@ use stratos_test_platforms::Cluster;
 use crate::support::{TestConnector, Way};
 
 pub struct Declared {
+    pub cluster: &'static Cluster,
     pub namespace: String,
     /// By the name of the app.
     pub apps: BTreeMap<&'static str, String>,
@@ -36,7 +37,11 @@ impl Registry for Digests {
 impl Declared {
     /// Nothing is declared yet.
     pub fn new(namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), apps: BTreeMap::new(), policy: Policy::default(), registry: None }
+        Self::in_cluster(Cluster::shared_api_only(), namespace)
+    }
+
+    pub fn in_cluster(cluster: &'static Cluster, namespace: &str) -> Self {
+        Self { cluster, namespace: namespace.to_owned(), apps: BTreeMap::new(), policy: Policy::default(), registry: None }
     }
 
     /// The same user with these objects in the app `a`.
@@ -50,11 +55,11 @@ impl Declared {
     }
 
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        Cluster::shared_api_only().kubectl(&[&["--namespace", &self.namespace], arguments].concat())
+        self.cluster.kubectl(&[&["--namespace", &self.namespace], arguments].concat())
     }
 
     fn connector(&self) -> TestConnector {
-        TestConnector::new(Way::Kubeconfig(Cluster::shared_api_only().kubeconfig().to_owned()), &self.namespace)
+        TestConnector::new(Way::Kubeconfig(self.cluster.kubeconfig().to_owned()), &self.namespace)
     }
 
     pub async fn try_plan(&self) -> Result<Plan, PlanError> {

@@ -2,6 +2,8 @@
 
 mod admission;
 mod adoption;
+mod aggregated;
+mod apart;
 mod bad_objects;
 mod case;
 mod charts;

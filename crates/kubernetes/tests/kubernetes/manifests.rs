@@ -40,6 +40,7 @@ fn destroy() -> Policy {
 /// A project whose only app is made of manifests.
 pub struct Live {
     pub manifest: Manifest,
+    pub cluster: &'static Cluster,
     pub namespace: String,
     /// The one that renders charts.
     pub helm: Helm,
@@ -52,7 +53,7 @@ pub struct Live {
 
 impl Live {
     pub fn connector(&self) -> TestConnector {
-        let way = self.url.clone().map_or_else(|| Way::Kubeconfig(cluster().kubeconfig().to_owned()), Way::Url);
+        let way = self.url.clone().map_or_else(|| Way::Kubeconfig(self.cluster.kubeconfig().to_owned()), Way::Url);
         TestConnector { watch: 5, helm: self.helm.clone(), ..TestConnector::new(way, &self.namespace) }
     }
 
@@ -71,7 +72,7 @@ impl Live {
         );
         std::fs::write(folder.path().join("stratos.toml"), manifest).unwrap();
         let manifest = Manifest::load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
-        Self { manifest, namespace: name, helm: Helm::default(), url: None, password: "s3cr3t-of-the-database", folder }
+        Self { manifest, cluster: cluster(), namespace: name, helm: Helm::default(), url: None, password: "s3cr3t-of-the-database", folder }
     }
 
     fn of(folder: &Path) -> Self {
@@ -131,7 +132,8 @@ impl Live {
 
     pub async fn kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let arguments: Vec<String> = [&["--namespace", &self.namespace], arguments].concat().into_iter().map(str::to_owned).collect();
-        let output = tokio::task::spawn_blocking(move || cluster().try_kubectl(&arguments)).await.unwrap();
+        let cluster = self.cluster;
+        let output = tokio::task::spawn_blocking(move || cluster.try_kubectl(&arguments)).await.unwrap();
         match output.status.success() {
             true => Ok(String::from_utf8(output.stdout).unwrap()),
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
@@ -162,8 +164,8 @@ impl Live {
 
     /// The files beside the live objects.
     pub async fn compared(&self) -> Compared {
-        let (folder, namespace) = (self.folder.path().join("k8s"), self.namespace.clone());
-        tokio::task::spawn_blocking(move || Reader::new(cluster(), &namespace).compare(&folder)).await.unwrap()
+        let (cluster, folder, namespace) = (self.cluster, self.folder.path().join("k8s"), self.namespace.clone());
+        tokio::task::spawn_blocking(move || Reader::new(cluster, &namespace).compare(&folder)).await.unwrap()
     }
 
     /// The result of a test of this project, all of which is destroyed first where the test failed: others have the same names.

@@ -8,10 +8,11 @@ use futures::StreamExt as _;
 use serde_json::Value;
 use stratos_engine::deploy::Policy;
 use stratos_engine::plan::Plan;
+use stratos_test_platforms::Cluster;
 
-use crate::manifests::{Live, cluster};
+use crate::apart::Apart;
+use crate::manifests::Live;
 use crate::stored::Reader;
-use crate::support;
 
 /// The sets. `${namespace}` in their files is the environment's, which one of them declares as well.
 const SETS: [&str; 10] =
@@ -41,8 +42,9 @@ impl Set {
     }
 
     /// The set in an environment, from these files.
-    fn live(&self, files: &[(String, String)]) -> Live {
+    fn live(&self, cluster: &'static Cluster, files: &[(String, String)]) -> Live {
         let live = Live::new(&format!("public-{}", self.name), files, "platform.kubernetes.manifests = \"k8s/*\"\n");
+        let live = Live { cluster, ..live };
         assert_eq!(live.namespace, self.namespace());
         live
     }
@@ -109,23 +111,23 @@ fn lines(plan: &Plan) -> Vec<String> {
     out
 }
 
-async fn reading<T: Send + 'static>(namespace: &str, read: impl FnOnce(&Reader<'_>) -> T + Send + 'static) -> T {
-    let namespace = namespace.to_owned();
-    tokio::task::spawn_blocking(move || read(&Reader::new(cluster(), &namespace))).await.unwrap()
+async fn reading<T: Send + 'static>(live: &Live, read: impl FnOnce(&Reader<'_>) -> T + Send + 'static) -> T {
+    let (cluster, namespace) = (live.cluster, live.namespace.clone());
+    tokio::task::spawn_blocking(move || read(&Reader::new(cluster, &namespace))).await.unwrap()
 }
 
 /// The files and the live objects say the same, and there is nothing to do.
 async fn settled(live: &Live, when: &str) -> Result<usize, String> {
     let folder = live.folder.path().join("k8s");
-    let compared = reading(&live.namespace, move |reader| reader.compare(&folder)).await;
+    let compared = reading(live, move |reader| reader.compare(&folder)).await;
     compared.nothing_lost().map_err(|why| format!("{when}: {why}"))?;
     live.unchanged(when).await?;
     Ok(compared.objects)
 }
 
 /// How many objects there were.
-async fn install_change_and_destroy(set: &Set) -> Result<usize, String> {
-    let live = set.live(&set.files());
+async fn install_change_and_destroy(cluster: &'static Cluster, set: &Set) -> Result<usize, String> {
+    let live = set.live(cluster, &set.files());
     live.cleared(is_installed_changed_and_destroyed(set, &live).await).await
 }
 
@@ -133,9 +135,9 @@ async fn is_installed_changed_and_destroyed(set: &Set, live: &Live) -> Result<us
     let (plan, _) = live.apply(Policy::default()).await?;
     let objects = settled(live, "right after an apply").await?;
     let folder = live.folder.path().join("k8s");
-    let declared = reading(&live.namespace, move |reader| reader.declared(&folder)).await;
+    let declared = reading(live, move |reader| reader.declared(&folder)).await;
     let (files, planned) = edited(declared, &set.edits());
-    let changed = set.live(&files);
+    let changed = set.live(live.cluster, &files);
     let found = lines(&changed.plan(Policy::default()).await.map_err(|error| error.to_string())?);
     if found != planned {
         return Err(format!("planned are {found:#?} in place of {planned:#?}"));
@@ -146,14 +148,13 @@ async fn is_installed_changed_and_destroyed(set: &Set, live: &Live) -> Result<us
     Ok(objects)
 }
 
-/// For one set, `STRATOS_TEST_MANIFESTS` names it.
+/// One of the sets brings an API server that does not answer. For one set, `STRATOS_TEST_MANIFESTS` names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn sets_of_public_projects_are_stored_as_their_files_say() {
-    tokio::task::spawn_blocking(cluster).await.unwrap();
-    let _alone = support::alone("public").await;
+    let apart = Apart::get().await;
     let only = std::env::var("STRATOS_TEST_MANIFESTS").unwrap_or_default();
     let sets: Vec<Set> = SETS.into_iter().map(Set::new).filter(|set| set.name.contains(&only)).collect();
-    let run = |set: Set| async move { install_change_and_destroy(&set).await.map_err(|why| format!("== {}\n{why}", set.name)) };
+    let run = |set: Set| async move { install_change_and_destroy(apart.cluster, &set).await.map_err(|why| format!("== {}\n{why}", set.name)) };
     let results: Vec<_> = futures::stream::iter(sets).map(run).buffer_unordered(4).collect().await;
     let failed: Vec<String> = results.iter().filter_map(|result| result.clone().err()).collect();
     assert!(failed.is_empty(), "{} of {} sets:\n{}", failed.len(), results.len(), failed.join("\n"));

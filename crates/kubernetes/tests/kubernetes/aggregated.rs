@@ -1,0 +1,113 @@
+//! A kind that cannot be read, since the API server of its group or the conversion between its versions does not answer, stops
+//! nothing that does not need it.
+
+use stratos_engine::plan::HeldReason;
+use stratos_engine::platform::contract::stage::brief;
+use stratos_test_platforms::Cluster;
+
+use crate::apart::Apart;
+use crate::bad_objects::{convert_by_webhook, definition};
+use crate::declared::{Declared, changes};
+use crate::support::eventually;
+use crate::user::{User, web};
+
+/// An API server behind a Service that leads nowhere.
+const SERVER: &str = "
+apiVersion: v1
+kind: Service
+metadata: { name: nowhere, namespace: default }
+spec: { ports: [{ port: 443 }] }
+---
+apiVersion: apiregistration.k8s.io/v1
+kind: APIService
+metadata: { name: v1.nowhere.example }
+spec:
+  group: nowhere.example
+  version: v1
+  groupPriorityMinimum: 100
+  versionPriority: 100
+  insecureSkipTLSVerify: true
+  service: { name: nowhere, namespace: default }
+";
+
+fn config_map(value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: good }}\ndata: {{ a: {value} }}\n---\n")
+}
+
+/// The kinds of the only record in the namespace.
+fn recorded(user: &User<'_>) -> String {
+    let kinds = r"--output=jsonpath={.items[*].metadata.annotations.applyset\.kubernetes\.io/contains-group-kinds}";
+    user.kubectl(&["get", "configmaps", "--selector=applyset.kubernetes.io/id", kinds])
+}
+
+fn lose_the_record(user: &User<'_>) {
+    user.kubectl(&["delete", "configmaps", "--selector=applyset.kubernetes.io/id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_server_is_down_is_a_gap_of_that_group_and_the_rest_is_planned() {
+    let apart = Apart::get().await;
+    let mut user = Declared::in_cluster(apart.cluster, "ag-down");
+    user.says(&config_map("b")).converge().await;
+    apart.cluster.apply_yaml(SERVER);
+    // The cluster says that it has such a group once it has tried to reach it.
+    apart.cluster.kubectl(&["wait", "--for=condition=Available=false", "apiservice/v1.nowhere.example", "--timeout=60s"]);
+    user.nothing("while a group that is not wanted does not answer").await;
+    user.says(&(config_map("c") + "apiVersion: nowhere.example/v1\nkind: Thing\nmetadata: { name: one }\n"));
+    let plan = user.plan().await;
+    assert_eq!(changes(&plan), ["update ConfigMap/good"], "{:#?}", brief(&plan));
+    let [gap] = &plan.coverage.gaps[..] else { panic!("{:#?}", plan.coverage.gaps) };
+    assert_eq!(gap.kind.as_deref(), Some("Thing.nowhere.example"));
+    assert!(gap.why.contains("nowhere.example"), "{}", gap.why);
+    let held: Vec<_> = plan.held.iter().map(|held| (&*held.id.name, matches!(held.why, HeldReason::Unreadable { .. }))).collect();
+    assert_eq!(held, [("one", true)]);
+    user.apply(&plan).await;
+    assert_eq!(user.kubectl(&["get", "configmap", "good", "--output=jsonpath={.data.a}"]), "c");
+    user.says(&config_map("c")).destroy().await;
+    apart.cluster.kubectl(&["delete", "apiservice", "v1.nowhere.example"]);
+    apart.cluster.kubectl(&["delete", "service", "nowhere", "--namespace=default"]);
+}
+
+/// Breaks a kind of the cluster: its objects can be neither read nor written.
+fn break_kind(cluster: &Cluster, group: &str) {
+    let versions = [("v1", true, ""), ("v1alpha1", true, "")];
+    cluster.apply_yaml(&definition("hooks", "Hook", group, &versions));
+    let name = format!("hooks.{group}");
+    cluster.kubectl(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=60s"]);
+    // What is stored in the other version has to be converted when it is read.
+    cluster.apply_yaml(&format!("{{apiVersion: {group}/v1alpha1, kind: Hook, metadata: {{name: one, namespace: default}}}}"));
+    convert_by_webhook(cluster, &name);
+}
+
+fn mend_kind(cluster: &Cluster, group: &str) {
+    let name = format!("hooks.{group}");
+    let none = r#"{"spec":{"conversion":{"strategy":"None","webhook":null}}}"#;
+    cluster.kubectl(&["patch", "crd", &name, "--type=merge", "--patch", none]);
+    cluster.kubectl(&["delete", "crd", &name]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_cannot_be_read_does_not_hold_up_an_environment_that_does_not_use_it() {
+    const GROUP: &str = "ag-first.example";
+    let apart = Apart::get().await;
+    break_kind(apart.cluster, GROUP);
+    let mut user = User::new(apart.cluster, "ag-first");
+    eventually(|| async {
+        let listed = user.cluster.try_kubectl(&["get", "hooks", "--all-namespaces"]);
+        if listed.status.success() { Err("the kind can be read".to_owned()) } else { Ok(()) }
+    })
+    .await;
+    // The namespace was there: the record may have been lost, and so all kinds are looked through before the first write.
+    user.converge().await;
+    assert_eq!(recorded(&user), "Deployment.apps,Service,ServiceAccount");
+
+    // Where a record was lost, something of the kind may be ours: it is looked for from now on.
+    lose_the_record(&user);
+    user.apps = web("2", "");
+    let plan = user.plan().await;
+    user.apply(&plan).await;
+    assert_eq!(recorded(&user), "Deployment.apps,Hook.ag-first.example,Service,ServiceAccount");
+
+    mend_kind(apart.cluster, GROUP);
+    user.destroy().await;
+}
