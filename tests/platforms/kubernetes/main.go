@@ -20,7 +20,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("which part? etcd, apiserver, controller-manager, scheduler, kubelet, proxy, kubectl, certificates, user, provisioner, dns, push or types"))
+		fail(fmt.Errorf("which part? etcd, apiserver, controller-manager, scheduler, kubelet, proxy, kubectl, commands, certificates, user, provisioner, dns, push or types"))
 	}
 	part := os.Args[1]
 	// The parts read the arguments themselves.
@@ -39,6 +39,8 @@ func main() {
 		run(proxy.NewProxyCommand())
 	case "kubectl":
 		run(kubectl.NewDefaultKubectlCommand())
+	case "commands":
+		fail(commands())
 	case "etcd":
 		fail(etcd(arguments))
 	case "certificates":

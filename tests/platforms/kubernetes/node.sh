@@ -10,6 +10,8 @@ name=strk$subnet node=10.214.$subnet.10 registry=10.214.$subnet.1:5000 pods=10.2
 keys=$folder/certificates
 # kubectl and etcd are not to find what this machine's user has.
 export HOME=$folder KUBECACHEDIR=$folder/kubectl KUBECONFIG=$keys/admin.kubeconfig
+# The parts spend memory rather than the processor's time.
+export GOGC=400
 mkdir -p "$folder"/{logs,cni,cni-state,containerd,kubelet,volumes,var-log}
 
 declare -A pids=()

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::audit::{Mark, Request, requests};
 use crate::image;
 use crate::keeper::Keeper;
+use crate::kubectl::Kubectl;
 use crate::servers::{Address, Server};
 use crate::wait::eventually;
 
@@ -56,7 +57,11 @@ pub struct Cluster {
     // What tells names apart that this value gives.
     counter: AtomicUsize,
     place: Place,
+    kubectl: OnceLock<Kubectl>,
 }
+
+/// Commands of kubectl that end their process themselves, or need its standard input.
+const ALONE: [&str; 2] = ["auth", "exec"];
 
 enum Place {
     /// On this machine, in subnets of which this is the third number. The keeper is there where this process started it.
@@ -95,7 +100,7 @@ impl Cluster {
 
     fn here(folder: PathBuf, subnet: u8, program: PathBuf, keeper: Option<Keeper>) -> Self {
         let kubeconfig = folder.join("certificates/admin.kubeconfig");
-        Self { folder, kubeconfig, program, counter: AtomicUsize::new(0), place: Place::Here { subnet, keeper } }
+        Self { folder, kubeconfig, program, counter: AtomicUsize::new(0), place: Place::Here { subnet, keeper }, kubectl: OnceLock::new() }
     }
 
     pub(crate) fn address(&self) -> Option<Address> {
@@ -143,7 +148,7 @@ impl Cluster {
         std::fs::create_dir_all(&folder).expect("a folder in the user's cache");
         let pushes = registry.is_some();
         let place = Place::Elsewhere { registry };
-        let cluster = Self { folder, kubeconfig, program: program(), counter: AtomicUsize::new(0), place };
+        let cluster = Self { folder, kubeconfig, program: program(), counter: AtomicUsize::new(0), place, kubectl: OnceLock::new() };
         if pushes {
             cluster.push_images();
         }
@@ -224,7 +229,12 @@ impl Cluster {
     /// # Panics
     /// When it cannot be started.
     pub fn try_kubectl<S: AsRef<str>>(&self, arguments: &[S]) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("kubectl: {error}"))
+        if arguments.iter().any(|word| ALONE.contains(&word.as_ref())) {
+            let mut command = self.command("kubectl");
+            command.args(arguments.iter().map(AsRef::as_ref)).stdin(Stdio::null());
+            return command.output().unwrap_or_else(|error| panic!("kubectl: {error}"));
+        }
+        self.kubectl.get_or_init(|| Kubectl::start(self.command("commands"))).run(arguments)
     }
 
     /// The same, which must succeed: what it prints, without the last line end.
@@ -241,12 +251,10 @@ impl Cluster {
     /// # Panics
     /// When it fails.
     pub fn apply_yaml(&self, text: &str) -> String {
-        let mut command = self.command(&["apply", "--filename=-"]);
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("kubectl");
-        let written = process.stdin.take().expect("its standard input").write_all(text.as_bytes());
-        let printed = succeeded(&format!("kubectl apply of {text}"), process.wait_with_output());
-        written.expect("kubectl reads what it applies");
-        printed
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(text.as_bytes()).expect("a file in the temporary folder");
+        let output = self.try_kubectl(&["apply", "--filename", &file.path().display().to_string()]);
+        succeeded(&format!("kubectl apply of {text}"), Ok(output))
     }
 
     /// How kubectl is started where it is to be measured: the program and its first words. `KUBECONFIG` says where to.
@@ -254,9 +262,10 @@ impl Cluster {
         [self.program.display().to_string(), "kubectl".to_owned()]
     }
 
-    fn command<S: AsRef<str>>(&self, arguments: &[S]) -> Command {
+    /// A part of the program that is a client of the cluster.
+    fn command(&self, part: &str) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("kubectl").args(arguments.iter().map(AsRef::as_ref)).env("KUBECONFIG", &self.kubeconfig);
+        command.arg(part).env("KUBECONFIG", &self.kubeconfig);
         // Nothing of the user's is read or left.
         command.env("HOME", &self.folder).env("KUBECACHEDIR", self.folder.join("kubectl"));
         command

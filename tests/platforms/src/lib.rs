@@ -12,6 +12,7 @@ mod fault;
 mod helm;
 mod image;
 mod keeper;
+mod kubectl;
 mod private;
 mod program;
 mod servers;

@@ -1,10 +1,11 @@
 //! The types of built-in kinds, from the OpenAPI v3 documents that the server publishes.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
-use stratos_test_platforms::Cluster;
+use stratos_test_platforms::{Cluster, eventually};
 
 const SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
@@ -42,15 +43,8 @@ pub enum Type<'a> {
 
 /// The type of an object's kind.
 pub fn of(cluster: &Cluster, object: &Value) -> Types {
-    static DOCUMENTS: OnceLock<Mutex<HashMap<String, Arc<Value>>>> = OnceLock::new();
     let version = object["apiVersion"].as_str().expect("an apiVersion");
-    let mut documents = DOCUMENTS.get_or_init(Mutex::default).lock().unwrap();
-    let read = || {
-        let at = if version.contains('/') { format!("apis/{version}") } else { format!("api/{version}") };
-        let text = cluster.kubectl(&["get", "--raw", &format!("/openapi/v3/{at}")]);
-        Arc::new(serde_json::from_str(&text).unwrap())
-    };
-    let document = documents.entry(version.to_owned()).or_insert_with(read).clone();
+    let document = document(cluster, version);
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     let is_root = |schema: &Value| {
         let kinds = schema["x-kubernetes-group-version-kind"].as_array();
@@ -62,6 +56,28 @@ pub fn of(cluster: &Cluster, object: &Value) -> Types {
     let root = schemas.and_then(|schemas| schemas.iter().find(|(name, schema)| is_built_in(name) && is_root(schema)));
     let root = root.map(|(name, _)| name.clone());
     Types { document, root }
+}
+
+/// The OpenAPI document of a version of the API, which is asked for once in each cluster.
+fn document(cluster: &Cluster, version: &str) -> Arc<Value> {
+    type Documents = HashMap<(PathBuf, String), Arc<Value>>;
+    static DOCUMENTS: OnceLock<Mutex<Documents>> = OnceLock::new();
+    let documents = DOCUMENTS.get_or_init(Mutex::default);
+    let key = (cluster.kubeconfig().to_owned(), version.to_owned());
+    if let Some(known) = documents.lock().unwrap().get(&key) {
+        return Arc::clone(known);
+    }
+    let at = if version.contains('/') { format!("apis/{version}") } else { format!("api/{version}") };
+    let path = format!("/openapi/v3/{at}");
+    // The server publishes it a moment after a definition is established.
+    let text = eventually(&format!("{path} is published"), || {
+        let output = cluster.try_kubectl(&["get", "--raw", &path]);
+        let [printed, error] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        if output.status.success() { Ok(printed) } else { Err(error) }
+    });
+    let document = Arc::new(serde_json::from_str(&text).unwrap());
+    documents.lock().unwrap().insert(key, Arc::clone(&document));
+    document
 }
 
 fn is_built_in(name: &str) -> bool {
