@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use stratos_engine::apply::{Applied, ApplyOptions, ChangeResult, Quiet};
+use stratos_engine::apply::{Applied, ApplyError, ApplyOptions, ChangeResult, Quiet};
 use stratos_engine::deploy::{self, PlanError, Policy, Request};
 use stratos_engine::desired::name::Name;
 use stratos_engine::manifest::Manifest;
@@ -127,9 +127,12 @@ impl Manifests {
 
     /// Carries a plan out.
     pub async fn carry_out(&self, plan: &Plan) -> Applied {
+        self.try_carry_out(plan).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub async fn try_carry_out(&self, plan: &Plan) -> Result<Applied, ApplyError> {
         let options = ApplyOptions { no_wait: true, ..ApplyOptions::default() };
-        let applied = deploy::apply(plan, &self.secrets(), &self.connector(true), &options, &Quiet).await;
-        applied.unwrap_or_else(|error| panic!("{error}"))
+        deploy::apply(plan, &self.secrets(), &self.connector(true), &options, &Quiet).await
     }
 
     /// Plans and applies. A change that is blocked or not written is a panic.

@@ -216,7 +216,9 @@ async fn honoured<S: Subject>(subject: &S, row: &Row, fully: bool) -> String {
         let mut plan = stage.plan().await;
         let nothing = plan.is_empty() && plan.held.is_empty();
         seen &= !nothing || index == 0 || !row.live;
-        assert!(!fully || seen, "the change to {:?} is not seen", state.1);
+        if fully && !seen {
+            panic!("the change to {:?} is not seen: {}", state.1, stage.subject.dump().await);
+        }
         if plan.held.iter().any(|held| held.why == HeldReason::HoldsData) {
             stage.apply(&plan).await;
             stage.expect_held(|why| matches!(why, HeldReason::HoldsData | HeldReason::Follows(_))).await;

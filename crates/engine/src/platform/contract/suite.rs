@@ -24,9 +24,7 @@ macro_rules! contract_suite {
             $crate::contract_suite!(@cases $subject, secrets:
                 secret_values_are_nowhere, errors_tell_no_secret, a_rotated_secret_is_seen,
                 a_missing_value_is_not_verified, a_secret_edited_by_hand_is_repaired, a_secret_beside_an_address);
-            $crate::contract_suite!(@cases $subject, crash:
-                creation_killed_at_each_call, update_killed_at_each_call, replacement_killed_at_each_call,
-                destruction_killed_at_each_call);
+            $crate::contract_suite!(@cases $subject, crash: a_life_killed_at_each_call);
             $crate::contract_suite!(@fields $subject:
                 image Image, command Command, replicas Replicas, ports Ports, ports_publish PortsPublish,
                 ports_udp PortsUdp, env Env, files Files, files_mode FilesMode, health_http HealthHttp,
