@@ -26,8 +26,8 @@ const LANES: [&[&str]; 1] = [&[
     "stratos-kubernetes kubernetes",
 ]];
 
-/// The API server rebuilds its schemas with each definition that a test makes, so that fewer tests at once end sooner.
-const THREADS: [(&str, &str); 1] = [("stratos-kubernetes kubernetes", "4")];
+/// Tests that mostly wait for a server: more of them run at once than there are processors.
+const THREADS: [(&str, &str); 2] = [("stratos-docker it", "8"), ("stratos-kubernetes kubernetes", "8")];
 
 /// A program that takes as long as all others that need no server: it begins first.
 const LONGEST: &str = "stratos-local contract";
