@@ -38,6 +38,11 @@ impl Live {
         self.spec.suspend && !self.metadata.annotations.contains_key(GIVEN_UP) && !self.has_ended()
     }
 
+    /// The cluster has begun to stop it.
+    pub(super) fn is_ending(&self) -> bool {
+        self.holds("FailureTarget").is_some() || self.has_ended()
+    }
+
     fn has_ended(&self) -> bool {
         self.holds("Complete").is_some() || self.holds("Failed").is_some()
     }
@@ -103,6 +108,8 @@ mod tests {
     fn one_that_runs_has_no_end() {
         assert_eq!(live(false, &json!([])).end(None, "web"), None);
         assert!(live(true, &json!([])).waits_for_its_start() && !live(false, &json!([])).waits_for_its_start());
+        let target = live(false, &json!([{ "type": "FailureTarget", "status": "True", "reason": "DeadlineExceeded" }]));
+        assert!(target.is_ending() && target.end(None, "web").is_none() && !live(false, &json!([])).is_ending());
     }
 
     #[test]

@@ -72,9 +72,11 @@ impl Follower {
                 }
             }
             if let Some(end) = seen.live.end(seen.pod.as_ref(), &self.container) {
-                break self.why_it_never_ran(end);
+                break if log.is_none() { self.why_it_never_ran(end) } else { end };
             }
-            if started.is_none()
+            // The pod of one whose time is over goes before the Job says so.
+            if log.is_none()
+                && !seen.live.is_ending()
                 && let Some(why) = self.never_starts(&seen).await
             {
                 break self.give_up(&seen.live, why).await?;
