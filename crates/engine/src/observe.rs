@@ -21,6 +21,8 @@ pub struct Observed {
     pub resources: BTreeMap<ResourceId, Box<ObservedResource>>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+    /// Sentences about what is there, for the user.
+    pub notes: Vec<String>,
 }
 
 /// Reads what is ours, and what has a name that we want.
@@ -33,7 +35,7 @@ pub async fn observe(platform: &dyn Platform, scope: &Scope, wanted: &Wanted<'_>
             Err(error) => retry.after(error, |_, _| {}).await?,
         }
     };
-    Ok(Observed { resources: sink.resources, gaps: sink.gaps })
+    Ok(Observed { resources: sink.resources, gaps: sink.gaps, notes: sink.notes })
 }
 
 /// Reads only these resources.
@@ -52,7 +54,8 @@ impl Observed {
     /// Adds what the environment held under an earlier name, as if that were its own: the platform reads it under the names
     /// that it has now, and only what Stratos itself wrote down still says the name before.
     pub fn take_over(&mut self, earlier: Observed, before: &Name, now: &Name) {
-        let Self { resources, gaps } = earlier;
+        let Self { resources, gaps, notes } = earlier;
+        self.notes.extend(notes);
         for mut resource in resources.into_values() {
             let renamed = |id: &mut ResourceId| {
                 if id.environment == *before {

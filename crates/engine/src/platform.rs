@@ -363,6 +363,8 @@ pub struct Sink {
     pub resources: BTreeMap<ResourceId, Box<ObservedResource>>,
     /// What could not be read.
     pub gaps: Vec<Gap>,
+    /// Sentences about what is there, for the user.
+    pub notes: Vec<String>,
 }
 
 impl Sink {

@@ -55,6 +55,7 @@ pub(crate) async fn observe(
         read_as: BTreeSet::new(),
         alone: Vec::new(),
         gaps: Vec::new(),
+        notes: Vec::new(),
         failed: Vec::new(),
     };
     let record = platform.apply_set(&scope.owner);
@@ -103,6 +104,7 @@ pub(crate) async fn observe(
     };
     reading.found.retain(|_, live| in_scope(live));
     sink.gaps.append(&mut reading.gaps);
+    sink.notes.append(&mut reading.notes);
     sink.resources.append(&mut reading.found);
     Ok(())
 }
@@ -130,6 +132,7 @@ struct Reading<'a> {
     /// What is not as it should be, and nobody else writes to.
     alone: Vec<ResourceId>,
     gaps: Vec<Gap>,
+    notes: Vec<String>,
     /// What could not be listed.
     failed: Vec<PlatformError>,
 }
@@ -266,8 +269,15 @@ impl Reading<'_> {
         self.present.extend(newest.into_iter().map(|(id, (_, name))| (id.kind, name)));
     }
 
-    fn keep(&mut self, Read { observed, references }: Read) {
+    fn keep(&mut self, Read { observed, references, unkept }: Read) {
         let id = observed.id.clone();
+        if !unkept.is_empty() {
+            let fields: Vec<String> = unkept.iter().map(Path::to_string).collect();
+            self.notes.push(format!(
+                "the cluster does not keep {} of {id}: it is of an older version than the field, or the field's feature gate is off",
+                fields.join(", ")
+            ));
+        }
         match references.is_empty() {
             true => drop(self.references.remove(&id)),
             false => drop(self.references.insert(id.clone(), references)),

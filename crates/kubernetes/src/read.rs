@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::owner::{Owner, Ownership};
+use stratos_engine::desired::path::Path;
 use stratos_engine::desired::resource::ResourceId;
 use stratos_engine::health::RolloutState;
 use stratos_engine::platform::ObservedResource;
@@ -30,6 +31,8 @@ pub(crate) struct Reader<'a> {
 pub(crate) struct Read {
     pub(crate) observed: Box<ObservedResource>,
     pub(crate) references: Vec<Reference>,
+    /// See [`project::Projection::unkept`].
+    pub(crate) unkept: Vec<Path>,
 }
 
 /// What refers to a generated object that is not there refers to nothing.
@@ -87,7 +90,7 @@ impl Reader<'_> {
             rollout: rollout(&live.body),
             ..ObservedResource::new(id, live.ownership(self.owner), projection.document)
         };
-        Read { observed: Box::new(observed), references: projection.references }
+        Read { observed: Box::new(observed), references: projection.references, unkept: projection.unkept }
     }
 
     /// The environment's own namespace as we make it where no manifest declares it: it belongs to no app, and is as good as not there for

@@ -68,7 +68,7 @@ async fn compare_one(request: &Request<'_>, connected: &Connected, desired: Desi
     let mut differences = crate::compare::compare(resources, &observed.resources);
     let unpinned = images::pin_differing(request, &mut differences).await;
     let (notes, conflicts) = preview(platform, &mut differences).await?;
-    degraded.extend(notes);
+    degraded.extend(std::mem::take(&mut observed.notes).into_iter().chain(notes));
     let compared = Compared { differences, observed, has_apps, conflicts, others: Others::default() };
     Ok(ComparedEnvironment { compared, salt, left_out, degraded, unrefreshed, unpinned })
 }

@@ -61,7 +61,7 @@ fn live(resource: &Resource) -> ObservedResource {
 
 /// A plan as a person would note it down: `create service/web (NotFound)`, held ones with a `!`.
 fn noted(desired: Vec<Resource>, observed: Vec<ObservedResource>, policy: Policy) -> Vec<String> {
-    noted_with(desired, Observed { resources: by_id(observed), gaps: vec![] }, policy)
+    noted_with(desired, Observed { resources: by_id(observed), gaps: vec![], ..Observed::default() }, policy)
 }
 
 fn by_id(observed: Vec<ObservedResource>) -> BTreeMap<ResourceId, Box<ObservedResource>> {
@@ -197,7 +197,7 @@ fn what_another_app_declares_is_not_deleted() {
         (moved, "! delete config/x: DeclaredBy { app: \"b\" }"),
         (unknown, "! delete config/x: OthersUnknown { why: \"the app b: it is wrong\" }"),
     ] {
-        let observed = Observed { resources: by_id(vec![live(&config)]), gaps: vec![] };
+        let observed = Observed { resources: by_id(vec![live(&config)]), gaps: vec![], ..Observed::default() };
         let differences = compare(vec![], &observed.resources);
         let (chosen, _) = choose(Compared { differences, observed, has_apps: false, conflicts: BTreeSet::new(), others }, &destroy);
         let held = chosen.held.iter().map(|held| format!("! {} config/x: {:?}", held.instead_of, held.why));
@@ -222,7 +222,7 @@ fn a_saved_deletion_is_stale_when_another_app_has_the_object() {
     assert_eq!(deletion.judge(Some(&after), Some(&after)), said);
     let mut desired = config.clone();
     desired.marks.app = name("b");
-    let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![] };
+    let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![], ..Observed::default() };
     let differences = compare(vec![desired], &observed.resources);
     let compared = Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() };
     let changes = finish(choose(compared, &Policy::default()).0.changes, &[name("dev")]);
@@ -236,7 +236,7 @@ fn a_conflict_with_others_is_held_and_not_refused() {
     let before = resource(&CONFIG, "x", &[("value", "1")]);
     let desired = resource(&CONFIG, "x", &[("value", "2")]);
     for (conflicts, refused) in [(BTreeSet::new(), true), (BTreeSet::from([desired.id.clone()]), false)] {
-        let observed = Observed { resources: by_id(vec![live(&before)]), gaps: vec![] };
+        let observed = Observed { resources: by_id(vec![live(&before)]), gaps: vec![], ..Observed::default() };
         let mut differences = compare(vec![desired.clone()], &observed.resources);
         differences.take_refused([(desired.id.clone(), "no".to_owned())].into());
         let (chosen, _) =
@@ -260,7 +260,7 @@ fn a_rename_in_place_is_no_difference_of_what_refers_to_it() {
     let (mut web, mut was) = (resource(&SERVICE, "web", &[("image", "web:1")]), resource(&SERVICE, "web", &[("image", "web:1")]));
     refer(&mut web, "mount", &disk.id);
     refer(&mut was, "mount", &before.id);
-    let observed = Observed { resources: by_id(vec![live(&before), live(&was)]), gaps: vec![] };
+    let observed = Observed { resources: by_id(vec![live(&before), live(&was)]), gaps: vec![], ..Observed::default() };
     let differences = compare(vec![web, disk], &observed.resources);
     let (chosen, _) = choose(
         Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() },
@@ -286,7 +286,7 @@ fn what_is_succeeded_is_no_deletion_that_the_user_is_asked_about() {
     }
     desired.push(web);
     observed.push(live(&was));
-    let observed = Observed { resources: by_id(observed), gaps: vec![] };
+    let observed = Observed { resources: by_id(observed), gaps: vec![], ..Observed::default() };
     let differences = compare(desired, &observed.resources);
     let (chosen, _) = choose(
         Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() },
@@ -366,7 +366,7 @@ fn a_name_that_is_taken_is_a_conflict_until_the_user_adopts_it() {
 #[test]
 fn what_a_gap_could_contain_is_held() {
     let gap = Gap { environment: name("dev"), kind: Some("service".into()), name: None, why: "denied".into() };
-    let observed = Observed { resources: BTreeMap::new(), gaps: vec![gap] };
+    let observed = Observed { resources: BTreeMap::new(), gaps: vec![gap], ..Observed::default() };
     let desired = vec![resource(&SERVICE, "web", &[]), resource(&VOLUME, "web", &[])];
     assert_eq!(
         noted_with(desired, observed, Policy::default()),
@@ -381,7 +381,11 @@ fn nothing_is_deleted_where_anything_could_not_be_read() {
     let (config, volume, other) = (resource(&CONFIG, "web", &[]), resource(&VOLUME, "web", &[]), resource(&SERVICE, "other", &[]));
     let mut shielded = resource(&CONFIG, "safe", &[]);
     shielded.marks.protect = true;
-    let observed = || Observed { resources: by_id([&config, &volume, &other, &shielded].map(live).to_vec()), gaps: vec![gap.clone()] };
+    let observed = || Observed {
+        resources: by_id([&config, &volume, &other, &shielded].map(live).to_vec()),
+        gaps: vec![gap.clone()],
+        ..Observed::default()
+    };
     let everything = Policy { destroy: true, delete_data: true, allow_delete: true, ..Policy::default() };
     for policy in [Policy { allow_delete: true, delete_data: true, ..Policy::default() }, everything] {
         let noted = noted_with(vec![], observed(), policy);
@@ -459,7 +463,7 @@ fn the_fence_knows_before_after_and_everything_else() {
     let before = live(&resource(&SERVICE, "web", &[("image", "web:1")]));
     let after = resource(&SERVICE, "web", &[("image", "web:2")]);
     let other = live(&resource(&SERVICE, "web", &[("image", "web:3")]));
-    let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![] };
+    let observed = Observed { resources: by_id(vec![before.clone()]), gaps: vec![], ..Observed::default() };
     let differences = compare(vec![after.clone()], &observed.resources);
     let (chosen, _) = choose(
         Compared { differences, observed, has_apps: true, conflicts: BTreeSet::new(), others: Others::default() },
@@ -550,7 +554,7 @@ proptest! {
 
     #[test]
     fn each_change_comes_after_what_it_waits_for((desired, observed) in world()) {
-        let observed = Observed { resources: by_id(observed), gaps: vec![] };
+        let observed = Observed { resources: by_id(observed), gaps: vec![], ..Observed::default() };
         let has_apps = !desired.is_empty();
         let differences = compare(desired, &observed.resources);
         let (chosen, _) = choose(Compared { differences, observed, has_apps, conflicts: BTreeSet::new(), others: Others::default() }, &Policy { allow_delete: true, ..Policy::default() });

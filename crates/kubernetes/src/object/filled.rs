@@ -206,14 +206,18 @@ fn pull_policy(image: &str) -> &'static str {
 
 /// Whether the server keeps no such value in an object of this type: none is just as good.
 pub(crate) fn is_left_out(of: Type, segments: &[&str], leaf: &Leaf) -> bool {
-    let is_zero = match leaf {
+    let about = |(name, parent): (&&str, &[&str])| of.along(parent.iter().copied()).about(&segment::name(name));
+    is_zero(leaf) && segments.split_last().and_then(about).is_some_and(|field: &Field| field.is_dropped)
+}
+
+/// Whether a leaf says no more than none does: false, zero, an empty text.
+pub(crate) fn is_zero(leaf: &Leaf) -> bool {
+    match leaf {
         Leaf::Bool(value) => !value,
         Leaf::Integer(number) => *number == 0,
         Leaf::Text(text) => text.is_empty(),
         _ => false,
-    };
-    let about = |(name, parent): (&&str, &[&str])| of.along(parent.iter().copied()).about(&segment::name(name));
-    is_zero && segments.split_last().and_then(about).is_some_and(|field: &Field| field.is_dropped)
+    }
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub(crate) struct Projection {
     pub(crate) secret_values: Vec<(Path, Zeroizing<String>)>,
     /// The leaves that refer to generated objects.
     pub(crate) references: Vec<Reference>,
+    /// Fields that we applied and that the server does not keep although they say something.
+    pub(crate) unkept: Vec<Path>,
 }
 
 /// A leaf that holds the name of a generated object.
@@ -77,6 +79,7 @@ pub(crate) fn project_arranged(live: &Live, arranged: &Arranged<'_>, view: &View
         as_written: OnceCell::new(),
         applied: OnceCell::new(),
         references: Vec::new(),
+        unkept: Vec::new(),
     };
     projector.ours(&live.ours(), body);
     projector.filled_in();
@@ -96,7 +99,7 @@ pub(crate) fn project_arranged(live: &Live, arranged: &Arranged<'_>, view: &View
         Some(desired) => document.shared_with(desired),
         None => document,
     };
-    Projection { document, secret_values: projector.secret_values, references: projector.references }
+    Projection { document, secret_values: projector.secret_values, references: projector.references, unkept: projector.unkept }
 }
 
 struct Projector<'a> {
@@ -112,6 +115,7 @@ struct Projector<'a> {
     as_written: OnceCell<bool>,
     applied: OnceCell<FieldSet>,
     references: Vec<Reference>,
+    unkept: Vec<Path>,
 }
 
 /// The parts of `metadata` that people say something in.
@@ -273,8 +277,12 @@ impl Projector<'_> {
                 ["data", key] if self.secret => self.secret_entry(body, key),
                 _ => {
                     let Some(value) = self.arranged.at(&segments).filter(|value| !value.is_null()) else {
-                        if self.is_dropped(&segments, desired) || filled::is_left_out(self.of, &segments, wanted) {
+                        let is_dropped = self.is_dropped(&segments, desired);
+                        if is_dropped || filled::is_left_out(self.of, &segments, wanted) {
                             self.leaves.insert(path.clone(), wanted.clone());
+                        }
+                        if is_dropped && self.of.is_known() && !filled::is_zero(wanted) {
+                            self.unkept.push(path.clone());
                         }
                         continue;
                     };

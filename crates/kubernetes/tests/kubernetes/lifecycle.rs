@@ -285,3 +285,31 @@ async fn names_that_are_no_words_of_an_address_are_found_again() {
     live.apply(destroy()).await.unwrap();
     assert_eq!(live.kubectl(&["get", "roles", "--output=name"]).await.unwrap(), "");
 }
+
+/// The server drops a field whose feature gate is off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_that_the_cluster_does_not_keep_is_no_difference_and_is_said() {
+    let live = of(
+        "gate",
+        "
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: { name: web }
+spec:
+  maxReplicas: 3
+  scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: web }
+  metrics: [{ type: Resource, resource: { name: cpu, target: { type: Utilization, averageUtilization: 50 } } }]
+  behavior: { scaleUp: { tolerance: 50m, stabilizationWindowSeconds: 0 } }
+",
+    )
+    .await;
+    live.apply(Policy::default()).await.unwrap();
+    let kept = object(&live, "horizontalpodautoscaler/web").await.unwrap();
+    assert!(kept["spec"]["behavior"]["scaleUp"]["tolerance"].is_null(), "this cluster keeps it: {kept}");
+    let plan = live.plan(Policy::default()).await.unwrap();
+    assert!(plan.is_empty() && plan.held.is_empty());
+    let [note] = &plan.coverage.degraded[..] else { panic!("{:?}", plan.coverage.degraded) };
+    let words = "does not keep spec.behavior.scaleUp.tolerance of test/HorizontalPodAutoscaler.autoscaling/web";
+    assert!(note.contains(words) && note.contains("feature gate"), "{note}");
+    live.apply(destroy()).await.unwrap();
+}
