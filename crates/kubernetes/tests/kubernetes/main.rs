@@ -6,6 +6,7 @@ mod aggregated;
 mod apart;
 mod bad_objects;
 mod case;
+mod cases;
 mod charts;
 mod conflicts;
 mod declared;
