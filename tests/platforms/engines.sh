@@ -55,8 +55,8 @@ http: { addr: "$network.1:5000" }
 YAML
 docker-registry serve "$folder/registry.yml" 4>&- & pids+=($!)
 
-# Engines, and what they start for each container, spend memory rather than the processor's time.
-export GOGC=400
+# Engines, and the copies of themselves that they start for each container, spend memory rather than the processor's time.
+export GOGC=off GOMEMLIMIT=512MiB
 
 connect() {
     local n=$1 namespace=$bridge-$1

@@ -243,7 +243,22 @@ impl Cluster {
     /// When it fails.
     pub fn kubectl<S: AsRef<str>>(&self, arguments: &[S]) -> String {
         let words: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
-        succeeded(&format!("kubectl {}", words.join(" ")), Ok(self.try_kubectl(arguments)))
+        let what = format!("kubectl {}", words.join(" "));
+        // `kubectl wait` fails on what has no conditions yet.
+        let has_conditions = || {
+            let output = self.try_kubectl(arguments);
+            let error = String::from_utf8_lossy(&output.stderr).into_owned();
+            if error.contains("conditions accessor error: <nil>") { Err(error) } else { Ok(output) }
+        };
+        succeeded(&what, Ok(eventually(&what, has_conditions)))
+    }
+
+    /// Waits until the API serves the kind of a definition (`widgets.example.com`).
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn established(&self, definition: &str) {
+        self.kubectl(&["wait", "--for=condition=Established", &format!("crd/{definition}"), "--timeout=60s"]);
     }
 
     /// `kubectl apply` of a text.

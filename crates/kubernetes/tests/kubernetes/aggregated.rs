@@ -73,7 +73,7 @@ fn break_kind(cluster: &Cluster, group: &str) {
     let versions = [("v1", true, ""), ("v1alpha1", true, "")];
     cluster.apply_yaml(&definition("hooks", "Hook", group, &versions));
     let name = format!("hooks.{group}");
-    cluster.kubectl(&["wait", "--for=condition=Established", &format!("crd/{name}"), "--timeout=60s"]);
+    cluster.established(&name);
     // What is stored in the other version has to be converted when it is read.
     cluster.apply_yaml(&format!("{{apiVersion: {group}/v1alpha1, kind: Hook, metadata: {{name: one, namespace: default}}}}"));
     convert_by_webhook(cluster, &name);

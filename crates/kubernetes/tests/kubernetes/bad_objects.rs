@@ -118,7 +118,7 @@ async fn what_the_cluster_refuses_at_its_creation_has_failed_and_is_not_unknown(
 fn define(plural: &str, kind: &str, group: &str, fields: &str) {
     let cluster = Cluster::shared_api_only();
     cluster.apply_yaml(&definition(plural, kind, group, &[("v1", true, fields)]));
-    cluster.kubectl(&["wait", "--for=condition=Established", &format!("crd/{plural}.{group}"), "--timeout=60s"]);
+    cluster.established(&format!("{plural}.{group}"));
 }
 
 fn undefine(name: &str) {
@@ -385,7 +385,7 @@ async fn an_entry_of_a_version_that_cannot_hold_the_object_is_moved_and_no_other
     // Without a default: where a write of the controller cannot be translated to the version of our entry, the server drops all entries.
     let new = NEW.replace(", default: green", "");
     cluster.apply_yaml(&definition("plants", "Plant", GROUP, &[("v1alpha1", true, OLD), ("v1", true, &new)]));
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/plants.bo-entry.example", "--timeout=60s"]);
+    cluster.established("plants.bo-entry.example");
     let mut user = Declared::new("bo-entry");
     user.says(&custom(GROUP, "v1alpha1", "Plant", "size: 1, old: x")).converge().await;
     let note = |version: &str, note: &str| {
@@ -415,7 +415,7 @@ async fn an_entry_of_another_version_is_not_moved_where_fields_may_have_other_na
     const GROUP: &str = "bo-webhook.example";
     let cluster = Cluster::shared_api_only();
     cluster.apply_yaml(&definition("plants", "Plant", GROUP, &[("v1alpha1", true, OLD), ("v1", true, NEW)]));
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/plants.bo-webhook.example", "--timeout=60s"]);
+    cluster.established("plants.bo-webhook.example");
     let mut user = Declared::new("bo-webhook");
     // It is stored as v1, so that reading it as v1 asks no webhook.
     user.says(&(config_map("b") + &custom(GROUP, "v1alpha1", "Plant", "size: 1"))).converge().await;
@@ -472,14 +472,7 @@ async fn an_element_twice_in_a_set_stops_that_object_alone() {
 pub fn convert_by_webhook(cluster: &Cluster, definition: &str) {
     let conversion =
         r#"{"strategy":"Webhook","webhook":{"conversionReviewVersions":["v1"],"clientConfig":{"url":"https://127.0.0.1:1/"}}}"#;
-    cluster.kubectl(&[
-        "patch",
-        "crd",
-        definition,
-        "--type=merge",
-        "--patch",
-        &format!(r#"{{"spec":{{"conversion":{conversion}}}}}"#),
-    ]);
+    cluster.kubectl(&["patch", "crd", definition, "--type=merge", "--patch", &format!(r#"{{"spec":{{"conversion":{conversion}}}}}"#)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -488,7 +481,7 @@ async fn a_kind_whose_conversion_is_down_is_a_gap_of_that_kind_and_the_rest_is_p
     let apart = Apart::get().await;
     let cluster = apart.cluster;
     cluster.apply_yaml(&definition("hooks", "Hook", GROUP, &[("v1", true, OLD), ("v1alpha1", true, OLD)]));
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/hooks.bo-down.example", "--timeout=60s"]);
+    cluster.established("hooks.bo-down.example");
     let mut user = Declared::in_cluster(cluster, "bo-down");
     user.says(&(config_map("b") + &custom(GROUP, "v1", "Hook", "size: 1"))).converge().await;
     convert_by_webhook(cluster, "hooks.bo-down.example");

@@ -217,7 +217,7 @@ async fn what_the_server_would_store_differs_just_where_the_difference_is_made_h
     let (count, seed) = (number("STRATOS_TEST_PAIRS", PAIRS), number("STRATOS_TEST_SEED", 1));
     let cluster = tokio::task::spawn_blocking(Cluster::shared_api_only).await.unwrap();
     cluster.apply_yaml(DEFINITION);
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd/gadgets.differential.example", "--timeout=60s"]);
+    cluster.established("gadgets.differential.example");
     let pairs: Vec<Pair> = (0..count).map(|index| generate::pair(seed as u64, index)).collect();
     let batches: Vec<Vec<Pair>> = pairs.chunks(TOGETHER).map(<[Pair]>::to_vec).collect();
     let compared = batches.into_iter().map(|pairs| compare(cluster, pairs));

@@ -54,7 +54,7 @@ async fn case(name: &str, spec: &str) -> Case {
     let (kind, definition) = (KIND.replace("${id}", case.id()), format!("crd/routers.{}.example", case.id()));
     tokio::task::block_in_place(|| {
         case.cluster.apply_yaml(&kind);
-        case.kubectl(&["wait", "--for=condition=Established", &definition, "--timeout=60s"]);
+        case.cluster.established(definition.trim_start_matches("crd/"));
     });
     case.made(definition);
     case.apply(&router(spec), Policy::default()).await;

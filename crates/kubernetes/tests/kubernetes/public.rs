@@ -154,7 +154,8 @@ async fn sets_of_public_projects_are_stored_as_their_files_say() {
     let apart = Apart::get().await;
     let only = std::env::var("STRATOS_TEST_MANIFESTS").unwrap_or_default();
     let sets: Vec<Set> = SETS.into_iter().map(Set::new).filter(|set| set.name.contains(&only)).collect();
-    let run = |set: Set| async move { install_change_and_destroy(apart.cluster, &set).await.map_err(|why| format!("== {}\n{why}", set.name)) };
+    let run =
+        |set: Set| async move { install_change_and_destroy(apart.cluster, &set).await.map_err(|why| format!("== {}\n{why}", set.name)) };
     let results: Vec<_> = futures::stream::iter(sets).map(run).buffer_unordered(4).collect().await;
     let failed: Vec<String> = results.iter().filter_map(|result| result.clone().err()).collect();
     assert!(failed.is_empty(), "{} of {} sets:\n{}", failed.len(), results.len(), failed.join("\n"));

@@ -263,7 +263,7 @@ async fn keys_that_look_like_places_are_stored_as_they_are_declared() {
     let group = "types-keys.example";
     let odd = definition(group, "Odd", json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }));
     place.holds(std::slice::from_ref(&odd)).await;
-    place.cluster.kubectl(&["wait", "--for=condition=Established", "crd/odds.types-keys.example", "--timeout=60s"]);
+    place.cluster.established("odds.types-keys.example");
     let keys = ["", "{}", "[]", "(order)", "[0]", "[1]", "[0001]", "[a=b]", "[=x]", "[", "\\", "\\[0]", "a.b", "a/b", "~1", "base64"];
     let objects = |value: &str| -> Vec<Value> {
         let one = |(index, key): (usize, &&str)| {

@@ -27,7 +27,7 @@ const LANES: [&[&str]; 1] = [&[
 ]];
 
 /// Tests that mostly wait for a server: more of them run at once than there are processors.
-const THREADS: [(&str, &str); 2] = [("stratos-docker it", "8"), ("stratos-kubernetes kubernetes", "8")];
+const THREADS: [(&str, &str); 3] = [(LONGEST, "6"), ("stratos-docker it", "8"), ("stratos-kubernetes kubernetes", "8")];
 
 /// A program that takes as long as all others that need no server: it begins first.
 const LONGEST: &str = "stratos-local contract";
