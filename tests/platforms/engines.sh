@@ -34,7 +34,7 @@ clean_up() {
 last_words() {
     echo "engine $1 has ended by itself:"
     local failed
-    failed=$(grep -n -m 1 -E '^(panic|fatal error|SIG[A-Z]+|unexpected fault)' "$folder/log" | cut -d : -f 1)
+    failed=$(grep -n -m 1 -E '^(panic|fatal error|SIG[A-Z]+|unexpected fault)' "$folder/log" | cut -d : -f 1) || true
     if [[ -n $failed ]]; then tail -n +"$failed" "$folder/log" | head -n 60; else tail -n 40 "$folder/log"; fi
 }
 
@@ -89,8 +89,23 @@ answers() {
 for n in $(seq 0 $((count - 1))); do connect "$n"; start "$n"; done
 for n in $(seq 0 $((count - 1))); do answers "$n"; done
 echo ready >&3
+# Starts an engine again that has ended by itself, as a machine's service manager would: a swarm's manager of 20.10 ends where a task goes
+# in the moment in which its service is deleted.
+revive() {
+    local n
+    for n in "${!engines[@]}"; do
+        kill -0 "${engines[$n]}" 2>/dev/null && continue
+        last_words "$n" >&4
+        start "$n"
+    done
+}
 # `stop N` takes an engine away with all that it runs, as a power cut would; `start N` brings it back.
-while read -r what n; do
+while true; do
+    read_status=0
+    read -r -t 0.5 what n || read_status=$?
+    # Beyond 128 nothing came in time.
+    if ((read_status > 128)); then revive; continue; fi
+    ((read_status == 0)) || break
     case $what in
         stop)
             unset "engines[$n]"
