@@ -90,11 +90,14 @@ for n in $(seq 0 $((count - 1))); do connect "$n"; start "$n"; done
 for n in $(seq 0 $((count - 1))); do answers "$n"; done
 echo ready >&3
 # Starts an engine again that has ended by itself, as a machine's service manager would: a swarm's manager of 20.10 ends where a task goes
-# in the moment in which its service is deleted.
+# in the moment in which its service is deleted. One that ends again and again stays away.
+revived=()
 revive() {
     local n
     for n in "${!engines[@]}"; do
         kill -0 "${engines[$n]}" 2>/dev/null && continue
+        revived[n]=$((${revived[n]:-0} + 1))
+        ((revived[n] <= 3)) || continue
         last_words "$n" >&4
         start "$n"
     done
