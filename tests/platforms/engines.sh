@@ -106,7 +106,7 @@ revive() {
 while true; do
     read_status=0
     read -r -t 0.5 what n || read_status=$?
-    # Beyond 128 nothing came in time.
+    # `read` returns more than 128 where no line came in time.
     if ((read_status > 128)); then revive; continue; fi
     ((read_status == 0)) || break
     case $what in

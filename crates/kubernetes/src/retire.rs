@@ -150,8 +150,8 @@ async fn content(platform: &KubernetesPlatform, owner: &Owner) -> Result<Held, F
             Err(failure) if failure.is_not_found() => continue,
             // Something may be there of a kind that cannot be seen.
             Err(failure) if failure.is_denied() || failure.is_of_its_kind() => {
-                let lacks = if failure.is_denied() { "may" } else { "can" };
-                let why = format!("whether it is empty cannot be told, since its {} {lacks} not be listed", resource.plural);
+                let cannot = if failure.is_denied() { "may not" } else { "cannot" };
+                let why = format!("whether it is empty cannot be told, since its {} {cannot} be listed", resource.plural);
                 other.get_or_insert(why);
                 continue;
             }

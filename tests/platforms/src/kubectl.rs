@@ -1,4 +1,4 @@
-//! kubectl as a process that stays: it takes commands one after another, in place of one process for each of them.
+//! kubectl as a process that stays and runs many commands, several at a time, in place of one process for each command.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -16,7 +16,7 @@ type Running = Arc<Mutex<HashMap<u64, Sender<Value>>>>;
 /// The process. It ends with this value, or when this process is gone.
 pub struct Kubectl {
     process: Mutex<Child>,
-    /// None when it is to end.
+    /// Its standard input. None while it ends.
     input: Mutex<Option<ChildStdin>>,
     running: Running,
     next: AtomicU64,

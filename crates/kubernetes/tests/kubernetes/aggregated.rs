@@ -2,14 +2,15 @@
 //! nothing that does not need it.
 
 use stratos_engine::plan::HeldReason;
-use stratos_engine::platform::contract::stage::brief;
+use stratos_engine::platform::contract::stage::{brief, told};
 use stratos_test_platforms::Cluster;
 
 use crate::apart::Apart;
-use crate::bad_objects::{convert_by_webhook, definition};
+use crate::bad_objects::{config_map, convert_by_nothing, convert_by_webhook, definition};
 use crate::declared::{Declared, changes};
+use crate::record::{kinds, records};
 use crate::support::eventually;
-use crate::user::{User, web};
+use crate::user::{User, agreed, web};
 
 /// An API server behind a Service that leads nowhere.
 const SERVER: &str = "
@@ -29,20 +30,6 @@ spec:
   insecureSkipTLSVerify: true
   service: { name: nowhere, namespace: default }
 ";
-
-fn config_map(value: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: good }}\ndata: {{ a: {value} }}\n---\n")
-}
-
-/// The kinds of the only record in the namespace.
-fn recorded(user: &User<'_>) -> String {
-    let kinds = r"--output=jsonpath={.items[*].metadata.annotations.applyset\.kubernetes\.io/contains-group-kinds}";
-    user.kubectl(&["get", "configmaps", "--selector=applyset.kubernetes.io/id", kinds])
-}
-
-fn lose_the_record(user: &User<'_>) {
-    user.kubectl(&["delete", "configmaps", "--selector=applyset.kubernetes.io/id"]);
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_whose_server_is_down_is_a_gap_of_that_group_and_the_rest_is_planned() {
@@ -68,21 +55,25 @@ async fn a_group_whose_server_is_down_is_a_gap_of_that_group_and_the_rest_is_pla
     apart.cluster.kubectl(&["delete", "service", "nowhere", "--namespace=default"]);
 }
 
-/// Breaks a kind of the cluster: its objects can be neither read nor written.
-fn break_kind(cluster: &Cluster, group: &str) {
+/// Breaks a kind of the cluster, of which there is an object in this namespace: its objects can be neither read nor written.
+async fn break_kind(cluster: &Cluster, group: &str, namespace: &str) {
     let versions = [("v1", true, ""), ("v1alpha1", true, "")];
     cluster.apply_yaml(&definition("hooks", "Hook", group, &versions));
     let name = format!("hooks.{group}");
     cluster.established(&name);
-    // What is stored in the other version has to be converted when it is read.
-    cluster.apply_yaml(&format!("{{apiVersion: {group}/v1alpha1, kind: Hook, metadata: {{name: one, namespace: default}}}}"));
+    // An object that is stored in the other version is converted when it is read.
+    cluster.apply_yaml(&format!("{{apiVersion: {group}/v1alpha1, kind: Hook, metadata: {{name: one, namespace: {namespace}}}}}"));
     convert_by_webhook(cluster, &name);
+    eventually(|| async {
+        let listed = cluster.try_kubectl(&["get", "hooks", "--all-namespaces"]);
+        if listed.status.success() { Err("the kind can be read".to_owned()) } else { Ok(()) }
+    })
+    .await;
 }
 
-fn mend_kind(cluster: &Cluster, group: &str) {
+fn remove_kind(cluster: &Cluster, group: &str) {
     let name = format!("hooks.{group}");
-    let none = r#"{"spec":{"conversion":{"strategy":"None","webhook":null}}}"#;
-    cluster.kubectl(&["patch", "crd", &name, "--type=merge", "--patch", none]);
+    convert_by_nothing(cluster, &name);
     cluster.kubectl(&["delete", "crd", &name]);
 }
 
@@ -90,24 +81,45 @@ fn mend_kind(cluster: &Cluster, group: &str) {
 async fn a_kind_that_cannot_be_read_does_not_hold_up_an_environment_that_does_not_use_it() {
     const GROUP: &str = "ag-first.example";
     let apart = Apart::get().await;
-    break_kind(apart.cluster, GROUP);
+    break_kind(apart.cluster, GROUP, "default").await;
     let mut user = User::new(apart.cluster, "ag-first");
-    eventually(|| async {
-        let listed = user.cluster.try_kubectl(&["get", "hooks", "--all-namespaces"]);
-        if listed.status.success() { Err("the kind can be read".to_owned()) } else { Ok(()) }
-    })
-    .await;
     // The namespace was there: the record may have been lost, and so all kinds are looked through before the first write.
     user.converge().await;
-    assert_eq!(recorded(&user), "Deployment.apps,Service,ServiceAccount");
+    assert_eq!(kinds(&user), "Deployment.apps,Service,ServiceAccount");
 
     // Where a record was lost, something of the kind may be ours: it is looked for from now on.
-    lose_the_record(&user);
+    user.kubectl(&["delete", &records(&user)[0]]);
     user.apps = web("2", "");
     let plan = user.plan().await;
     user.apply(&plan).await;
-    assert_eq!(recorded(&user), "Deployment.apps,Hook.ag-first.example,Service,ServiceAccount");
+    assert_eq!(kinds(&user), "Deployment.apps,Hook.ag-first.example,Service,ServiceAccount");
 
-    mend_kind(apart.cluster, GROUP);
+    // At the end of a run that deletes something, the kind stays in the record.
+    user.apps = web("2", "").replace("ports.http = 8080", "");
+    let plan = user.plan().await;
+    let applied = user.apply(&plan).await;
+    assert_eq!(applied.notes, [""; 0]);
+    let left = kinds(&user);
+    assert!(left.contains("Hook.ag-first.example"), "{left}");
+
+    remove_kind(apart.cluster, GROUP);
     user.destroy().await;
+}
+
+/// A namespace that we made stays where nobody can tell whether it is empty, and everything else of the environment goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_cannot_be_read_keeps_the_namespace_and_nothing_else() {
+    const GROUP: &str = "ag-last.example";
+    let apart = Apart::get().await;
+    let user = User::new(apart.cluster, "ag-last");
+    user.kubectl(&["delete", "namespace", &user.namespace]);
+    user.converge().await;
+    break_kind(apart.cluster, GROUP, &user.namespace).await;
+
+    let plan = User { policy: agreed(), ..user.through(user.way.clone()) }.plan().await;
+    let applied = user.apply(&plan).await;
+    let said = applied.notes.join("\n");
+    assert!(said.contains("whether it is empty cannot be told, since its hooks cannot be listed"), "{said:?} {}", told(&plan, &applied));
+    assert_eq!(user.names("deployments,services,serviceaccounts"), ["serviceaccount/default"]);
+    remove_kind(apart.cluster, GROUP);
 }

@@ -9,7 +9,7 @@ use stratos_test_platforms::Cluster;
 use crate::apart::Apart;
 use crate::declared::{Declared, Digests, changes, refused, results};
 
-fn config_map(value: &str) -> String {
+pub fn config_map(value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: good }}\ndata: {{ a: {value} }}\n---\n")
 }
 
@@ -475,6 +475,12 @@ pub fn convert_by_webhook(cluster: &Cluster, definition: &str) {
     cluster.kubectl(&["patch", "crd", definition, "--type=merge", "--patch", &format!(r#"{{"spec":{{"conversion":{conversion}}}}}"#)]);
 }
 
+/// From now on the versions of a kind differ in their names alone.
+pub fn convert_by_nothing(cluster: &Cluster, definition: &str) {
+    let none = r#"{"spec":{"conversion":{"strategy":"None","webhook":null}}}"#;
+    cluster.kubectl(&["patch", "crd", definition, "--type=merge", "--patch", none]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_conversion_is_down_is_a_gap_of_that_kind_and_the_rest_is_planned() {
     const GROUP: &str = "bo-down.example";
@@ -505,14 +511,7 @@ async fn a_kind_whose_conversion_is_down_is_a_gap_of_that_kind_and_the_rest_is_p
     assert_eq!(blocked.collect::<Vec<_>>(), [("one", true)]);
     // Nothing is asked for over and over again.
     assert!(plan.coverage.requests < 20, "{} requests", plan.coverage.requests);
-    cluster.kubectl(&[
-        "patch",
-        "crd",
-        "hooks.bo-down.example",
-        "--type=merge",
-        "--patch",
-        r#"{"spec":{"conversion":{"strategy":"None","webhook":null}}}"#,
-    ]);
+    convert_by_nothing(cluster, "hooks.bo-down.example");
     crate::support::eventually(|| async {
         let plan = user.plan().await;
         if plan.coverage.gaps.is_empty() { Ok(()) } else { Err(format!("{:#?}", plan.coverage.gaps)) }

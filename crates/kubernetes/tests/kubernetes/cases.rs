@@ -42,7 +42,7 @@ async fn run(folder: PathBuf) -> Result<(), String> {
     let name = folder.file_name().unwrap().to_string_lossy().into_owned();
     let live = |files: &[(String, String)]| Live::new(&name, files, APP);
     let namespace = format!("m-{name}-{}", std::process::id());
-    let expected: BTreeMap<u32, Expected> = match std::fs::read_to_string(folder.join("expected.yaml")) {
+    let mut expected: BTreeMap<u32, Expected> = match std::fs::read_to_string(folder.join("expected.yaml")) {
         Ok(text) => serde_saphyr::from_str(&text).unwrap(),
         Err(_) => BTreeMap::new(),
     };
@@ -55,11 +55,12 @@ async fn run(folder: PathBuf) -> Result<(), String> {
         let is_template = rest.ends_with(".j2");
         let step = live(&[(format!("k8s/all.{rest}"), text)]);
         assert_eq!(step.namespace, namespace);
-        let ends = expected.get(&number);
-        let plan = applied(&step, ends.unwrap_or(&Expected::default()), is_template).await;
+        let ends = expected.remove(&number).unwrap_or_default();
+        let plan = applied(&step, &ends, is_template).await;
         let plan = step.cleared(plan.map_err(|why| format!("== {name}, step {number}\n{why}"))).await?;
         last = plan.map(|plan| (step, plan)).or(last);
     }
+    assert!(expected.is_empty(), "{name}: steps that are expected and not there");
     match last {
         Some((step, plan)) => step.destroyed(&plan).await.map_err(|why| format!("== {name}, destroyed\n{why}")),
         None => Ok(()),

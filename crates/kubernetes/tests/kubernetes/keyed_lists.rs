@@ -51,12 +51,12 @@ spec:
 /// A kind of its own for each case, and an object of it.
 async fn case(name: &str, spec: &str) -> Case {
     let mut case = Case::new(name).await;
-    let (kind, definition) = (KIND.replace("${id}", case.id()), format!("crd/routers.{}.example", case.id()));
+    let (kind, definition) = (KIND.replace("${id}", case.id()), format!("routers.{}.example", case.id()));
     tokio::task::block_in_place(|| {
         case.cluster.apply_yaml(&kind);
-        case.cluster.established(definition.trim_start_matches("crd/"));
+        case.cluster.established(&definition);
     });
-    case.made(definition);
+    case.made(format!("crd/{definition}"));
     case.apply(&router(spec), Policy::default()).await;
     case.nothing().await;
     case

@@ -8,12 +8,12 @@ use crate::proxy::Proxy;
 use crate::user::{User, Way, client, nodeless, web};
 
 /// The names of the records.
-fn records(user: &User<'_>) -> Vec<String> {
+pub fn records(user: &User<'_>) -> Vec<String> {
     user.names("configmaps").into_iter().filter(|name| name.contains("/stratos-")).collect()
 }
 
 /// Which kinds the record has.
-fn kinds(user: &User<'_>) -> String {
+pub fn kinds(user: &User<'_>) -> String {
     let [record] = &records(user)[..] else { panic!("no record, or more than one") };
     let record: Value = user.live(record);
     record["metadata"]["annotations"]["applyset.kubernetes.io/contains-group-kinds"].as_str().unwrap_or_default().to_owned()
