@@ -12,16 +12,16 @@ folder=$1 subnet=$2 count=$3
 bridge=strt$subnet network=10.213.$subnet
 exec 3>&1 4>&2 1>"$folder/log" 2>&1
 
-pids=() engines=()
+pids=() keepers=()
 clean_up() {
     trap '' TERM INT HUP
     set +e
-    # An engine that nobody has stopped and that is gone has failed, and the tests with it: they cannot know why.
-    for n in "${!engines[@]}"; do kill -0 "${engines[$n]}" || last_words "$n" >&4; done
+    rm -f "$folder"/*.up
     # Whatever runs in a container of ours was started by a shim whose arguments name our folder.
     pkill -KILL -f "containerd-shim.*$folder/"
     kill -TERM "${pids[@]}" 2>/dev/null
     for _ in $(seq 100); do kill -0 "${pids[@]}" 2>/dev/null || break; sleep 0.1; done
+    for engine in "$folder"/*.pid; do kill -KILL "$(cat "$engine")" 2>/dev/null; done
     kill -KILL "${pids[@]}" 2>/dev/null
     wait
     for n in $(seq 0 $((count - 1))); do ip netns del "$bridge-$n"; done
@@ -66,21 +66,36 @@ connect() {
     # No default route: with one, each start of a task waits half a minute for names that nothing here resolves.
     nsenter --net="/run/netns/$namespace" sh -c "ip addr add $network.$((10 + n))/24 dev eth0; ip link set eth0 up; ip link set lo up"
 }
-start() {
+run() {
     local n=$1 options=()
     [[ ! -e $folder/$n.options ]] || mapfile -t options < "$folder/$n.options"
     # Not `ip netns exec`: it mounts another /sys, and the engine finds no cgroups.
-    nsenter --net="/run/netns/$bridge-$n" unshare -u sh -c "hostname node$n; exec dockerd \"\$@\" --data-root $folder/$n-data \
+    exec nsenter --net="/run/netns/$bridge-$n" unshare -u sh -c "hostname node$n; exec dockerd \"\$@\" --data-root $folder/$n-data \
         --exec-root $folder/$n-exec --pidfile $folder/$n.pid -H unix://$folder/$n.sock --insecure-registry $network.0/24 \
-        --registry-mirror http://$network.1:5000" dockerd "${options[@]}" 4>&- &
-    engines[n]=$!
+        --registry-mirror http://$network.1:5000" dockerd "${options[@]}" 4>&-
+}
+# Starts an engine again that has ended by itself, as a machine's service manager would: a swarm's manager of 20.10 ends where a task goes
+# in the moment in which its service is deleted. One that ends again and again stays away. `<n>.up` is there while it should be.
+keep() {
+    local n=$1 engine
+    trap 'kill -TERM "$engine"; wait "$engine"; exit' TERM
+    for _ in 1 2 3 4; do
+        run "$n" & engine=$!
+        wait "$engine" || true
+        rm -f "$folder/$n.pid"
+        [[ -e $folder/$n.up ]] || return 0
+        last_words "$n" >&4 || true     # `head` leaves `tail` before its end
+    done
+}
+start() {
+    keep "$1" & keepers[$1]=$!
     pids+=($!)
 }
 answers() {
     local n=$1
     for _ in $(seq 300); do
-        docker -H "unix://$folder/$n.sock" version >/dev/null 2>&1 && return
-        kill -0 "${engines[$n]}"     # ended: no need to wait on
+        docker -H "unix://$folder/$n.sock" version >/dev/null 2>&1 && touch "$folder/$n.up" && return
+        kill -0 "${keepers[$n]}"     # ended: no need to wait on
         sleep 0.1
     done
     echo "engine $n does not answer"
@@ -89,29 +104,11 @@ answers() {
 for n in $(seq 0 $((count - 1))); do connect "$n"; start "$n"; done
 for n in $(seq 0 $((count - 1))); do answers "$n"; done
 echo ready >&3
-# Starts an engine again that has ended by itself, as a machine's service manager would: a swarm's manager of 20.10 ends where a task goes
-# in the moment in which its service is deleted. One that ends again and again stays away.
-revived=()
-revive() {
-    local n
-    for n in "${!engines[@]}"; do
-        kill -0 "${engines[$n]}" 2>/dev/null && continue
-        revived[n]=$((${revived[n]:-0} + 1))
-        ((revived[n] <= 3)) || continue
-        last_words "$n" >&4
-        start "$n"
-    done
-}
 # `stop N` takes an engine away with all that it runs, as a power cut would; `start N` brings it back.
-while true; do
-    read_status=0
-    read -r -t 0.5 what n || read_status=$?
-    # `read` returns more than 128 where no line came in time.
-    if ((read_status > 128)); then revive; continue; fi
-    ((read_status == 0)) || break
+while read -r what n; do
     case $what in
         stop)
-            unset "engines[$n]"
+            rm "$folder/$n.up"
             mapfile -t inside < <(find "$folder/$n-exec" -name init.pid -exec sh -c 'cat "$1"; echo' sh {} \;)
             kill -KILL "$(cat "$folder/$n.pid")"
             pkill -KILL -f "containerd.*$folder/$n-exec" || true
