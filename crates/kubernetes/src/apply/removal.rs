@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use stratos_engine::platform::PlatformErrorKind;
 use tokio::time::Instant;
 
 use super::body::content;
 use super::{Answer, Call, Found};
 use crate::object::live::Live;
+use crate::query::{Query, segment};
 use crate::retire;
 
 /// What an object may take to go: its pods get 30 s to end where they do not say more, one after another in a StatefulSet.
@@ -17,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 /// Between two looks at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 const JSON: &str = "application/json";
+const DEFINITION: &str = "CustomResourceDefinition.apiextensions.k8s.io";
 
 /// An object as kubectl takes it: `widgets.example.com/w1 --namespace=shop`.
 fn kubectl_name(found: &Found, live: &Live) -> String {
@@ -26,6 +28,22 @@ fn kubectl_name(found: &Found, live: &Live) -> String {
     format!("{}{group}/{}{within}", resource.plural, live.meta.name)
 }
 
+/// Where the first object of the kind is that this specification of a definition defines.
+fn instances(specification: &Value) -> Option<String> {
+    let versions = specification["versions"].as_array()?;
+    let version = versions.iter().find(|version| version["served"] == true)?["name"].as_str()?;
+    let (group, plural) = (specification["group"].as_str()?, specification["names"]["plural"].as_str()?);
+    let path = format!("/apis/{}/{}/{}", segment(group), segment(version), segment(plural));
+    Some(Query::of(path).with("limit", "1").as_str().to_owned())
+}
+
+/// What the API server says of the deletion of a definition, in its status.
+fn terminating(status: &Value) -> Option<&str> {
+    let conditions = status["conditions"].as_array()?;
+    let terminating = conditions.iter().find(|condition| condition["type"] == "Terminating" && condition["status"] == "True")?;
+    terminating["message"].as_str().filter(|message| !message.is_empty())
+}
+
 impl Call<'_> {
     /// Deletes it with what depends on it, if it is what was just read; and waits until it is gone.
     pub(super) async fn remove(&self, found: &Found, live: &Live) -> Result<(), Answer> {
@@ -33,6 +51,7 @@ impl Call<'_> {
             "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground",
             "preconditions": { "uid": live.meta.uid, "resourceVersion": live.meta.resource_version },
         });
+        self.wake(found, live).await;
         let path = found.path(&live.meta.name);
         match self.platform.connection.send(Method::DELETE, &path, JSON, Some(&content(JSON, &options))).await {
             Ok(_) => self.platform.lease.has_deleted(),
@@ -40,6 +59,19 @@ impl Call<'_> {
             Err(failure) => return Err(self.unwritten(&failure)),
         }
         self.wait_until_gone(found, live).await
+    }
+
+    /// Makes the API server open the storage of a kind whose definition is going to be deleted, which it does for the first request of
+    /// that kind. Otherwise its own finalizer is the first, finds the storage "(re)initializing", and may then look at the definition
+    /// again only after up to five minutes (seen in 1.34).
+    async fn wake(&self, found: &Found, live: &Live) {
+        if found.kind.to_string() != DEFINITION {
+            return;
+        }
+        if let Some(path) = instances(&live.body["spec"]) {
+            // Whatever it answers, the definition goes.
+            let _ = self.platform.connection.get(&path).await;
+        }
     }
 
     /// Waits until an object that is being deleted is gone.
@@ -70,7 +102,12 @@ impl Call<'_> {
     /// An object that is still there: what its deletion waits for, and what to do about that.
     fn stays(&self, found: &Found, live: &Live) -> Answer {
         let waits_for: Vec<&str> = live.meta.finalizers.iter().map(String::as_str).collect();
-        let conditions = (found.kind.kind == "Namespace").then(|| retire::conditions(live)).flatten();
+        let kind = found.kind.to_string();
+        let conditions = match kind.as_str() {
+            "Namespace" => retire::conditions(live),
+            DEFINITION => terminating(&live.body["status"]).map(str::to_owned),
+            _ => None,
+        };
         let why = match (waits_for.as_slice(), conditions) {
             (_, Some(conditions)) => format!("it is being deleted, and its conditions say: {conditions}"),
             ([], None) => "it is being deleted, and is still there".to_owned(),
@@ -83,7 +120,7 @@ impl Call<'_> {
             ["kubernetes.io/pvc-protection", ..] => format!("a pod still uses this claim: `kubectl describe {object}` names it"),
             ["customresourcecleanup.apiextensions.k8s.io", ..] => {
                 format!(
-                    "objects of its kind are still there: `kubectl get {} --all-namespaces` shows them, and their finalizers",
+                    "`kubectl get {} --all-namespaces` shows the objects of its kind that are still there, and their finalizers",
                     live.meta.name
                 )
             }
@@ -93,5 +130,29 @@ impl Call<'_> {
             ),
         };
         Answer::Failed(self.error(PlatformErrorKind::Internal, &why).with_hint(hint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_is_asked_for_an_object_in_a_version_that_it_serves() {
+        let of = |versions: Value| instances(&json!({ "group": "example.com", "names": { "plural": "nets" }, "versions": versions }));
+        let served = |name: &str, served: bool| json!({ "name": name, "served": served });
+        assert_eq!(of(json!([served("v1", false), served("v2", true)])).as_deref(), Some("/apis/example.com/v2/nets?limit=1"));
+        assert_eq!(of(json!([served("v1", false)])), None);
+        assert_eq!(instances(&Value::Null), None);
+    }
+
+    #[test]
+    fn what_a_deletion_waits_for_is_in_its_own_words() {
+        let status = |of: Value| json!({ "conditions": [{ "type": "Established", "status": "True", "message": "accepted" }, of] });
+        let initializing = json!({ "type": "Terminating", "status": "True", "message": "could not list instances" });
+        assert_eq!(terminating(&status(initializing)), Some("could not list instances"));
+        assert_eq!(terminating(&status(json!({ "type": "Terminating", "status": "False", "message": "done" }))), None);
+        assert_eq!(terminating(&status(json!({ "type": "Terminating", "status": "True" }))), None);
+        assert_eq!(terminating(&Value::Null), None);
     }
 }

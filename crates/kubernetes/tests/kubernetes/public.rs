@@ -15,8 +15,9 @@ use crate::manifests::Live;
 use crate::stored::Reader;
 
 /// The sets. `${namespace}` in their files is the environment's, which one of them declares as well.
-const SETS: [&str; 10] =
-    ["balancer", "databases", "gateways", "ingress", "metrics", "monitoring", "rollouts", "serverless", "storage", "vaults"];
+const SETS: [&str; 9] = ["balancer", "databases", "gateways", "ingress", "monitoring", "rollouts", "serverless", "storage", "vaults"];
+/// It brings an API server that does not answer, for which no other set's namespace is removed.
+const WITH_A_SERVER: &str = "metrics";
 
 /// A changed field of `changes.yaml`.
 #[derive(serde::Deserialize)]
@@ -148,15 +149,18 @@ async fn is_installed_changed_and_destroyed(set: &Set, live: &Live) -> Result<us
     Ok(objects)
 }
 
-/// One of the sets brings an API server that does not answer. For one set, `STRATOS_TEST_MANIFESTS` names it.
+/// For one set, `STRATOS_TEST_MANIFESTS` names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn sets_of_public_projects_are_stored_as_their_files_say() {
     let apart = Apart::get().await;
     let only = std::env::var("STRATOS_TEST_MANIFESTS").unwrap_or_default();
-    let sets: Vec<Set> = SETS.into_iter().map(Set::new).filter(|set| set.name.contains(&only)).collect();
-    let run =
-        |set: Set| async move { install_change_and_destroy(apart.cluster, &set).await.map_err(|why| format!("== {}\n{why}", set.name)) };
-    let results: Vec<_> = futures::stream::iter(sets).map(run).buffer_unordered(4).collect().await;
+    let is_asked_for = |name: &&str| name.contains(&only);
+    let run = |name: &'static str| async move {
+        install_change_and_destroy(apart.cluster, &Set::new(name)).await.map_err(|why| format!("== {name}\n{why}"))
+    };
+    let apart_from_the_last = futures::stream::iter(SETS.into_iter().filter(is_asked_for)).map(run).buffer_unordered(4);
+    let last = futures::stream::iter(Some(WITH_A_SERVER).filter(is_asked_for)).then(run);
+    let results: Vec<_> = apart_from_the_last.chain(last).collect().await;
     let failed: Vec<String> = results.iter().filter_map(|result| result.clone().err()).collect();
     assert!(failed.is_empty(), "{} of {} sets:\n{}", failed.len(), results.len(), failed.join("\n"));
     let objects: usize = results.iter().flatten().sum();
