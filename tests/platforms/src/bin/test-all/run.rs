@@ -51,12 +51,15 @@ fn joined<'scope>(threads: impl IntoIterator<Item = std::thread::ScopedJoinHandl
     passed
 }
 
-/// Runs one program. A line about one test is passed on as it comes, with the program's name; all else at the end, together.
+/// Runs one program. A line about one test is passed on as it comes, with the program's name; all else at the end, together, and into
+/// a file of Cargo's target folder: a log of many programs is long, and who shows one may cut it.
 fn run(program: &Program, servers: Option<&Path>) -> bool {
     let started = Instant::now();
     let mut command = Command::new(&program.executable);
     // As Cargo would start it.
     command.current_dir(&program.folder).env("CARGO_MANIFEST_DIR", &program.folder).stdin(Stdio::null());
+    // A test says in its message what it has found: the frames of a test runner only push that out of sight.
+    command.env("RUST_BACKTRACE", "0");
     if let Some(threads) = program.threads() {
         command.env("RUST_TEST_THREADS", threads);
     }
@@ -85,7 +88,19 @@ fn run(program: &Program, servers: Option<&Path>) -> bool {
     let seconds = started.elapsed().as_secs();
     let end = if status.success() { String::new() } else { format!("{}: {status}", program.name) };
     say(&format!("\n{} ({seconds} s){}{end}", program.name, String::from_utf8_lossy(&rest)));
+    if let Err(error) = keep(program, &rest) {
+        say(&format!("{}: what it printed is not kept: {error}", program.name));
+    }
     status.success()
+}
+
+/// Keeps what a program printed: `target/test-all/stratos-docker it.log`.
+fn keep(program: &Program, text: &[u8]) -> std::io::Result<()> {
+    // The program is in `target/debug/deps`.
+    let target = program.executable.ancestors().nth(3).unwrap_or(Path::new("."));
+    let folder = target.join("test-all");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(format!("{}.log", program.name)), text)
 }
 
 /// Prints a text whole, also while others print.
