@@ -129,8 +129,14 @@ impl Engines {
     /// # Panics
     /// When one cannot join.
     pub fn form_swarm(&self, count: usize) {
+        let address = self.address(0);
         // A node that is lost is missed after a few seconds, and not after 20.
-        self.docker(0, &["swarm", "init", "--dispatcher-heartbeat", "1s", "--advertise-addr", &self.address(0)]);
+        let heartbeat = ["--dispatcher-heartbeat", "1s"];
+        // A manager of 20.10 ends by itself where it forgets a task in the moment in which the task's service is deleted. It forgets
+        // none before it has this many for an instance; by default it does after five.
+        let history = ["--task-history-limit", "1000"];
+        let init = ["swarm", "init", "--advertise-addr", &address];
+        self.docker(0, &[&init[..], &heartbeat, &history].concat());
         let token = self.docker(0, &["swarm", "join-token", "--quiet", "manager"]);
         for engine in 1..count {
             let manager = format!("{}:2377", self.address(0));

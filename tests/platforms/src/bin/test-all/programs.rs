@@ -26,9 +26,8 @@ const LANES: [&[&str]; 1] = [&[
     "stratos-kubernetes kubernetes",
 ]];
 
-/// Tests that mostly wait for a server: more of them run at once than there are processors. With more of Docker's at once its swarm's
-/// manager is likelier to end by itself: in 20.10 it does where a task goes in the moment in which its service is deleted.
-const THREADS: [(&str, &str); 2] = [("stratos-docker it", "4"), ("stratos-kubernetes kubernetes", "8")];
+/// Tests that mostly wait for a server: more of them run at once than there are processors.
+const THREADS: [(&str, &str); 2] = [("stratos-docker it", "8"), ("stratos-kubernetes kubernetes", "8")];
 
 /// A program that takes as long as all others that need no server: it begins first.
 const LONGEST: &str = "stratos-local contract";
