@@ -110,7 +110,7 @@ impl Failure {
     /// An answer that says no.
     pub(crate) fn answered(code: StatusCode, headers: &HeaderMap, status: Status) -> Self {
         let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let why = if status.message.is_empty() { code.to_string() } else { status.message.clone() };
+        let why = if status.message.is_empty() { code.to_string() } else { without_comparisons(&status.message) };
         let kind = kind_of(code, &status);
         // The server gave up waiting for its own store: what it had begun may go on. A refused request has not begun.
         let lost = code.is_server_error() && code != StatusCode::SERVICE_UNAVAILABLE && !is_refusal(&status.message);
@@ -250,6 +250,11 @@ impl Failure {
                     .to_owned(),
             );
         }
+        if why.contains("for bound claims") {
+            return Some(
+                "if its size is to change: a claim can grow once it has a volume, which it gets when a pod uses it, or at once, as its class says".to_owned(),
+            );
+        }
         if why.contains(UNDISCOVERED) {
             return Some("`kubectl get apiservice` says why; who installed it must mend or remove it".to_owned());
         }
@@ -333,6 +338,26 @@ fn kind_of(code: StatusCode, status: &Status) -> PlatformErrorKind {
     }
 }
 
+/// A message without the comparisons of Go values that some refusals have appended: each begins with a line such as `@@ -6,7 +6,7 @@`, or,
+/// before 1.34, with an indented one such as `core.PersistentVolumeClaimSpec{`.
+fn without_comparisons(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    let mut is_within = false;
+    for (at, line) in message.split('\n').enumerate() {
+        let is_indented = line.starts_with([' ', '\u{a0}']);
+        let begins = line.starts_with("@@") || is_indented && line.ends_with('{');
+        is_within = begins || is_within && (is_indented || line.starts_with(['+', '-', '}']));
+        if !is_within {
+            // The next refusal follows the comparison on a line of its own: `, spec.b: Forbidden`.
+            if at > 0 && !line.is_empty() && !line.starts_with([',', ']']) {
+                out.push('\n');
+            }
+            out.push_str(line);
+        }
+    }
+    out
+}
+
 /// The whole chain: hyper's own text names none of its causes.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -400,6 +425,20 @@ mod tests {
         for (code, reason, message, kind, lost) in table {
             let failure = answered(code, reason, &message);
             assert_eq!((failure.kind, failure.is_lost()), (kind, lost), "{code} {reason}: {message}");
+        }
+    }
+
+    #[test]
+    fn comparisons_of_go_values_are_left_out_of_messages() {
+        for (message, expected) in [
+            ("spec: Forbidden: no", "spec: Forbidden: no"),
+            ("two\nlines", "two\nlines"),
+            ("spec: Forbidden: no\n@@ -6,7 +6,7 @@\n   \"a\": {\n-   \"b\": 1\n+   \"b\": 2\n  },\n", "spec: Forbidden: no"),
+            ("spec: no\n  core.Spec{\n  \t... // 2 fields\n- \ta: 1,\n+ \ta: 2,\n  }\n", "spec: no"),
+            ("spec: no\n\u{a0}\u{a0}core.Spec{\n-\u{a0}\ta: 1,\n\u{a0}\u{a0}}\n", "spec: no"),
+            ("[spec.a: no\n@@ -1 +1 @@\n-1\n+2\n, spec.b: no]", "[spec.a: no, spec.b: no]"),
+        ] {
+            assert_eq!(answered(422, "Invalid", message).why(), expected);
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use stratos_engine::deploy::Policy;
 use stratos_engine::plan::change::Action;
+use stratos_test_platforms::Cluster;
 
 use crate::manifests::{Live, cluster};
 use crate::support::eventually;
@@ -311,5 +312,39 @@ spec:
     let [note] = &plan.coverage.degraded[..] else { panic!("{:?}", plan.coverage.degraded) };
     let words = "does not keep spec.behavior.scaleUp.tolerance of test/HorizontalPodAutoscaler.autoscaling/web";
     assert!(note.contains(words) && note.contains("feature gate"), "{note}");
+    live.apply(destroy()).await.unwrap();
+}
+
+/// Its claim grows in place. Its StatefulSet, whose templates of claims cannot change, is replaced, and finds the claim again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_volume_grows_and_keeps_what_is_in_it() {
+    let cluster = tokio::task::spawn_blocking(Cluster::shared).await.unwrap();
+    let of = |size: &str| {
+        let image = format!("{}/web:1", cluster.registry());
+        let app = format!("image = \"{image}\"\nvolumes.data = {{ path = \"/data\", size = \"{size}\", access = \"replica\" }}\n");
+        Live { cluster, ..Live::new("grows", &[], &app) }
+    };
+    let live = of("1Gi");
+    live.apply(Policy::default()).await.unwrap();
+    let claim = eventually(|| async {
+        let claim = object(&live, "pvc/data-web-0").await;
+        let is_bound = |claim: &Value| claim["status"]["phase"] == "Bound";
+        claim.clone().filter(is_bound).ok_or_else(|| format!("{claim:?}"))
+    })
+    .await;
+
+    let live = of("2Gi");
+    let plan = live.plan(Policy::default()).await.unwrap();
+    assert!(plan.held.is_empty(), "{:#?}", plan.held);
+    let actions: Vec<String> = plan.changes.iter().map(|change| format!("{:?} {}", change.action, change.id.name)).collect();
+    assert!(actions.iter().any(|action| action == "Update data-web-0"), "{actions:#?}");
+    assert!(actions.iter().any(|action| action.starts_with("Replace") && action.ends_with(" web")), "{actions:#?}");
+    live.apply(Policy::default()).await.unwrap();
+    live.unchanged("when the volume has grown").await.unwrap();
+    let set = object(&live, "statefulset/web").await.unwrap();
+    assert_eq!(set["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], "2Gi");
+    let grown = object(&live, "pvc/data-web-0").await.unwrap();
+    assert_eq!(grown["spec"]["resources"]["requests"]["storage"], "2Gi");
+    assert_eq!((&grown["metadata"]["uid"], &grown["spec"]["volumeName"]), (&claim["metadata"]["uid"], &claim["spec"]["volumeName"]));
     live.apply(destroy()).await.unwrap();
 }
