@@ -1,11 +1,11 @@
 //! Single steps on containers, each of which may have happened already.
 
 use bollard::errors::Error;
-use bollard::query_parameters::{LogsOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions, StopContainerOptions};
+use bollard::query_parameters::{LogsOptions, RemoveContainerOptions, RenameContainerOptions, StopContainerOptions};
 use futures::StreamExt;
 use stratos_engine::platform::PlatformError;
 
-use super::DockerPlatform;
+use super::{DockerPlatform, network};
 use crate::failure::{failure, is_not_found};
 
 /// Requests for the end of one container: each waits as long as a request may, and a container may take longer.
@@ -30,10 +30,9 @@ pub(crate) async fn stop(platform: &DockerPlatform, id: &str, name: &str) -> Res
 
 /// Starts what was stopped, or goes on with what was paused.
 pub(crate) async fn start(platform: &DockerPlatform, id: &str, name: &str) -> Result<(), PlatformError> {
-    let docker = &platform.connection.docker;
     let paused = |error: &Error| matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("paused"));
-    let result = match docker.start_container(id, None::<StartContainerOptions>).await {
-        Err(error) if paused(&error) => docker.unpause_container(id).await,
+    let result = match network::start(platform, id).await? {
+        Err(error) if paused(&error) => platform.connection.docker.unpause_container(id).await,
         other => other,
     };
     result.map_err(|error| failure(format!("starting the container {name}"), &error))
@@ -66,7 +65,7 @@ pub(crate) async fn rename(platform: &DockerPlatform, id: &str, from: &str, to: 
     let at_once = StopContainerOptions { t: Some(0), ..StopContainerOptions::default() };
     docker.stop_container(id, Some(at_once)).await.map_err(failed)?;
     rename().await.map_err(failed)?;
-    docker.start_container(id, None::<StartContainerOptions>).await.map_err(failed)
+    network::start(platform, id).await?.map_err(failed)
 }
 
 /// The last lines that it wrote. Where they cannot be had, there are none: they only explain.

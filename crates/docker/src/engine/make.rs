@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bollard::models::{ContainerCreateBody, EndpointSettings, NetworkConnectRequest, NetworkingConfig};
-use bollard::query_parameters::{CreateContainerOptions, DownloadFromContainerOptions, StartContainerOptions, UploadToContainerOptions};
+use bollard::query_parameters::{CreateContainerOptions, DownloadFromContainerOptions, UploadToContainerOptions};
 use bytes::Bytes;
 use futures::StreamExt;
 use stratos_engine::desired::document::{Document, DocumentBuilder, Leaf};
@@ -16,7 +16,7 @@ use super::live::Member;
 use super::names::is_short_id;
 use super::record::{RECORD, RESOURCE, Record};
 use super::translate::VOLUME;
-use super::{DockerPlatform, body, containers, goal, image, volume};
+use super::{DockerPlatform, body, containers, goal, image, network, volume};
 use crate::container::{self, Container, secrets};
 use crate::failure::failure;
 use crate::labels;
@@ -131,17 +131,17 @@ async fn finish(
     files: Option<Bytes>,
 ) -> Result<(), PlatformError> {
     let docker = &platform.connection.docker;
-    for (network, endpoint) in networks {
+    for (to, endpoint) in networks {
         let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(endpoint) };
-        let connected = docker.connect_network(&network, request).await;
-        connected.map_err(|error| failure(format!("attaching {name} to the network {network}"), &error))?;
+        let connected = network::connect(platform, &to, request).await?;
+        connected.map_err(|error| failure(format!("attaching {name} to the network {to}"), &error))?;
     }
     if let Some(files) = files {
         let options = UploadToContainerOptions { path: "/".to_owned(), ..UploadToContainerOptions::default() };
         let uploaded = docker.upload_to_container(id, Some(options), bollard::body_full(files)).await;
         uploaded.map_err(|error| failure(format!("writing the files of {name}"), &error))?;
     }
-    let started = docker.start_container(id, None::<StartContainerOptions>).await;
+    let started = network::start(platform, id).await?;
     started.map_err(|error| {
         let error = failure(format!("starting the container {name}"), &error);
         let any = |words: &[&str]| words.iter().any(|word| error.why.contains(word));

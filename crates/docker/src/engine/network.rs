@@ -2,15 +2,22 @@
 //! network of ours is made and removed.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::{Network, NetworkCreateRequest};
-use bollard::query_parameters::ListNetworksOptions;
+use bollard::models::{Network, NetworkConnectRequest, NetworkCreateRequest};
+use bollard::query_parameters::{ListNetworksOptions, StartContainerOptions};
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
+use tokio::time::Instant;
 
 use super::{DockerPlatform, translate};
 use crate::failure::{failure, is_not_found};
 use crate::labels;
+
+/// What whoever has made a second network of one name may take to remove it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes the environment's network where it is missing.
 ///
@@ -54,6 +61,57 @@ pub(crate) async fn ensure(platform: &DockerPlatform, request: NetworkCreateRequ
     Ok(())
 }
 
+/// Starts a container, again where one of two networks of one name has gone.
+pub(crate) async fn start(platform: &DockerPlatform, id: &str) -> Result<Result<(), Error>, PlatformError> {
+    let start = || platform.connection.docker.start_container(id, None::<StartContainerOptions>);
+    let started = start().await;
+    if is_settled(platform, &started).await? { Ok(start().await) } else { Ok(started) }
+}
+
+/// The same with attaching a container to a network.
+pub(crate) async fn connect(
+    platform: &DockerPlatform,
+    name: &str,
+    request: NetworkConnectRequest,
+) -> Result<Result<(), Error>, PlatformError> {
+    let connect = || platform.connection.docker.connect_network(name, request.clone());
+    let connected = connect().await;
+    if is_settled(platform, &connected).await? { Ok(connect().await) } else { Ok(connected) }
+}
+
+/// Whether the engine found two networks of one name, of which one is left now.
+async fn is_settled(platform: &DockerPlatform, result: &Result<(), Error>) -> Result<bool, PlatformError> {
+    let Err(Error::DockerResponseServerError { message, .. }) = result else { return Ok(false) };
+    let Some(name) = ambiguous(message) else { return Ok(false) };
+    settle(platform, name).await.map(|()| true)
+}
+
+/// The name of which there are two networks: "network shop-dev is ambiguous (2 matches found on name)".
+fn ambiguous(message: &str) -> Option<&str> {
+    let (before, _) = message.split_once(" is ambiguous")?;
+    before.rsplit_once("network ").map(|(_, name)| name)
+}
+
+/// Waits until whoever made a second network of this name has removed it; of one who is gone it is removed.
+async fn settle(platform: &DockerPlatform, name: &str) -> Result<(), PlatformError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = find(platform, name).await?;
+        let younger = found.get(1..).unwrap_or_default();
+        if younger.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            for network in younger {
+                ours(platform, name, network)?;
+                remove_by(platform, network.id.as_deref().unwrap_or_default(), name).await?;
+            }
+        } else {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
 /// Removes the environment's network, if it is ours.
 pub(crate) async fn remove(platform: &DockerPlatform) -> Result<(), PlatformError> {
     let name = translate::network(&platform.config);
@@ -95,4 +153,18 @@ fn ours(platform: &DockerPlatform, name: &str, network: &Network) -> Result<(), 
     }
     let error = PlatformError::new(PlatformErrorKind::Rejected, format!("using the network {name}"), "it belongs to somebody else");
     Err(error.with_hint("give the environment a `namespace` of its own, or remove that network"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ambiguous;
+
+    #[test]
+    fn the_name_of_two_networks() {
+        let long = "cannot start: network shop-dev is ambiguous (2 matches found on name)";
+        for (message, name) in [(long, Some("shop-dev")), ("network a is ambiguous", Some("a")), ("network a not found", None), ("", None)]
+        {
+            assert_eq!(ambiguous(message), name);
+        }
+    }
 }

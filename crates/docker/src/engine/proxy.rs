@@ -11,8 +11,8 @@ use bollard::models::{
     NetworkDisconnectRequest, NetworkingConfig, PortBinding, RestartPolicy, RestartPolicyNameEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions, StartContainerOptions,
-    StopContainerOptions, UploadToContainerOptions,
+    CreateContainerOptions, KillContainerOptions, LogsOptions, RemoveContainerOptions, RenameContainerOptions, StopContainerOptions,
+    UploadToContainerOptions,
 };
 use futures::StreamExt;
 use stratos_balancer::configuration::{CONNECTIONS, Configuration, Listener};
@@ -26,7 +26,7 @@ use super::goal::Goal;
 use super::handover::{self, Patience};
 use super::ports::Published;
 use super::record::{PROXY, RESOURCE, ROLE};
-use super::{DockerPlatform, image, names, translate};
+use super::{DockerPlatform, image, names, network, translate};
 use crate::failure::{failure, is_not_found};
 use crate::labels;
 
@@ -384,8 +384,7 @@ async fn upload(platform: &DockerPlatform, id: &str, routes: &Routes) -> Result<
 }
 
 async fn start(platform: &DockerPlatform, id: &str, name: &str) -> Result<(), PlatformError> {
-    let started = platform.connection.docker.start_container(id, None::<StartContainerOptions>).await;
-    started.map_err(|error| {
+    network::start(platform, id).await?.map_err(|error| {
         let error = failure(format!("starting the proxy {name}, which has the published ports"), &error);
         let taken = is_taken(&error);
         // Nothing that is repeated at once frees a port: whoever has it has to let it go.

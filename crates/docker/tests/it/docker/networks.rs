@@ -1,11 +1,12 @@
-//! A container that somebody has connected to a further network.
+//! Networks that others have made: a further one of a container, a second one of the same name.
 
+use bollard::models::NetworkCreateRequest;
 use stratos_engine::deploy::RequestedAction;
 use stratos_engine::platform::contract::run;
 use stratos_engine::platform::contract::stage::Stage;
 
 use super::behaviour::ids;
-use super::subject::{DockerSubject, engines};
+use super::subject::{DockerSubject, engine, engines};
 
 #[test]
 fn a_network_that_was_added_by_hand_is_kept_by_a_restart_and_removed_by_an_apply_that_says_so() {
@@ -33,5 +34,28 @@ fn a_network_that_was_added_by_hand_is_kept_by_a_restart_and_removed_by_an_apply
         stage.expect_nothing().await;
         assert!(!networks(&ids(subject, "web").await.remove(0).1).contains(&further));
         assert!(!engines().docker(0, &["network", "inspect", &further]).is_empty(), "it is not ours to remove");
+    });
+}
+
+/// Two who apply at once may both make the environment's network; one of them is killed before it has removed its own.
+#[test]
+fn a_second_network_of_the_same_name_that_nobody_removes_is_removed() {
+    run::<DockerSubject>(async |subject| {
+        let mut stage = Stage::with_web(subject);
+        stage.converge().await;
+        let name = format!("{}-dev", subject.prefix);
+        let labels = engines().docker(0, &["network", "inspect", "--format", "{{json .Labels}}", &name]);
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("bridge".to_owned()),
+            labels: serde_json::from_str(&labels).unwrap(),
+            ..NetworkCreateRequest::default()
+        };
+        engine().create_network(request).await.unwrap();
+        let there = || engines().docker(0, &["network", "ls", "--quiet", "--filter", &format!("name={name}")]).lines().count();
+        assert_eq!(there(), 2);
+        stage.web("other", 1);
+        stage.converge().await;
+        assert_eq!(there(), 1);
     });
 }
