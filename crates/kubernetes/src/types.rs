@@ -40,7 +40,9 @@ pub(crate) enum Type {
     Custom,
     /// Any JSON.
     Json,
-    /// Text, a flag, a whole number, bytes or a time: what is written is what is stored.
+    /// Text, bytes or a time, which are text in JSON: what is written is what is stored.
+    Text,
+    /// A flag, a whole number, or a whole number or text: the same.
     Plain,
     /// A number of Go's type float64.
     Float,
@@ -176,6 +178,11 @@ impl Type {
         !matches!(self, Self::Unknown | Self::Custom | Self::Json)
     }
 
+    /// Whether no flag and no number can be a value of it.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Image)
+    }
+
     /// Whether it is a map with free keys, which the server drops when it is empty.
     pub(crate) fn is_map(self) -> bool {
         matches!(self, Self::Map(_))
@@ -259,7 +266,7 @@ impl Table {
             (Some((name, about)), default) => {
                 let (about, is_dropped) = about.strip_suffix(" omit").map_or((about, false), |about| (about, true));
                 let of = match self.read(about, places, known) {
-                    Type::Plain if name == "image" && CONTAINERS.contains(&self.structs[structure].name) => Type::Image,
+                    Type::Text if name == "image" && CONTAINERS.contains(&self.structs[structure].name) => Type::Image,
                     of => of,
                 };
                 self.structs[structure].fields.push(Field { name, of, is_dropped, default });
@@ -286,7 +293,8 @@ impl Table {
             Type::Map(place(self.maps.len()))
         } else {
             match text.strip_suffix(" atomic").unwrap_or(text) {
-                "text" | "bool" | "int" | "int|text" | "bytes" | "time" => Type::Plain,
+                "text" | "bytes" | "time" => Type::Text,
+                "bool" | "int" | "int|text" => Type::Plain,
                 "float" => Type::Float,
                 "quantity" => Type::Quantity,
                 "amount" => Type::Amount,

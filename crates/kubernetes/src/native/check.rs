@@ -24,10 +24,8 @@ const OF_THE_SERVER: [&str; 9] = [
     "selfLink",
     "uid",
 ];
-/// Maps whose values are text in every kind that comes with a cluster. YAML reads `true` and `80` as something else.
-const TEXTS: [&str; 5] = ["labels", "annotations", "matchLabels", "nodeSelector", "stringData"];
-/// Lists of text.
-const LISTS: [&str; 2] = ["args", "command"];
+/// The others, which are looked at as they are typed.
+const LOOKED_AT: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
 
 /// What is wrong, and where.
 #[derive(Debug)]
@@ -41,12 +39,16 @@ pub(super) struct Problem {
 pub(super) fn object(identity: &Identity, tree: &Tree) -> Vec<Problem> {
     let mut out = Vec::new();
     metadata(tree, &mut out);
-    let config_map = identity.api_version == "v1" && identity.kind == "ConfigMap";
-    for entry in tree.entries().iter().filter(|entry| config_map && ["data", "binaryData"].contains(&entry.key.as_str())) {
-        texts(entry, &mut out);
-    }
-    if Type::of(&identity.api_version, &identity.kind).is_known() {
-        within(tree, &mut out);
+    let of = Type::of(&identity.api_version, &identity.kind);
+    for Entry { key, value, .. } in tree.entries() {
+        match key.as_str() {
+            "apiVersion" | "kind" => {}
+            "metadata" => {
+                let fields = value.entries().iter().filter(|entry| LOOKED_AT.contains(&entry.key.as_str()));
+                fields.for_each(|entry| texts(&entry.key, &entry.value, of.field("metadata").field(&entry.key), &mut out));
+            }
+            key => texts(key, value, of.field(key), &mut out),
+        }
     }
     out
 }
@@ -98,40 +100,17 @@ fn is_path_segment(name: &str) -> bool {
     ![".", ".."].contains(&name) && !name.contains(['/', '%'])
 }
 
-/// Looks through an object for values that are no text where text is asked for.
-fn within(tree: &Tree, out: &mut Vec<Problem>) {
-    for entry in tree.entries() {
-        let key = entry.key.as_str();
-        // A schema has fields of any name.
-        if key == "openAPIV3Schema" {
-            continue;
-        }
-        if TEXTS.contains(&key) {
-            texts(entry, out);
-        } else if LISTS.contains(&key) {
-            out.extend(entry.value.items().iter().filter_map(|item| no_text(key, item)));
-        } else if key == "env" {
-            let values = entry.value.items().iter().filter_map(|item| item.get("value"));
-            out.extend(values.filter_map(|value| no_text("value", value)));
-            continue;
-        } else {
-            within(&entry.value, out);
-        }
-    }
-    tree.items().iter().for_each(|item| within(item, out));
-}
-
-fn texts(map: &Entry, out: &mut Vec<Problem>) {
-    out.extend(map.value.entries().iter().filter_map(|entry| no_text(&entry.key, &entry.value)));
-}
-
-fn no_text(name: &str, tree: &Tree) -> Option<Problem> {
+/// Looks through a value of a type for what is no text where text is asked for: YAML reads `true` and `80` as something else.
+fn texts(name: &str, tree: &Tree, of: Type, out: &mut Vec<Problem>) {
     match &tree.node {
-        Node::Scalar(Value::Bool(_) | Value::Number(_)) => Some(Problem {
+        Node::Scalar(Value::Bool(_) | Value::Number(_)) if of.is_text() => out.push(Problem {
             at: tree.at.clone(),
             why: format!("`{name}` must be text, and YAML reads this as {}", tree.kind()),
             help: Some("put it in quotes".to_owned()),
         }),
-        _ => None,
+        _ => {
+            tree.entries().iter().for_each(|entry| texts(&entry.key, &entry.value, of.field(&entry.key), out));
+            tree.items().iter().for_each(|item| texts(name, item, of.item(), out));
+        }
     }
 }

@@ -50,7 +50,7 @@ mod tests {
             assert_eq!((scalar(Type::Amount, &value), scalar(Type::Quantity, &value)), (text("1"), text("1")));
         }
         assert_eq!((scalar(Type::Amount, &json!("1n")), scalar(Type::Quantity, &json!("1n"))), (text("1m"), text("1n")));
-        for of in [Type::Unknown, Type::Json, Type::Plain] {
+        for of in [Type::Unknown, Type::Json, Type::Plain, Type::Text] {
             assert_eq!(scalar(of, &json!("1000m")), text("1000m"));
             assert_eq!(scalar(of, &json!(3)), Some(Leaf::Integer(3)));
             assert_eq!(scalar(of, &json!(1.0)), Some(Leaf::Number("1.0".into())));

@@ -56,7 +56,7 @@ fn types_are_found_along_a_path() {
     assert_eq!(container.along(["resources", "limits", "cpu"]), Type::Amount);
     assert_eq!(container.field("ports").keys(), Some(&["containerPort", "protocol"][..]));
     assert_eq!(container.field("command").keys(), None);
-    assert_eq!(Type::of("v1", "ConfigMap").along(["data", "sizeLimit"]), Type::Plain);
+    assert_eq!(Type::of("v1", "ConfigMap").along(["data", "sizeLimit"]), Type::Text);
     assert_eq!(pod().along(["volumes", "[name=v]", "emptyDir", "sizeLimit"]), Type::Quantity);
 }
 

@@ -28,7 +28,7 @@ fn lists() -> Vec<(String, &'static str)> {
         (format!("{POD}  imagePullSecrets:\n  - name: a\n  - name: a\n"), "`spec.imagePullSecrets`: duplicate element [name=a]"),
         (format!("{POD}  schedulingGates:\n  - name: a\n  - name: a\n"), "`spec.schedulingGates`: duplicate element [name=a]"),
         (
-            format!("{POD}  resourceClaims:\n  - {{ name: a, resourceClaimName: x }}\n  - {{ name: a, resourceClaimName: y }}\n"),
+            format!("{POD}  resourceClaims:\n  - {{ name: a, resourceClaimName: one }}\n  - {{ name: a, resourceClaimName: two }}\n"),
             "`spec.resourceClaims`: duplicate",
         ),
         (
@@ -46,11 +46,11 @@ fn lists() -> Vec<(String, &'static str)> {
             "duplicate element [containerPort=53,protocol=TCP]",
         ),
         (
-            container("    volumeMounts:\n    - { mountPath: /a, name: x }\n    - { mountPath: /a, name: y }\n"),
+            container("    volumeMounts:\n    - { mountPath: /a, name: x }\n    - { mountPath: /a, name: z }\n"),
             "duplicate element [mountPath=/a]",
         ),
         (
-            container("    volumeDevices:\n    - { devicePath: /a, name: x }\n    - { devicePath: /a, name: y }\n"),
+            container("    volumeDevices:\n    - { devicePath: /a, name: x }\n    - { devicePath: /a, name: z }\n"),
             "duplicate element [devicePath=/a]",
         ),
         (
