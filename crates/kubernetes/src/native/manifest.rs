@@ -155,7 +155,9 @@ fn of_file<'a>(file: &'a NativeFile, out: &mut Vec<Manifest<'a>>, problems: &mut
 /// A document: an object, or a list of them.
 fn opened<'a>(file: &'a NativeFile, tree: Tree, out: &mut Vec<Manifest<'a>>, problems: &mut Vec<Diagnostic>) {
     let text = |key: &str| tree.get(key).and_then(Tree::as_str).map(Cow::Borrowed);
-    let list_of = text("kind").filter(|_| tree.get("items").is_some()).and_then(|kind| kind.strip_suffix("List").map(str::to_owned));
+    // A list has no name: with one it is an object of a kind that is called like that.
+    let is_list = tree.get("items").is_some() && tree.get("metadata").and_then(|metadata| metadata.get("name")).is_none();
+    let list_of = text("kind").filter(|_| is_list).and_then(|kind| kind.strip_suffix("List").map(str::to_owned));
     let Some(of) = list_of else { return one(file, tree, out, problems) };
     let api_version = text("apiVersion").map(Cow::into_owned);
     if !matches!(tree.get("items").map(|items| &items.node), Some(Node::List(_) | Node::Scalar(Value::Null))) {

@@ -204,6 +204,53 @@ fn each_mistake_is_said_at_its_place() {
     }
 }
 
+/// Whether a value must be text is said by its type, wherever it is.
+#[test]
+fn what_is_no_text_is_said_where_its_type_is_text() {
+    let pod = |container: &str| {
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{ name: a }}\nspec: {{ containers: [{{ name: c, image: i, {container} }}] }}\n")
+    };
+    let custom = |rest: &str| format!("apiVersion: x.example.com/v1\nkind: Thing\n{rest}\n");
+    let definition = |schema: &str| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{ name: things.x.example.com }}\n\
+             spec: {{ group: x.example.com, scope: Cluster, names: {{ kind: Thing, plural: things }}, \
+             versions: [{{ name: v1, served: true, storage: true, schema: {{ openAPIV3Schema: {{ type: object, {schema} }} }} }}] }}\n"
+        )
+    };
+    let class =
+        "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: { name: a }\nprovisioner: p\nparameters: { encrypted: true }\n";
+    let role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: { name: a }\nrules: [{ apiGroups: [''], resources: [pods], verbs: [get], resourceNames: [1] }]\n";
+    for (text, name) in [
+        (pod("command: [sleep, 5]"), Some("command")),
+        (pod("workingDir: 1"), Some("workingDir")),
+        (pod("env: [{ name: 1, value: x }]"), Some("name")),
+        (pod("resources: { limits: { cpu: 1 } }, ports: [{ containerPort: 80 }], tty: true"), None),
+        (pod("livenessProbe: { httpGet: { port: 80 } }"), None),
+        (pod("image: 1.5").replace("image: i, ", ""), Some("image")),
+        (class.to_owned(), Some("encrypted")),
+        (role.to_owned(), Some("resourceNames")),
+        (custom("metadata: { name: a, labels: { x: 1 } }"), Some("x")),
+        (custom("metadata: { name: a }\nspec: { labels: { x: 1 }, command: [1], env: [{ value: 1 }] }"), None),
+        (
+            definition(
+                "properties: { labels: { type: object, default: { x: 1 } }, command: { type: array, items: { type: integer }, example: [1] } }",
+            ),
+            None,
+        ),
+        (definition("description: 1"), Some("description")),
+        ("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a }\nbinaryData: { k: 1 }\n".to_owned(), Some("k")),
+    ] {
+        let read = translated("platform.kubernetes.manifests = \"k.yaml\"\n", &[("k.yaml", &text)]);
+        let said = read.err().map(|report| report.to_string()).unwrap_or_default();
+        let expected = name.map(|name| format!("`{name}` must be text"));
+        assert!(
+            expected.as_ref().map_or(said.is_empty(), |expected| said.contains(expected)),
+            "{text}\ngives {said}\nand not {expected:?}"
+        );
+    }
+}
+
 #[test]
 fn the_part_itself_is_checked() {
     let files = [

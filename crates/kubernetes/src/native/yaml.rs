@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
@@ -56,6 +56,41 @@ pub(super) fn lenient(text: &str) -> Result<Vec<Tree>, SyntaxError> {
 }
 
 fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Tree>, SyntaxError> {
+    let objects = json_objects(text);
+    if objects.len() < 2 {
+        return read_yaml(text, duplicate_keys);
+    }
+    let mut out = Vec::new();
+    for object in objects {
+        let shifted = |at: Range<usize>| at.start + object.start..at.end + object.start;
+        let trees = read_yaml(&text[object.clone()], duplicate_keys);
+        let mut trees = trees.map_err(|error| SyntaxError { at: shifted(error.at), ..error })?;
+        trees.iter_mut().for_each(|tree| tree.shift(object.start));
+        out.extend(trees);
+    }
+    Ok(out)
+}
+
+/// Where the objects of JSON are that stand one after another, as programs print them, which YAML does not know; nothing where it is not
+/// just that.
+fn json_objects(text: &str) -> Vec<Range<usize>> {
+    if !text.trim_start().starts_with('{') {
+        return Vec::new();
+    }
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let mut out = Vec::new();
+    let mut start = 0;
+    while let Some(object) = objects.next() {
+        if object.is_err() {
+            return Vec::new();
+        }
+        out.push(start..objects.byte_offset());
+        start = objects.byte_offset();
+    }
+    out
+}
+
+fn read_yaml(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Tree>, SyntaxError> {
     let options = serde_saphyr::options! {
         // Plain scalars are read anew (`scalar`): here they are text, or what they are in every version of YAML.
         strict_booleans: true,
@@ -255,6 +290,20 @@ impl<'de> Deserialize<'de> for Raw {
 }
 
 impl Tree {
+    /// Moves all places: the text is a part of another one, which begins there.
+    fn shift(&mut self, by: usize) {
+        let moved = |at: &mut Range<usize>| *at = at.start + by..at.end + by;
+        moved(&mut self.at);
+        match &mut self.node {
+            Node::Scalar(_) => {}
+            Node::List(items) => items.iter_mut().for_each(|item| item.shift(by)),
+            Node::Map(entries) => entries.iter_mut().for_each(|entry| {
+                moved(&mut entry.key_at);
+                entry.value.shift(by);
+            }),
+        }
+    }
+
     /// The keys and values, where it is a table; nothing elsewhere.
     pub(super) fn entries(&self) -> &[Entry] {
         match &self.node {
@@ -388,6 +437,19 @@ mod tests {
     #[test]
     fn json_is_read_too() {
         assert_eq!(values("{\n\t\"a\": [1, \"x\\/y\", null],\n\t\"b\": {}\n}\n"), [json!({ "a": [1, "x/y", null], "b": {} })]);
+    }
+
+    /// Other programs print objects one after another.
+    #[test]
+    fn json_objects_may_follow_each_other() {
+        let text = "{\"a\": \"\\ud83d\\ude00\"}\n{\"b\":\n {\"c\": 1e1}}{}";
+        assert_eq!(values(text), [json!({ "a": "😀" }), json!({ "b": { "c": 10 } }), json!({})]);
+        let trees = documents(text).unwrap();
+        let c = trees[1].get("b").and_then(|b| b.get("c")).unwrap();
+        assert_eq!(&text[c.at.clone()], "1e1");
+        assert_eq!(&text[trees[1].entries()[0].key_at.clone()], "\"b\"");
+        let wrong = documents("{\"a\": 1}\n{\"b\": 1, \"b\": 2}").unwrap_err();
+        assert!(wrong.message.contains("duplicate") && wrong.at.start > 10, "{wrong:?}");
     }
 
     #[test]
