@@ -141,7 +141,8 @@ impl ApplySet {
     }
 
     /// The kinds of which there is something of ours in the namespace, as far as they may be looked at. A kind that cannot be read is
-    /// among them where there was a record: something of it may be ours.
+    /// among them where there is anything of ours: something of it may be, too. Where all that is ours cannot be read, it is as if nothing
+    /// were there.
     async fn recover(&self, connection: &Connection, discovery: &Discovery) -> Result<Places, Failure> {
         let selector = &marks::selector(&self.owner);
         let kinds = discovery.listable().await?.resources.into_iter();
@@ -195,7 +196,7 @@ impl ApplySet {
         if !ran.is_empty() {
             object["metadata"]["annotations"][RAN] = ran.join(",").into();
         }
-        let content = Content { kind: "application/apply-patch+yaml", bytes: object.to_string().into_bytes() };
+        let content = Content::of("application/apply-patch+yaml", &object);
         let path = format!("{}?fieldManager={MANAGER}&force=true", self.path());
         connection.send(Method::PATCH, &path, "application/json", Some(&content)).await.map(|_| ())
     }

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::client::{Body, ConfigExt as _};
 use kube::core::Status;
+use serde_json::Value;
 use stratos_engine::platform::{PlatformError, PlatformErrorKind};
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -82,6 +83,33 @@ pub(crate) struct Content {
     pub(crate) kind: &'static str,
     /// The encoded body. It may hold secrets: it is in no error and no log.
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Content {
+    /// A value as JSON that is YAML, too: the API server reads an apply as that. In YAML some characters end a line, or are forbidden,
+    /// unless they are escaped.
+    pub(crate) fn of(kind: &'static str, value: &Value) -> Self {
+        let mut bytes = Vec::with_capacity(1024);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, ReadableAsYaml);
+        // Nothing in a value fails to be written into memory.
+        let _ = serde::Serialize::serialize(value, &mut serializer);
+        Self { kind, bytes }
+    }
+}
+
+/// Escapes what is printed in JSON and not in YAML (YAML 1.1, `c-printable` and `b-char`).
+struct ReadableAsYaml;
+
+impl serde_json::ser::Formatter for ReadableAsYaml {
+    fn write_string_fragment<W: ?Sized + std::io::Write>(&mut self, out: &mut W, fragment: &str) -> std::io::Result<()> {
+        let is_special = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+        let mut rest = fragment;
+        while let Some((at, special)) = rest.char_indices().find(|(_, c)| is_special(*c)) {
+            write!(out, "{}\\u{:04x}", &rest[..at], u32::from(special))?;
+            rest = &rest[at + special.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
 }
 
 /// What a server answered with 2xx.
@@ -334,4 +362,20 @@ fn warnings(headers: &HeaderMap) -> Vec<String> {
         Some(quoted.trim_end_matches('"').replace("\\\"", "\""))
     };
     headers.get_all(header::WARNING).iter().filter_map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_json_and_yaml() {
+        let value = json!({ "a\u{85}b": "\u{7f}\u{9f} \u{2028}x\u{2029}\u{feff}\u{ffff} \u{a0}é🔐\n\"" });
+        let bytes = Content::of("", &value).bytes;
+        let text = std::str::from_utf8(&bytes).unwrap();
+        assert_eq!(text, "{\"a\\u0085b\":\"\\u007f\\u009f \\u2028x\\u2029\\ufeff\\uffff \u{a0}é🔐\\n\\\"\"}");
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), value);
+    }
 }

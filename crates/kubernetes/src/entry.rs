@@ -91,7 +91,7 @@ async fn send(connection: &Connection, resource: &Resource, path: &str, live: &L
         { "op": "replace", "path": "/metadata/managedFields", "value": live.with_applied_version(&resource.api_version) },
         { "op": "replace", "path": "/metadata/resourceVersion", "value": live.meta.resource_version },
     ]);
-    let content = Content { kind: JSON_PATCH, bytes: patch.to_string().into_bytes() };
+    let content = Content::of(JSON_PATCH, &patch);
     let answer = connection.send(Method::PATCH, &format!("{path}?fieldManager={MANAGER}{more}"), JSON, Some(&content)).await?;
     Live::parse(&answer.body).map_err(|error| Failure::unreadable(&error))
 }

@@ -143,5 +143,5 @@ fn annotations(desired: &Desired, revision: Option<&str>) -> marks::Map {
 
 /// An object as it is sent.
 pub(super) fn content(kind: &'static str, object: &Value) -> Content {
-    Content { kind, bytes: object.to_string().into_bytes() }
+    Content::of(kind, object)
 }

@@ -82,7 +82,7 @@ impl Asked<'_> {
         // Nothing has this version: it is made, or refused.
         object["metadata"]["resourceVersion"] = json!("1");
         let path = format!("{}?fieldManager={MANAGER}&force=false&dryRun=All&fieldValidation=Strict", self.path(&name));
-        let content = Content { kind: APPLY, bytes: object.to_string().into_bytes() };
+        let content = Content::of(APPLY, &object);
         self.platform.connection.send(Method::PATCH, &path, "application/json", Some(&content)).await.is_ok()
     }
 
