@@ -84,7 +84,7 @@ impl Reader<'_> {
             uid: Some(live.meta.uid.clone()),
             attributes: attributes(kind, live),
             secret_values: projection.secret_values,
-            holds_data: shape.holds_data,
+            holds_data: shape.holds_data || claims_go_with(&live.body),
             has_health: shape.has_health,
             depends_on: self.ids(live.meta.annotations.get(marks::NEEDS)),
             rollout: rollout(&live.body),
@@ -106,6 +106,11 @@ impl Reader<'_> {
         ids.shrink_to_fit();
         ids
     }
+}
+
+/// Whether claims of a StatefulSet are deleted with it.
+fn claims_go_with(body: &Value) -> bool {
+    body.pointer("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted").is_some_and(|when| when == "Delete")
 }
 
 /// Ids as an annotation lists them: without the environment, so that they outlive its name.

@@ -62,7 +62,7 @@ impl Choices {
         }
         let mut fields = crate::compare::fields(&desired.document, &observed.document);
         fields.retain(|field| !observed.said_openly.contains(&field.path));
-        let action = replacement(&desired, &fields, None).map_or(Action::Update, Action::Replace);
+        let action = replacement(&desired, observed, &fields, None).map_or(Action::Update, Action::Replace);
         self.changes.push(write(desired, Some(observed), action, Reason::Adopted, fields));
     }
 
@@ -77,7 +77,7 @@ impl Choices {
         let live = observed.ownership.marks();
         let before = live.map(|marks| &marks.owner).filter(|owner| **owner != desired.marks.owner);
         let reason = if before.is_some() || moves_app(&fields) { Reason::Moved } else { Reason::Differs };
-        let Some(replacement) = replacement(&desired, &fields, anew) else {
+        let Some(replacement) = replacement(&desired, observed, &fields, anew) else {
             return self.changes.push(write(desired, Some(observed), Action::Update, reason, fields));
         };
         if observed.ownership.marks().is_some_and(|marks| marks.protect) {
@@ -103,7 +103,7 @@ impl Choices {
         policy: &Policy,
     ) {
         if desired.shape.renames {
-            return match replacement(&desired, &fields, anew) {
+            return match replacement(&desired, observed, &fields, anew) {
                 None => self.changes.push(write(desired, Some(observed), Action::Update, Reason::Moved, fields)),
                 Some(_) => self.differs(desired, observed, fields, anew, policy),
             };
@@ -194,9 +194,9 @@ pub fn request(observed: &ObservedResource, action: Action, reason: Reason) -> O
 }
 
 /// How the fields that differ force a replacement, if they do: the strictest of their rules, and of what the platform says.
-fn replacement(desired: &Resource, fields: &[FieldChange], anew: Option<Replacement>) -> Option<Replacement> {
+fn replacement(desired: &Resource, observed: &ObservedResource, fields: &[FieldChange], anew: Option<Replacement>) -> Option<Replacement> {
     let rules = desired.shape.replaces.iter().filter(|(pattern, _)| fields.iter().any(|field| field.path.matches(pattern)));
-    let loses_data = desired.shape.holds_data;
+    let loses_data = desired.shape.holds_data || observed.holds_data;
     rules
         .map(|(_, rule)| *rule)
         .chain(anew)
