@@ -185,7 +185,11 @@ impl Call<'_> {
             namespaces: if found.resource.namespaced { namespaces.collect() } else { Default::default() },
             ran: Vec::new(),
         };
-        self.record(&places).await.map_err(|failure| self.unread(&failure))
+        self.record(&places).await.map_err(|failure| {
+            let error = failure.error(&self.attempted);
+            let why = format!("the environment's record of kinds, a ConfigMap, must be written before that: {}", error.why);
+            Answer::Failed(PlatformError { why, ..error })
+        })
     }
 
     /// Writes into the environment's record.

@@ -255,6 +255,16 @@ impl Failure {
                 "if its size is to change: a claim can grow once it has a volume, which it gets when a pod uses it, or at once, as its class says".to_owned(),
             );
         }
+        if why.contains("port is already allocated") {
+            return Some("another Service has this port: once that has gone or gives it up, apply again".to_owned());
+        }
+        if why.contains("failed to create typed live object") {
+            return Some(
+                "what is stored does not fit the definition of its kind any more: change the definition back, or delete the object (`kubectl \
+                 delete`) and apply again"
+                    .to_owned(),
+            );
+        }
         if why.contains(UNDISCOVERED) {
             return Some("`kubectl get apiservice` says why; who installed it must mend or remove it".to_owned());
         }

@@ -104,6 +104,9 @@ enum Served {
 /// same plan; its kind must be there.
 async fn look(platform: &KubernetesPlatform, difference: &Difference, definitions: &Definitions) -> Result<Answer, PlatformError> {
     let (desired, in_place) = match difference {
+        Difference::Differs { desired, observed, fields, .. } if is_fixed_secret(desired, observed, fields) => {
+            return Ok(Answer::Immutable("the Secret says `immutable: true`".to_owned()));
+        }
         Difference::Differs { desired, observed, fields, .. } => {
             (desired, is_in_place(desired, observed, fields).then_some((&observed.document, fields)))
         }
@@ -144,6 +147,13 @@ pub(crate) fn unserved(kind: &GroupKind, version: Option<&str>, served: &[String
         "the cluster has no kind {kind}{version}{others}; is its CustomResourceDefinition installed, in this version? Where something in this \
          environment installs it, apply again when that runs"
     )
+}
+
+/// Whether a Secret changes that says of itself that it cannot. The cluster is not asked: it would have to be told the values.
+fn is_fixed_secret(desired: &Desired, observed: &ObservedResource, fields: &[FieldChange]) -> bool {
+    let is_fixed = observed.document.get(&Path::new(["immutable"])) == Some(&Leaf::Bool(true));
+    let changes = |field: &FieldChange| ["data", "immutable"].iter().any(|of| field.path.segments().next() == Some(of));
+    &*desired.id.kind == "Secret" && !desired.id.name.ends_with(names::GENERATIONS) && is_fixed && fields.iter().any(changes)
 }
 
 /// What is made anew is no dry run of a change; nor is one that only its marks differ in.
@@ -300,7 +310,8 @@ impl Asked<'_> {
         let stays = look(&unmanaged, Some(&stays));
         let stored = look(&unmanaged, Some(&desired.document));
         // Only what stays as it is: another value is none that anybody asked us to write.
-        let stays = dry_run::in_whole_lists(&stays, before, &desired.document);
+        let length = |list: &[&str]| arranged.at(list).and_then(Value::as_array).map(Vec::len);
+        let stays = dry_run::in_whole_lists(&stays, before, &desired.document, length);
         let stored = stored.with(stays.map(|(path, leaf)| (path.clone(), Some(leaf.clone()))));
         // References stay what they are: the live name that was sent for them is none.
         let references = desired.document.leaves().iter().filter(|(_, leaf)| matches!(leaf, Leaf::Ref(_)));

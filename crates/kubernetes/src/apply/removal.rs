@@ -15,6 +15,8 @@ use crate::retire;
 
 /// What an object may take to go: its pods get 30 s to end where they do not say more, one after another in a StatefulSet.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// What the first request of a kind may take.
+const PATIENCE_TO_WAKE: Duration = Duration::from_secs(5);
 /// Between two looks at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 const JSON: &str = "application/json";
@@ -63,14 +65,19 @@ impl Call<'_> {
 
     /// Makes the API server open the storage of a kind whose definition is going to be deleted, which it does for the first request of
     /// that kind. Otherwise its own finalizer is the first, finds the storage "(re)initializing", and may then look at the definition
-    /// again only after up to five minutes (seen in 1.34).
+    /// again only after up to five minutes (seen in 1.34). It does not for who may not list the kind, and only that server does which is
+    /// asked.
     async fn wake(&self, found: &Found, live: &Live) {
         if found.kind.to_string() != DEFINITION {
             return;
         }
         if let Some(path) = instances(&live.body["spec"]) {
             // Whatever it answers, the definition goes.
-            let _ = self.platform.connection.get(&path).await;
+            tokio::select! {
+                _ = self.platform.connection.get(&path) => {}
+                () = tokio::time::sleep(PATIENCE_TO_WAKE) => {}
+                () = self.context.given_up.cancelled() => {}
+            }
         }
     }
 

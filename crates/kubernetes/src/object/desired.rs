@@ -127,7 +127,7 @@ impl Writer {
         }
         let about = within.about(key);
         // A template has no status, although the server writes one.
-        if about.is_some_and(|field| field.of == Type::Status || is_nothing(field, value)) {
+        if about.is_some_and(|field| field.of == Type::Status || is_nothing(field, value)) || is_chosen(within, key, value) {
             return Ok(());
         }
         let of = about.map_or_else(|| within.field(key), |field| field.of);
@@ -284,13 +284,19 @@ fn is_nothing(field: &Field, value: &Value) -> bool {
     field.is_dropped && (*value == "" || (*value == 0 || *value == false) && is_replaced())
 }
 
+/// Whether a number says that the server is to choose one.
+fn is_chosen(within: Type, key: &str, value: &Value) -> bool {
+    let chosen = [("core/v1.ServicePort", "nodePort"), ("core/v1.ServiceSpec", "healthCheckNodePort")];
+    *value == 0 && chosen.iter().any(|(of, field)| *field == key && within.is(of))
+}
+
 /// Below an entry of a Secret whose bytes are no text.
 pub(crate) const BASE64: &str = "base64";
 
-/// A list's element with the keys that the server would fill in.
+/// A list's element with the keys that the server would fill in: an empty text is none.
 fn with_keys<'m>(map: &'m Map<String, Value>, of: Type, keys: &[&str]) -> Cow<'m, Map<String, Value>> {
     let mut map = Cow::Borrowed(map);
-    for key in keys.iter().filter(|key| map.get(**key).is_none_or(Value::is_null)).copied().collect::<Vec<_>>() {
+    for key in keys.iter().filter(|key| map.get(**key).is_none_or(|value| value.is_null() || *value == "")).copied().collect::<Vec<_>>() {
         if let Some(filled) = of.key_default(key) {
             map.to_mut().insert(key.to_owned(), filled);
         }

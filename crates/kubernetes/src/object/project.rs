@@ -278,7 +278,10 @@ impl Projector<'_> {
                 _ => {
                     let Some(value) = self.arranged.at(&segments).filter(|value| !value.is_null()) else {
                         let is_dropped = self.is_dropped(&segments, desired);
-                        if is_dropped || filled::is_left_out(self.of, &segments, wanted) {
+                        // Of what is not there nothing is left out.
+                        let is_within = |parent: &[&str]| self.arranged.at(parent).is_some();
+                        let is_left_out = || filled::is_left_out(self.of, &segments, wanted);
+                        if is_dropped || is_left_out() && segments.split_last().is_some_and(|(_, parent)| is_within(parent)) {
                             self.leaves.insert(path.clone(), wanted.clone());
                         }
                         if is_dropped && self.of.is_known() && !filled::is_zero(wanted) {

@@ -5,6 +5,8 @@
 //! `emptyDir` of a volume without a source). With `strategy: { type: Recreate }` the API server then refuses both. So these fields
 //! have to be found on the live object.
 //!
+//! The same goes for a value that follows from a field beside (`policyTypes` from `egress`): it would stay when that field changes.
+//!
 //! A table by the names of types: a field of the same name in a custom resource, in the schema of a definition or among labels is none
 //! of these.
 //!
@@ -14,7 +16,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use stratos_engine::desired::document::{Document, Leaf};
 use stratos_engine::desired::path::Path;
 
@@ -33,6 +35,8 @@ enum Union {
     By(&'static Discriminator),
     /// Two names of one field: the API server fills in the one with the value of the other.
     Alias { name: &'static str, alias: &'static str },
+    /// The API server fills in `policyTypes` by whether there is `egress`.
+    PolicyTypes,
 }
 
 /// A field that says which other fields may be there.
@@ -88,6 +92,7 @@ fn union(of: Type, field: &str) -> Option<Union> {
     let (package, name) = of.name()?.split_once('.')?;
     match (package.split('/').next()?, name) {
         ("core", "Probe" | "LifecycleHandler") => one_of(HANDLERS),
+        ("networking", "NetworkPolicySpec") => ["egress", "policyTypes"].contains(&field).then_some(Union::PolicyTypes),
         ("core", "Volume") => is_field(field).then_some(Union::OneBeside(&["name"])),
         ("core", "PersistentVolumeSpec") => one_of(VOLUMES),
         ("core", "EnvVar") => one_of(&["value", "valueFrom"]),
@@ -177,6 +182,7 @@ impl<'a> Around<'a> {
                 let goes = |field: &&str| by.members.iter().any(|(member, of)| member == field && *of != value);
                 self.fields().filter(goes).collect()
             }
+            Union::PolicyTypes => self.policy_types().into_iter().collect(),
             Union::Alias { name, alias } => self.fields().filter(|field| self.is_stale(field, name, alias)).collect(),
         }
     }
@@ -186,6 +192,25 @@ impl<'a> Around<'a> {
         let members: Vec<&str> = self.fields().filter(|field| is_member(field)).collect();
         let declares_one = self.below().any(|field| is_field(field) && is_member(field));
         members.into_iter().filter(|member| declares_one && !self.below().any(|field| field == *member)).collect()
+    }
+
+    /// The field goes where it is as the server fills it in, and is filled in otherwise for what is declared. With any other value somebody
+    /// wrote it.
+    fn policy_types(&self) -> Option<&'static str> {
+        let filled = |egress: bool| if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
+        let after = self.has_elements("egress");
+        let is_said = self.below().any(|field| field == "policyTypes");
+        (!is_said && self.there.get("policyTypes") == Some(&filled(!after))).then_some("policyTypes")
+    }
+
+    /// Whether a list is declared that has something in it.
+    fn has_elements(&self, list: &str) -> bool {
+        let at: Vec<&str> = self.object.iter().copied().chain([list]).collect();
+        let is_element = |path: &Path| {
+            let mut segments = path.segments();
+            at.iter().all(|segment| segments.next() == Some(segment)) && segments.next().is_some_and(|next| next != segment::EMPTY_LIST)
+        };
+        self.declared.leaves().iter().any(|(path, _)| is_element(path))
     }
 
     /// `name` takes precedence over its alias; and where one of both is removed, the other would bring it back.
@@ -298,6 +323,23 @@ mod tests {
         assert_eq!(gone(&old("a"), &live, &old("b")), ["template.spec.serviceAccountName"]);
         assert_eq!(gone(&old("a"), &live, &old("a")), [""; 0]);
         assert_eq!(gone(&new("a"), &live, &new("b")), [""; 0]);
+    }
+
+    /// The API server fills them in when an object is made, and leaves them when what they follow from changes.
+    #[test]
+    fn what_follows_from_another_field_goes_when_that_changes() {
+        let policy = |spec: Value| json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "web" }, "spec": spec });
+        let (rules, both, one) = (json!([{ "ports": [{ "port": 53 }] }]), json!(["Ingress", "Egress"]), json!(["Ingress"]));
+        let ours = policy(json!({ "egress": rules }));
+        let live = policy(json!({ "egress": rules, "policyTypes": both }));
+        let without = policy(json!({ "podSelector": {} }));
+        assert_eq!(gone_of(&ours, &live, &without), ["spec.policyTypes"]);
+        assert_eq!(gone_of(&ours, &live, &policy(json!({ "egress": [] }))), ["spec.policyTypes"]);
+        assert_eq!(gone_of(&ours, &live, &ours), [""; 0]);
+        assert_eq!(gone_of(&without, &policy(json!({ "policyTypes": one })), &ours), ["spec.policyTypes"]);
+        // It is said, or somebody said it.
+        assert_eq!(gone_of(&ours, &live, &policy(json!({ "policyTypes": both }))), [""; 0]);
+        assert_eq!(gone_of(&ours, &policy(json!({ "egress": rules, "policyTypes": ["Egress"] })), &without), [""; 0]);
     }
 
     /// A kind, where something is that looks like a union, what is there, and what is declared in its place.

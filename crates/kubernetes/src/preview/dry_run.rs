@@ -62,7 +62,7 @@ impl DryRun<'_> {
     }
 
     async fn patch(&self, query: &str, kind: &'static str, value: &Value) -> Result<Answer, Failure> {
-        let content = Content { kind, bytes: value.to_string().into_bytes() };
+        let content = Content::of(kind, value);
         self.connection.send(Method::PATCH, &format!("{}?{query}", self.path), "application/json", Some(&content)).await
     }
 
@@ -100,17 +100,24 @@ const FIXED: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 
 /// The leaves of `stays` that are in `before` with the same value. A list whose elements have places and that is not
 /// declared stays as a whole or not at all: the API server may fill in another one that has some of the same leaves (`metrics` of a
-/// HorizontalPodAutoscaler).
+/// HorizontalPodAutoscaler). `length` is that of such a list as the server would store it.
 pub(super) fn in_whole_lists<'a>(
     stays: &'a Document,
     before: &'a Document,
     declared: &'a Document,
+    length: impl Fn(&[&str]) -> Option<usize>,
 ) -> impl Iterator<Item = &'a (Path, Leaf)> {
     let is_same = move |path: &Path| stays.get(path).is_some_and(|leaf| before.get(path) == Some(leaf));
     let changed = before.leaves().iter().map(|(path, _)| path).filter(move |path| declared.get(path).is_none() && !is_same(path));
     let is_declared =
         |list: &Vec<&str>| declared.leaves().iter().any(|(path, _)| path.segments().take(list.len()).eq(list.iter().copied()));
-    let lists: BTreeSet<Vec<&str>> = changed.filter_map(list).filter(|list| !is_declared(list)).collect();
+    let elements = |list: &Vec<&str>| {
+        let within = before.leaves().iter().filter(|(path, _)| path.segments().take(list.len()).eq(list.iter().copied()));
+        within.filter_map(|(path, _)| path.segments().nth(list.len())).collect::<BTreeSet<_>>().len()
+    };
+    let all: BTreeSet<Vec<&str>> = stays.leaves().iter().filter_map(|(path, _)| list(path)).collect();
+    let longer = all.into_iter().filter(|list| length(list).is_some_and(|length| length != elements(list)));
+    let lists: BTreeSet<Vec<&str>> = changed.filter_map(list).chain(longer).filter(|list| !is_declared(list)).collect();
     stays.leaves().iter().filter(move |(path, _)| is_same(path) && list(path).is_none_or(|list| !lists.contains(&list)))
 }
 

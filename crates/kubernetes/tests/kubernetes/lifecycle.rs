@@ -3,6 +3,7 @@
 use serde_json::Value;
 use stratos_engine::deploy::Policy;
 use stratos_engine::plan::change::Action;
+use stratos_engine::plan::{HeldReason, Plan};
 use stratos_test_platforms::Cluster;
 
 use crate::manifests::{Live, cluster};
@@ -347,4 +348,75 @@ async fn a_volume_grows_and_keeps_what_is_in_it() {
     assert_eq!(grown["spec"]["resources"]["requests"]["storage"], "2Gi");
     assert_eq!((&grown["metadata"]["uid"], &grown["spec"]["volumeName"]), (&claim["metadata"]["uid"], &claim["spec"]["volumeName"]));
     live.apply(destroy()).await.unwrap();
+}
+
+/// Its claims are deleted with it, as it says: neither a replacement nor a removal does that without somebody's word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stateful_set_whose_claims_go_with_it_holds_data() {
+    let of = |service: &str, when: &str| {
+        let text = format!(
+            "
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{ name: db }}
+spec:
+  replicas: 0
+  serviceName: {service}
+  persistentVolumeClaimRetentionPolicy: {{ whenDeleted: {when}, whenScaled: Retain }}
+  selector: {{ matchLabels: {{ app: db }} }}
+  template: {{ metadata: {{ labels: {{ app: db }} }}, spec: {{ containers: [{{ name: db, image: 'registry.example/db:1' }}] }} }}
+  volumeClaimTemplates: [{{ metadata: {{ name: data }}, spec: {{ accessModes: [ReadWriteOnce], resources: {{ requests: {{ storage: 1Gi }} }} }} }}]
+"
+        );
+        async move { self::of("claims-go", &text).await }
+    };
+    let kept = |plan: &Plan| plan.held.iter().filter(|held| held.why == HeldReason::HoldsData).count();
+    of("one", "Delete").await.apply(Policy::default()).await.unwrap();
+    // What counts is what is live when it is deleted.
+    for when in ["Delete", "Retain"] {
+        let plan = of("two", when).await.plan(Policy::default()).await.unwrap();
+        assert!(plan.is_empty() && kept(&plan) == 1, "{plan:#?}");
+    }
+    let agreed = Policy { delete_data: true, ..Policy::default() };
+    let plan = of("two", "Retain").await.plan(agreed).await.unwrap();
+    assert!(plan.changes.len() == 1 && plan.changes[0].loses_data, "{plan:#?}");
+    let live = of("one", "Delete").await;
+    let plan = live.plan(Policy { delete_data: false, ..destroy() }).await.unwrap();
+    assert!(plan.is_empty() && kept(&plan) == 1, "{plan:#?}");
+
+    let live_retains = of("one", "Retain").await;
+    live_retains.apply(Policy::default()).await.unwrap();
+    let plan = of("two", "Retain").await.plan(Policy::default()).await.unwrap();
+    assert!(plan.held.is_empty() && plan.changes.len() == 1 && !plan.changes[0].loses_data, "{plan:#?}");
+    live.apply(destroy()).await.unwrap();
+}
+
+/// What the server fills in by another field would stay when that changes: without its egress rules the policy would forbid all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_without_its_egress_rules_is_one_for_ingress_alone() {
+    let of = |egress: &str| {
+        let text = format!(
+            "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{ name: web }}
+spec:
+  podSelector: {{ matchLabels: {{ app: web }} }}
+  ingress: [{{ ports: [{{ port: 80 }}] }}]
+  {egress}
+"
+        );
+        async move { self::of("follows", &text).await }
+    };
+    let types = async |live: &Live| object(live, "networkpolicy/web").await.unwrap()["spec"]["policyTypes"].to_string();
+    let (with, without) = ("egress: [{ ports: [{ port: 53, protocol: UDP }] }]", "");
+    for (egress, expected) in [(with, r#"["Ingress","Egress"]"#), (without, r#"["Ingress"]"#), (with, r#"["Ingress","Egress"]"#)] {
+        let live = of(egress).await;
+        let (plan, _) = live.apply(Policy::default()).await.unwrap();
+        assert_eq!(types(&live).await, expected);
+        live.unchanged("afterwards").await.unwrap();
+        let shown: Vec<String> = plan.changes.iter().flat_map(|change| &change.differences).map(|field| field.path.to_string()).collect();
+        assert!(plan.changes[0].action == Action::Create || shown.iter().any(|path| path.starts_with("spec.policyTypes")), "{shown:?}");
+    }
+    of(with).await.apply(destroy()).await.unwrap();
 }

@@ -137,6 +137,19 @@ fn a_zero_in_the_place_of_which_the_server_puts_something_else_is_nothing() {
     assert!(!leaves.iter().any(|leaf| leaf.contains("failureThreshold")), "{leaves:?}");
 }
 
+#[test]
+fn what_a_service_leaves_to_the_server_is_not_declared() {
+    let service = |spec: Value| leaves_of(&json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "a" }, "spec": spec }));
+    let ports = json!([{ "port": 80, "nodePort": 0, "protocol": "" }, { "port": 81, "nodePort": 30001 }]);
+    let leaves = service(json!({ "healthCheckNodePort": 0, "clusterIP": "", "ports": ports }));
+    let ports: Vec<&String> = leaves.iter().filter(|leaf| leaf.starts_with("spec.")).collect();
+    assert_eq!(
+        ports,
+        ["spec.ports.[port=80,protocol=TCP].\"{}\" = true", "spec.ports.[port=81,protocol=TCP].nodePort = 30001"],
+        "{leaves:?}"
+    );
+}
+
 fn schema(schema: &Value) -> Vec<String> {
     let leaves =
         leaves_of(&json!({ "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": { "name": "a" },
