@@ -80,6 +80,7 @@ impl Call<'_> {
                 Ok(answer) => {
                     self.tell(&answer.warnings);
                     let answer = if is_outdated { self.again(found, &mut object, answer).await } else { answer };
+                    let answer = self.without_orphans(found, live, &mut object, answer).await?;
                     return self.done(found, &answer.body).await;
                 }
                 Err(failure) if !force && is_by_hand(&failure) => force = true,
@@ -103,6 +104,25 @@ impl Call<'_> {
         let path = found.path(object["metadata"]["name"].as_str().unwrap_or_default());
         let path = format!("{path}?fieldManager={MANAGER}&force=false&fieldValidation=Strict");
         self.send(found, &path, object, false).await.unwrap_or(first)
+    }
+
+    /// Sends the object once more where the first write has left something to nobody that was ours: it goes.
+    async fn without_orphans(
+        &self,
+        found: &Found,
+        before: &Live,
+        object: &mut serde_json::Value,
+        first: connection::Answer,
+    ) -> Result<connection::Answer, Answer> {
+        let after = Live::parse(&first.body).map_err(|error| self.unread(&Failure::unreadable(&error)))?;
+        let orphans = Cleared::left_to_nobody(before, &after);
+        if orphans.is_empty() {
+            return Ok(first);
+        }
+        let owned = self.own(found, &after, &orphans).await?;
+        object["metadata"]["resourceVersion"] = json!(owned.meta.resource_version);
+        let path = format!("{}?fieldManager={MANAGER}&force=false&fieldValidation=Strict", found.path(&after.meta.name));
+        self.send(found, &path, object, false).await.map_err(|failure| self.without_secrets(self.not_applied(&failure)))
     }
 
     /// Moves our entry among the managers of fields to the version that is written.

@@ -24,6 +24,15 @@ impl Cleared {
         Self(unions::going(Type::of_object(&live.body), declared, before.leaves().iter().map(|(path, _)| path), &live.body))
     }
 
+    /// What an apply has left to nobody: of a field that was ours as a whole, and that the schema takes apart since then, the parts that we
+    /// do not declare any more. The API server forgets that they were ours.
+    pub(crate) fn left_to_nobody(before: &Live, after: &Live) -> Self {
+        let mut out = Vec::new();
+        let all: Vec<&FieldSet> = after.meta.managed_fields.iter().map(|managed| &managed.fields).collect();
+        left(&before.applied(), &after.applied(), &all, &after.body, &mut Vec::new(), &mut out);
+        Self(out)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -86,6 +95,46 @@ impl Cleared {
         }
         entries.retain(|entry| entry.get("fieldsV1").is_none_or(|fields| fields.as_object().is_none_or(|fields| !fields.is_empty())));
         managed_fields
+    }
+}
+
+/// Looks below a field for parts that nobody manages, where it was ours as a whole. `all` is what each manager has of it.
+fn left(before: &FieldSet, after: &FieldSet, all: &[&FieldSet], value: &Value, at: &mut Vec<String>, out: &mut Vec<Vec<String>>) {
+    for (step, was) in &before.parts {
+        let Step::Field(name) = step else { continue };
+        let (Some(is), Some(value)) = (after.below(name), value.get(name)) else { continue };
+        let all: Vec<&FieldSet> = all.iter().filter_map(|set| set.below(name)).collect();
+        at.push(segment::field(name).into_owned());
+        if !was.parts.is_empty() {
+            left(was, is, &all, value, at, out);
+        } else if !is.parts.is_empty() {
+            let is_whole = |set: &&FieldSet| set.parts.is_empty();
+            let parts = if all.iter().any(is_whole) { vec![] } else { parts(value, is) };
+            let is_managed = |leads: &dyn Fn(&Step) -> bool| all.iter().any(|set| set.parts.iter().any(|(step, _)| leads(step)));
+            let orphans = parts.into_iter().filter(|(part, name)| match part {
+                Some(element) => !is_managed(&|step| step.leads_to(element)),
+                None => !is_managed(&|step| leads(step, name)),
+            });
+            out.extend(orphans.map(|(_, name)| [at.as_slice(), &[name]].concat()));
+        }
+        at.pop();
+    }
+}
+
+/// The parts of a value by their segments, and of a list the elements. `set` says what tells elements apart.
+fn parts<'a>(value: &'a Value, set: &FieldSet) -> Vec<(Option<&'a Value>, String)> {
+    let keys = set.parts.iter().find_map(|(step, _)| match step {
+        Step::Keys(keys) => Some(keys.keys().map(String::as_str).collect::<Vec<_>>()),
+        _ => None,
+    });
+    let name = |element: &Value| match &keys {
+        Some(keys) => segment::element(element.as_object()?, keys),
+        None => segment::member(element),
+    };
+    match value {
+        Value::Object(map) => map.keys().map(|name| (None, segment::field(name).into_owned())).collect(),
+        Value::Array(list) => list.iter().filter_map(|element| Some((Some(element), name(element)?))).collect(),
+        _ => vec![],
     }
 }
 
@@ -209,6 +258,26 @@ mod tests {
             ("other".to_owned(), json!({ "f:list": { r#"k:{"name":"v"}"#: {} } })),
         ];
         assert_eq!(sets(&owned), expected);
+    }
+
+    /// A definition makes an atomic list keyed, or a map granular: what we do not declare any more is nobody's.
+    #[test]
+    fn what_was_ours_in_a_whole_field_and_is_nobody_s_now() {
+        let object = |managed: Value, spec: Value| {
+            Live::parse(json!({ "metadata": { "name": "a", "managedFields": managed }, "spec": spec }).to_string().as_bytes()).unwrap()
+        };
+        let entry = |manager: &str, spec: Value| json!({ "manager": manager, "operation": "Apply", "apiVersion": "a/v1", "fieldsV1": { "f:spec": spec } });
+        let spec = json!({ "list": [{ "name": "a" }, { "name": "b" }, { "name": "c" }], "map": { "x": 1, "y": 2 }, "set": ["r", "g"], "whole": [1] });
+        let before = object(json!([entry("stratos", json!({ "f:list": {}, "f:map": {}, "f:set": {}, "f:whole": {} }))]), spec.clone());
+        let element = |name: &str| json!({ format!("k:{{\"name\":\"{name}\"}}"): { ".": {}, "f:name": {} } });
+        let ours = json!({ "f:list": element("a"), "f:map": { "f:x": {} }, "f:set": { "v:\"r\"": {} }, "f:whole": {} });
+        let after = object(json!([entry("stratos", ours), entry("other", json!({ "f:list": element("c") }))]), spec);
+        let left = Cleared::left_to_nobody(&before, &after);
+        assert_eq!(
+            left.paths().collect::<Vec<_>>(),
+            [vec!["spec", "list", "[name=b]"], vec!["spec", "map", "y"], vec!["spec", "set", "[=g]"]]
+        );
+        assert!(Cleared::left_to_nobody(&after, &after).is_empty() && Cleared::left_to_nobody(&before, &before).is_empty());
     }
 
     #[test]
