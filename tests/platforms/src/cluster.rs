@@ -259,6 +259,14 @@ impl Cluster {
     /// When it does not.
     pub fn established(&self, definition: &str) {
         self.kubectl(&["wait", "--for=condition=Established", &format!("crd/{definition}"), "--timeout=60s"]);
+        // Its condition is true before discovery has it.
+        let (_, group) = definition.split_once('.').expect("a plural and a group");
+        eventually(&format!("{definition} in what the API serves"), || {
+            // Another group whose server is down is an error, too.
+            let output = self.try_kubectl(&["api-resources", "--api-group", group, "--output=name"]);
+            let served = String::from_utf8_lossy(&output.stdout).into_owned();
+            if served.lines().any(|name| name == definition) { Ok(()) } else { Err(served) }
+        });
     }
 
     /// `kubectl apply` of a text.

@@ -63,15 +63,17 @@ async fn lines_of_several_containers_are_in_order_and_can_be_cut() {
 #[tokio::test]
 async fn what_is_followed_goes_on_over_restarts_without_a_line_twice_or_lost() {
     let place = Place::new("l-follow", "");
-    // It counts on over restarts, on a volume, and ends after each three lines.
-    let script =
-        "n=$(cat /v/n 2> /dev/null || echo 0); for i in 1 2 3; do n=$((n+1)); echo line $n; echo $n > /v/n; sleep 0.3; done; exit 1";
+    // It counts on over restarts, on a volume, and ends after each three lines. It begins when somebody reads.
+    let script = "[ -e /v/go ] || echo ready; until [ -e /v/go ]; do sleep 0.1; done; \
+        n=$(cat /v/n 2> /dev/null || echo 0); for i in 1 2 3; do n=$((n+1)); echo line $n; echo $n > /v/n; sleep 0.3; done; exit 1";
     place.apply(
         &pod("count", script, "volumes: [{name: v, emptyDir: {}}],")
             .replace("command:", "volumeMounts: [{name: v, mountPath: /v}], command:"),
     );
     place.kubectl(&["wait", "--for=jsonpath={.status.containerStatuses[0].started}=true", "pod/count", "--timeout=60s"]);
     let mut lines = open(&place, "Pod", "count", &LogOptions { follow: true, ..LogOptions::default() }).await;
+    assert_eq!(next(&mut lines, 1).await, ["ready"]);
+    place.kubectl(&["exec", "count", "--", "sh", "-c", "echo > /v/go"]);
     let mut seen = Vec::new();
     // Three runs: the back-off between them is 10 seconds.
     while seen.len() < 9 {

@@ -58,7 +58,10 @@ fn would_store(reader: &Reader<'_>, copies: &[Value]) -> (Vec<Value>, String) {
         }
         std::fs::write(&file, json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()).unwrap();
         let path = file.display().to_string();
-        let (stored, refused) = reader.some_objects(&[verb, "--dry-run=server", "--validate=ignore", "--output=json", "--filename", &path]);
+        let ask = || reader.some_objects(&[verb, "--dry-run=server", "--validate=ignore", "--output=json", "--filename", &path]);
+        // kubectl replaces the version that it has read; a controller may write the status of a definition in between.
+        let is_outrun = |refused: &str| refused.contains("the object has been modified");
+        let (stored, refused) = (1..5).map(|_| ask()).find(|(_, refused)| !is_outrun(refused)).unwrap_or_else(ask);
         out.0.extend(stored);
         out.1 += &refused;
     }
