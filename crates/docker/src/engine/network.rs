@@ -14,7 +14,7 @@ use super::{DockerPlatform, translate};
 use crate::failure::{failure, is_not_found};
 use crate::labels;
 
-/// What whoever has made a second network of one name may take to remove it.
+/// The time that another process has to remove the second network of one name that it has made.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -61,14 +61,14 @@ pub(crate) async fn ensure(platform: &DockerPlatform, request: NetworkCreateRequ
     Ok(())
 }
 
-/// Starts a container, again where one of two networks of one name has gone.
+/// Starts a container. Where the engine finds two networks of one name, this waits until one is left, and starts the container again.
 pub(crate) async fn start(platform: &DockerPlatform, id: &str) -> Result<Result<(), Error>, PlatformError> {
     let start = || platform.connection.docker.start_container(id, None::<StartContainerOptions>);
     let started = start().await;
     if is_settled(platform, &started).await? { Ok(start().await) } else { Ok(started) }
 }
 
-/// The same with attaching a container to a network.
+/// Attaches a container to a network, in the same way.
 pub(crate) async fn connect(
     platform: &DockerPlatform,
     name: &str,
@@ -92,7 +92,8 @@ fn ambiguous(message: &str) -> Option<&str> {
     before.rsplit_once("network ").map(|(_, name)| name)
 }
 
-/// Waits until whoever made a second network of this name has removed it; of one who is gone it is removed.
+/// Waits until the process that made a second network of this name has removed it. After [`PATIENCE`] that process is gone, and the
+/// younger networks are removed here.
 async fn settle(platform: &DockerPlatform, name: &str) -> Result<(), PlatformError> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -62,7 +62,11 @@ impl Choices {
         }
         let mut fields = crate::compare::fields(&desired.document, &observed.document);
         fields.retain(|field| !observed.said_openly.contains(&field.path));
-        let action = replacement(&desired, observed, &fields, None).map_or(Action::Update, Action::Replace);
+        let replacement = replacement(&desired, observed, &fields, None);
+        if replacement.is_some_and(|replacement| replacement.loses_data) && !policy.delete_data {
+            return self.hold(&desired, "replace", HeldReason::HoldsData);
+        }
+        let action = replacement.map_or(Action::Update, Action::Replace);
         self.changes.push(write(desired, Some(observed), action, Reason::Adopted, fields));
     }
 

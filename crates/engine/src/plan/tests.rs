@@ -125,6 +125,17 @@ fn data_is_neither_replaced_nor_pruned_unless_the_user_says_so() {
     assert_eq!(noted(vec![after], vec![before.clone()], deleting), ["replace volume/db (Differs)"]);
     let allowed = Policy { allow_delete: true, ..Policy::default() };
     assert_eq!(noted(vec![], vec![before.clone()], allowed), ["! delete volume/db: HoldsData"]);
+    // Adoption is no agreement to lose data.
+    let (wanted, foreign) =
+        (resource(&VOLUME, "db", &[("driver", "b")]), ObservedResource { ownership: Ownership::Unmarked, ..before.clone() });
+    let adopt = Policy { adopt: true, ..Policy::default() };
+    assert_eq!(noted(vec![wanted.clone()], vec![foreign.clone()], adopt), ["! replace volume/db: HoldsData"]);
+    let agreed = Policy { delete_data: true, ..adopt };
+    assert_eq!(noted(vec![wanted], vec![foreign], agreed), ["replace volume/db (Adopted)"]);
+    // An object may hold data although its kind does not.
+    let service = ObservedResource { holds_data: true, ..live(&resource(&SERVICE, "web", &[("mode", "a")])) };
+    let replaced = resource(&SERVICE, "web", &[("mode", "b")]);
+    assert_eq!(noted(vec![replaced], vec![service], Policy::default()), ["! replace service/web: HoldsData"]);
     assert_eq!(noted(vec![], vec![before], deleting), ["delete volume/db (NoLongerDeclared)"]);
 }
 

@@ -106,7 +106,8 @@ impl Call<'_> {
         self.send(found, &path, object, false).await.unwrap_or(first)
     }
 
-    /// Sends the object once more where the first write has left something to nobody that was ours: it goes.
+    /// Removes parts that were ours and that no manager holds after the first write: they are made ours again, and the object is sent once
+    /// more. A controller may write the object in between: it is read and looked at again then.
     async fn without_orphans(
         &self,
         found: &Found,
@@ -114,14 +115,31 @@ impl Call<'_> {
         object: &mut serde_json::Value,
         first: connection::Answer,
     ) -> Result<connection::Answer, Answer> {
-        let after = Live::parse(&first.body).map_err(|error| self.unread(&Failure::unreadable(&error)))?;
-        let orphans = Cleared::left_to_nobody(before, &after);
-        if orphans.is_empty() {
-            return Ok(first);
+        let mut after = Live::parse(&first.body).map_err(|error| self.unread(&Failure::unreadable(&error)))?;
+        let path = found.path(&after.meta.name);
+        let mut attempts = super::ATTEMPTS;
+        loop {
+            let orphans = Cleared::left_to_nobody(before, &after);
+            if orphans.is_empty() {
+                return Ok(first);
+            }
+            attempts -= 1;
+            match self.own(found, &after, &orphans).await {
+                Ok(_) => break,
+                Err(Answer::Outrun(_)) if attempts > 0 => {
+                    let body = self.platform.connection.get(&path).await.map_err(|failure| self.unread(&failure))?;
+                    after = Live::parse(&body).map_err(|error| self.unread(&Failure::unreadable(&error)))?;
+                }
+                // The first write is done. To read again would find it as it should be, and these parts would stay.
+                Err(Answer::Outrun(error)) => return Err(Answer::Failed(error)),
+                Err(answer) => return Err(answer),
+            }
         }
-        let owned = self.own(found, &after, &orphans).await?;
-        object["metadata"]["resourceVersion"] = json!(owned.meta.resource_version);
-        let path = format!("{}?fieldManager={MANAGER}&force=false&fieldValidation=Strict", found.path(&after.meta.name));
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            // A controller may have written its status in between.
+            metadata.remove("resourceVersion");
+        }
+        let path = format!("{path}?fieldManager={MANAGER}&force=false&fieldValidation=Strict");
         self.send(found, &path, object, false).await.map_err(|failure| self.without_secrets(self.not_applied(&failure)))
     }
 

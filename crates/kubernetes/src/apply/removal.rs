@@ -15,7 +15,7 @@ use crate::retire;
 
 /// What an object may take to go: its pods get 30 s to end where they do not say more, one after another in a StatefulSet.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
-/// What the first request of a kind may take.
+/// The time limit of the first request for a kind.
 const PATIENCE_TO_WAKE: Duration = Duration::from_secs(5);
 /// Between two looks at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -30,7 +30,7 @@ fn kubectl_name(found: &Found, live: &Live) -> String {
     format!("{}{group}/{}{within}", resource.plural, live.meta.name)
 }
 
-/// Where the first object of the kind is that this specification of a definition defines.
+/// The path that lists the first object of the kind that a definition's specification defines.
 fn instances(specification: &Value) -> Option<String> {
     let versions = specification["versions"].as_array()?;
     let version = versions.iter().find(|version| version["served"] == true)?["name"].as_str()?;
@@ -39,7 +39,7 @@ fn instances(specification: &Value) -> Option<String> {
     Some(Query::of(path).with("limit", "1").as_str().to_owned())
 }
 
-/// What the API server says of the deletion of a definition, in its status.
+/// The message of a definition's condition `Terminating`: why the API server has not deleted it yet.
 fn terminating(status: &Value) -> Option<&str> {
     let conditions = status["conditions"].as_array()?;
     let terminating = conditions.iter().find(|condition| condition["type"] == "Terminating" && condition["status"] == "True")?;
@@ -65,14 +65,14 @@ impl Call<'_> {
 
     /// Makes the API server open the storage of a kind whose definition is going to be deleted, which it does for the first request of
     /// that kind. Otherwise its own finalizer is the first, finds the storage "(re)initializing", and may then look at the definition
-    /// again only after up to five minutes (seen in 1.34). It does not for who may not list the kind, and only that server does which is
-    /// asked.
+    /// again only after up to five minutes (seen in 1.34). The request has no effect where the user may not list the kind, and with several API
+    /// servers only the one that answers opens its storage.
     async fn wake(&self, found: &Found, live: &Live) {
         if found.kind.to_string() != DEFINITION {
             return;
         }
         if let Some(path) = instances(&live.body["spec"]) {
-            // Whatever it answers, the definition goes.
+            // The definition is deleted whether this request succeeds or not.
             tokio::select! {
                 _ = self.platform.connection.get(&path) => {}
                 () = tokio::time::sleep(PATIENCE_TO_WAKE) => {}
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_deletion_waits_for_is_in_its_own_words() {
+    fn the_reason_of_a_deletion_that_waits_is_the_condition_s_message() {
         let status = |of: Value| json!({ "conditions": [{ "type": "Established", "status": "True", "message": "accepted" }, of] });
         let initializing = json!({ "type": "Terminating", "status": "True", "message": "could not list instances" });
         assert_eq!(terminating(&status(initializing)), Some("could not list instances"));

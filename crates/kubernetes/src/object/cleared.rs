@@ -24,10 +24,14 @@ impl Cleared {
         Self(unions::going(Type::of_object(&live.body), declared, before.leaves().iter().map(|(path, _)| path), &live.body))
     }
 
-    /// What an apply has left to nobody: of a field that was ours as a whole, and that the schema takes apart since then, the parts that we
-    /// do not declare any more. The API server forgets that they were ours.
+    /// The parts of a custom resource that no manager holds after an apply although they were ours before it. A definition may change an
+    /// atomic list to a keyed one, or an atomic map to a granular one. The API server then forgets that the undeclared parts were ours.
+    /// Kinds of the table do not change so.
     pub(crate) fn left_to_nobody(before: &Live, after: &Live) -> Self {
         let mut out = Vec::new();
+        if Type::of_object(&after.body) != Type::Custom {
+            return Self(out);
+        }
         let all: Vec<&FieldSet> = after.meta.managed_fields.iter().map(|managed| &managed.fields).collect();
         left(&before.applied(), &after.applied(), &all, &after.body, &mut Vec::new(), &mut out);
         Self(out)
@@ -260,7 +264,7 @@ mod tests {
         assert_eq!(sets(&owned), expected);
     }
 
-    /// A definition makes an atomic list keyed, or a map granular: what we do not declare any more is nobody's.
+    /// A definition makes an atomic list keyed, or a map granular: no manager holds the parts that we do not declare any more.
     #[test]
     fn what_was_ours_in_a_whole_field_and_is_nobody_s_now() {
         let object = |managed: Value, spec: Value| {
@@ -278,6 +282,11 @@ mod tests {
             [vec!["spec", "list", "[name=b]"], vec!["spec", "map", "y"], vec!["spec", "set", "[=g]"]]
         );
         assert!(Cleared::left_to_nobody(&after, &after).is_empty() && Cleared::left_to_nobody(&before, &before).is_empty());
+        // Of a kind of the table these are values that the server has filled into a table that was empty.
+        let mut built_in = after;
+        built_in.body["apiVersion"] = json!("apps/v1");
+        built_in.body["kind"] = json!("Deployment");
+        assert!(Cleared::left_to_nobody(&before, &built_in).is_empty());
     }
 
     #[test]

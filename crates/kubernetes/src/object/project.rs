@@ -278,7 +278,7 @@ impl Projector<'_> {
                 _ => {
                     let Some(value) = self.arranged.at(&segments).filter(|value| !value.is_null()) else {
                         let is_dropped = self.is_dropped(&segments, desired);
-                        // Of what is not there nothing is left out.
+                        // The server leaves fields out of objects that exist: the element of a list that is still to be added has none.
                         let is_within = |parent: &[&str]| self.arranged.at(parent).is_some();
                         let is_left_out = || filled::is_left_out(self.of, &segments, wanted);
                         if is_dropped || is_left_out() && segments.split_last().is_some_and(|(_, parent)| is_within(parent)) {

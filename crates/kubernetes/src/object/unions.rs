@@ -194,8 +194,8 @@ impl<'a> Around<'a> {
         members.into_iter().filter(|member| declares_one && !self.below().any(|field| field == *member)).collect()
     }
 
-    /// The field goes where it is as the server fills it in, and is filled in otherwise for what is declared. With any other value somebody
-    /// wrote it.
+    /// `policyTypes` is removed where it has the default for the other case, with or without egress rules: the server then fills in the one
+    /// that fits the declaration. Any other value was written by somebody.
     fn policy_types(&self) -> Option<&'static str> {
         let filled = |egress: bool| if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) };
         let after = self.has_elements("egress");
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(gone(&new("a"), &live, &new("b")), [""; 0]);
     }
 
-    /// The API server fills them in when an object is made, and leaves them when what they follow from changes.
+    /// The API server fills `policyTypes` in when a policy is made, and leaves it as it is when the egress rules change.
     #[test]
     fn what_follows_from_another_field_goes_when_that_changes() {
         let policy = |spec: Value| json!({ "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": { "name": "web" }, "spec": spec });

@@ -372,7 +372,7 @@ spec:
     };
     let kept = |plan: &Plan| plan.held.iter().filter(|held| held.why == HeldReason::HoldsData).count();
     of("one", "Delete").await.apply(Policy::default()).await.unwrap();
-    // What counts is what is live when it is deleted.
+    // The live policy counts, since it is the one that the cluster follows when the set is deleted.
     for when in ["Delete", "Retain"] {
         let plan = of("two", when).await.plan(Policy::default()).await.unwrap();
         assert!(plan.is_empty() && kept(&plan) == 1, "{plan:#?}");
@@ -391,7 +391,7 @@ spec:
     live.apply(destroy()).await.unwrap();
 }
 
-/// What the server fills in by another field would stay when that changes: without its egress rules the policy would forbid all of it.
+/// The server fills `policyTypes` in by the egress rules and keeps it when they leave: the policy would then forbid all egress.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_without_its_egress_rules_is_one_for_ingress_alone() {
     let of = |egress: &str| {
